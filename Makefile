@@ -1,0 +1,112 @@
+# winnow - see README.md. Quiet by default; `make V=1` shows the commands,
+# `make SAN=1` builds a separate tree with ASan and UBSan.
+
+CC      ?= gcc
+CLANG   ?= clang-14
+BPFTOOL ?= /usr/sbin/bpftool
+ARCH    := $(shell $(CC) -dumpmachine)
+
+ifeq ($(SAN),1)
+B := build/san
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+B := build
+endif
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+PKGS    := libbpf libelf zlib jansson sqlite3 libcrypto libpcap libsystemd inih
+PKGFLAGS := $(shell pkg-config --cflags $(PKGS))
+LIBS    := $(shell pkg-config --libs $(PKGS)) -lm -lpthread
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	   -Wwrite-strings -Wvla -Wno-unused-parameter
+CFLAGS  ?= -O2 -g
+CFLAGS  += -std=gnu11 $(WARN) $(SANFLAGS) $(EXTRA_CFLAGS)
+CPPFLAGS := -D_GNU_SOURCE -I. -Iuserspace -Ibpf -I$(B) $(PKGFLAGS)
+BPFFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf -mcpu=v3 \
+	    -Ibpf -I/usr/include/$(ARCH)
+
+ROOMS   := base model tls kern detect store enrich export
+LIBSRC  := $(sort $(foreach r,$(ROOMS),$(wildcard userspace/$(r)/*.c)))
+LIBOBJ  := $(LIBSRC:%.c=$(B)/%.o)
+DAEMON  := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard userspace/daemon/*.c)))
+CLI     := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard userspace/cli/*.c)))
+SKELS   := $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(wildcard bpf/*.bpf.c))
+
+UNIT    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
+PROG    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/prog/test_*.c)))
+TESTLIB := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/prog/lib_*.c) $(wildcard tests/unit/lib_*.c)))
+TOOLS   := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/e2e/*.c) $(wildcard tests/replay/*.c)))
+FUZZ    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+.PHONY: all tests tools fuzz check clean bpf
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(B)/winnow $(B)/winnowd
+
+bpf: $(SKELS)
+tests: all $(UNIT) $(PROG) $(TOOLS)
+tools: $(TOOLS)
+fuzz: $(FUZZ)
+
+check: tests
+	$(Q)scripts/check
+
+$(B)/winnow: $(CLI) $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/winnowd: $(DAEMON) $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/libwinnow.a: $(LIBOBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/%.bpf.o: bpf/%.bpf.c Makefile
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPFFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
+
+# Only kern/ and the program tests include skeletons.
+$(B)/userspace/kern/%.o $(B)/tests/prog/%.o: | $(SKELS)
+
+$(B)/%.o: %.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(B)/tests/prog/%: $(B)/tests/prog/%.o $(TESTLIB) $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/replay/%: $(B)/tests/replay/%.o $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(LIBSRC) Makefile
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -g -O1 -std=gnu11 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -MMD -MP -MF $@.d -o $@ $< \
+		$(filter-out userspace/kern/%,$(LIBSRC)) $(LIBS)
+
+clean:
+	$(Q)rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * maps.bpf.h - every table: who writes, who reads, what happens when it is full.
+ *
+ * Sizes here are for tests and replay; kern/ sets them from the configuration
+ * before loading. Numbers of sets are powers of two. Pin paths are set by
+ * winnowd, never here, so that replay and tests cannot open the live maps.
+ */
+#ifndef WINNOW_MAPS_BPF_H
+#define WINNOW_MAPS_BPF_H
+
+#include "abi.h"
+
+/* Settings. Written by the daemon through mmap, read by every packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct control);
+} control SEC(".maps");
+
+/* Protected ports. Written by the daemon, read by every packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ports);
+} ports SEC(".maps");
+
+struct counters {
+	__u64 n[COUNTER_MAX];
+};
+
+/* What happened, by reason. Written by every packet, summed by the daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+/* The set-associative tables (table.bpf.h). An ARRAY of sets that userspace maps
+ * and reads without a system call; full set: the coldest row goes, counted.
+ * A spin lock may not live in a mapped value, so the stripes are arrays. */
+struct stripe {
+	struct bpf_spin_lock lock;
+	__u32 pad[15];			/* a line each: neighbours do not collide */
+};
+#define STRIPES 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STRIPES);
+	__type(key, __u32);
+	__type(value, struct stripe);
+} tally_locks SEC(".maps");
+
+/* Proved connections counted by (source, stack, service). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct tally_set);
+} tallies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STRIPES);
+	__type(key, __u32);
+	__type(value, struct stripe);
+} order_locks SEC(".maps");
+
+/* Extension orders of a stack, and who sent them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2048);
+	__type(key, __u32);
+	__type(value, struct order_set);
+} orders SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STRIPES);
+	__type(key, __u32);
+	__type(value, struct stripe);
+} flow_locks SEC(".maps");
+
+/* Proved connections. Mapped so that the daemon can set a verdict on live ones. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct flow_set);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STRIPES);
+	__type(key, __u32);
+	__type(value, struct stripe);
+} handshake_locks SEC(".maps");
+
+
+/* Rules: a slot each, the index is the verdict a flow holds. Written by the
+ * daemon through mmap, counters by the programs. Full: the add is refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct rule);
+} rules SEC(".maps");
+
+/* Fingerprint rules by what they match: first index of a chain. Full: refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct match_key);
+	__type(value, __u32);
+} match SEC(".maps");
+
+/* Rules on a source alone. Full: refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct source_key);
+	__type(value, __u32);
+} source_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct prefix_key);
+	__type(value, __u32);
+} prefix_rules SEC(".maps");
+
+/* Sources never ruled, whatever the rules say. Value: 1. Full: refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct prefix_key);
+	__type(value, __u32);
+} allow SEC(".maps");
+
+struct bucket {
+	struct bpf_spin_lock lock;
+	__u32 tokens;			/* x 1000 */
+	__u64 refilled;			/* ns */
+};
+
+/* Token buckets of limit rules. Written per proved hello; eviction refills. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct bucket_key);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
+
+/* Names and events for userspace. Full: the event is lost, and counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+/* How often a ja4_key went past; 0 or absent: not yet named. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u64);
+} named SEC(".maps");
+
+#endif

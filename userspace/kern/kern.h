@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern.h - the loaded programs and their tables. The only room that includes
+ * <bpf/...>; everything above it sees this header and the shapes of abi.h.
+ *
+ * One struct kern is one loaded object. With a pin directory, tables, programs
+ * and links are pinned there and survive the process; a second kern_open() on
+ * the same directory adopts them (counters, rules and attachments go on). With
+ * no pin directory nothing is ever pinned: replay and tests.
+ *
+ * Errors: 0 or -errno, and a sentence in `r` (what failed, on what, what to do).
+ */
+#ifndef WINNOW_KERN_H
+#define WINNOW_KERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi.h"
+#include "base/addr.h"
+#include "base/log.h"
+
+struct kern;
+
+struct kern_config {
+	const char *pin_dir;	  /* NULL: never pin */
+	bool replay;		  /* virtual clock, every hello and handshake goes up */
+	uint32_t tallies;	  /* rows; rounded up to a power of two of sets of 8 */
+	uint32_t orders;
+	uint32_t flows;
+	uint32_t handshakes;
+	uint32_t rules;
+	uint32_t prefixes;	  /* prefix rules, and allow entries */
+	uint32_t ring_bytes;	  /* power of two */
+	uint32_t reassembly;	  /* slots */
+};
+
+/* What an edge host starts with: 262,144 tallies, 262,144 flows, 65,536 rules ... */
+void kern_config_default(struct kern_config *c);
+
+int kern_open(const struct kern_config *c, struct kern **out, struct reason *r);
+void kern_free(struct kern *k);
+void kern_freep(struct kern **k);
+bool kern_adopted(const struct kern *k);
+
+/* Names a missing capability ("CAP_BPF"), or NULL when all three are there. */
+const char *kern_missing_capability(void);
+
+/* Mapped tables: no system call to read them, plain stores to write them. */
+struct control *kern_control(struct kern *k);
+struct ports *kern_ports(struct kern *k);
+const struct tally_set *kern_tallies(const struct kern *k, size_t *n_sets);
+const struct order_set *kern_orders(const struct kern *k, size_t *n_sets);
+struct flow_set *kern_flows(struct kern *k, size_t *n_sets);
+struct rule *kern_rules(struct kern *k, size_t *n);
+
+/* Sums over all CPUs. */
+int kern_counters(const struct kern *k, uint64_t out[COUNTER_MAX]);
+/* Processed instructions the verifier reported, per program; 0 if adopted. */
+int kern_verifier_instructions(const struct kern *k, const char *program, uint32_t *out);
+
+/* ---- devices --------------------------------------------------------------- */
+
+enum attach_mode { ATTACH_NATIVE, ATTACH_GENERIC };
+
+struct attachment {
+	char device[16];
+	uint32_t ifindex;
+	enum attach_mode mode;
+	bool egress;		/* the tc program sees SYN|ACKs leave */
+	bool alive;		/* the device still exists and the link is on it */
+};
+
+/* Native unless told otherwise; never replaces a foreign program. -ENODEV: no
+ * such device; -EEXIST: already ours; -EBUSY: a foreign program; -EOPNOTSUPP:
+ * the driver refuses native mode (the sentence says why and what to try). */
+int kern_attach(struct kern *k, const char *device, enum attach_mode mode, struct reason *r);
+int kern_detach(struct kern *k, const char *device, struct reason *r);
+/* A malloc'ed list; *n may be 0. */
+int kern_attachments(const struct kern *k, struct attachment **out, size_t *n);
+/* Detach everything and remove every pin. */
+int kern_unpin(struct kern *k, struct reason *r);
+
+/* ---- events ---------------------------------------------------------------- */
+
+/* An event of abi.h (event_head first); the memory is gone after the return. */
+typedef void (*kern_event_fn)(void *ctx, const struct event_head *e);
+
+int kern_events_fd(struct kern *k);				/* pollable */
+int kern_events_drain(struct kern *k, kern_event_fn fn, void *ctx); /* count, or -errno */
+
+/* ---- rules ----------------------------------------------------------------- */
+
+/* What a rule matches, in kernel terms. Empty parts are 0; at least one of
+ * source, ja4, stack, order is there. */
+struct rule_match {
+	struct cidr src; /* plen 0 and net ::: any */
+	uint64_t ja4;
+	uint64_t stack;
+	uint64_t order;
+};
+
+/* Writes slot `index` (1..n-1, chosen by the caller) and makes it reachable.
+ * `r.gen` must differ from every earlier value of that slot. -ENOSPC: a table is
+ * full; -E2BIG: MATCH_CHAIN_MAX rules with one match key already. On error
+ * nothing has changed. */
+int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
+		  const struct rule_match *m, struct reason *why);
+int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m);
+int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why);
+int kern_allow_remove(struct kern *k, const struct cidr *c);
+/* Sets the verdict of live flows of (source hash, tally stack): `existing drop`. */
+int kern_rule_sweep(struct kern *k, uint32_t index, const struct rule_match *m);
+
+/* ---- replay ------------------------------------------------------------------ */
+
+/* One frame through the loaded program, as if it had arrived (or left) at
+ * `time_ns` of the virtual clock. verdict: XDP_PASS, XDP_DROP, XDP_TX. */
+int kern_feed(struct kern *k, uint64_t time_ns, const void *frame, size_t len, bool egress,
+	      uint32_t *verdict);
+
+#endif
