@@ -24,7 +24,8 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpoi
 CFLAGS  ?= -O2 -g
 CFLAGS  += -std=gnu11 $(WARN) $(SANFLAGS) $(EXTRA_CFLAGS)
 CPPFLAGS := -D_GNU_SOURCE -I. -Iuserspace -Ibpf -I$(B) $(PKGFLAGS)
-BPFFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf -mcpu=v3 \
+BPFFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter \
+	    -Wno-gnu-variable-sized-type-not-at-end -Werror -target bpf -mcpu=v3 \
 	    -Ibpf -I/usr/include/$(ARCH)
 
 ROOMS   := base model tls kern detect store enrich export

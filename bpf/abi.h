@@ -232,6 +232,8 @@ struct order_set {
 enum flow_flag {
 	FLOW_WAITING	= 1 << 0,	/* a request has begun, no answer yet */
 	FLOW_CLOSED	= 1 << 1,	/* FIN or RST seen */
+	FLOW_HANDSHAKE	= 1 << 2,	/* the second client flight is still to come */
+	FLOW_SILENT	= 1 << 3,	/* joined no tally: a source no client can have */
 };
 
 struct flow {
@@ -240,7 +242,7 @@ struct flow {
 	__u32 tally_gen;	/* of that tally when we joined it */
 	__u32 seq;		/* next sequence number expected from the client */
 	__u32 ack;		/* highest acknowledgement of the client */
-	__u32 ack_base;		/* ack when the present request began to be counted */
+	__u32 ack_base;		/* ack of the newest client segment with >= 64 bytes */
 	__u32 request;		/* request bytes since then, segments >= 64 only */
 	__u32 rule;		/* verdict: index into rules, 0 = none */
 	__u32 rule_gen;		/* obeyed only while rules[rule].gen is this */
@@ -249,7 +251,7 @@ struct flow {
 	__u32 src_hash;		/* of the source, for sweeps over `existing drop` */
 	__u8 flags;		/* enum flow_flag */
 	__u8 pad[3];
-	__u64 spare;
+	__u64 stack;		/* of its tally, should that row be evicted */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "a flow is one line");
 
@@ -257,6 +259,65 @@ struct flow_set {
 	__u32 tag[WAYS];
 	__u32 spare[WAYS];
 	struct flow slot[WAYS];
+};
+
+/* The SYN as it came: enough for a p0f v3 signature. */
+struct syn_raw {
+	__u8 present;
+	__u8 family;		/* 4 or 6 */
+	__u8 ttl;
+	__u8 ip_olen;		/* IPv4 options; IPv6: extension headers */
+	__u8 ip_flags;		/* enum syn_ip_flag */
+	__u8 tcp_len;		/* header with options, 20..60 */
+	__u16 payload;		/* bytes of data in the SYN */
+	__u8 tcp[60];		/* the TCP header */
+};
+
+enum syn_ip_flag {
+	SYN_DF = 1, SYN_MBZ = 2, SYN_ID_ZERO = 4, SYN_ECN = 8, SYN_FLOW_LABEL = 16,
+};
+
+/* ---- handshake: a connection that has proved nothing yet ----------------------- */
+
+/* Times are us since the SYN, 0 = unset, exactly as timing.md's rules want them. */
+struct handshake {
+	__u64 key;		/* keyed hash of the 4-tuple */
+	__u64 t_syn;		/* ns; of the first packet when the SYN was not seen */
+	__u64 ja4, stack, order;	/* keys of the hello */
+	__u64 alt_ja4, alt_stack, alt_order;	/* of a second hello at the same place */
+	__u32 d_ack, d_ch, d_chc, d_p1, d_pl, d_f2, d_f2x;
+	__u32 d1;		/* of the first hello, HelloRetryRequest or not; US_UNKNOWN */
+	__u32 isn_c, isn_s;	/* initial sequence numbers; isn_s if HS_HAS_ISN */
+	__u32 ack0, ack_pl, ack_f2;
+	__u32 hello_base;	/* sequence number where the hello begins */
+	__u32 ch_end, alt_end;	/* ... and where it ends; alt_end if HS_ALT */
+	__u32 high;		/* highest sequence number seen, plus one */
+	__u32 ack_first;	/* the client's first acknowledgement */
+	__u32 rule, rule_gen;	/* verdict of the hello, 0 = none */
+	__u32 flags;		/* enum handshake_flag */
+	__u32 tcp_key;
+	__u32 stamp;		/* last touched */
+	__u32 gen;
+	__u32 isn_other;	/* a SYN that the server has not answered */
+	__u32 hello_flags;	/* enum hello_flag */
+	__u16 mss;
+	__u8 state;		/* enum handshake_state */
+	__u8 result;		/* enum hello_result */
+	__u8 segments, records;
+	__u8 proof;		/* enum proof_mode that has been satisfied */
+	__u8 pad;
+	struct syn_raw syn;
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct handshake) == 256, "a handshake is four lines");
+
+enum handshake_state {
+	HS_FREE, HS_SYN, HS_HELLO, HS_NAMED, HS_DONE,
+};
+
+struct handshake_set {
+	__u32 tag[WAYS];
+	__u32 spare[WAYS];
+	struct handshake slot[WAYS];
 };
 
 /* ---- rules ----------------------------------------------------------------- */
@@ -346,12 +407,6 @@ struct source_key {		/* exact source rules and allows */
 struct prefix_key {		/* LPM_TRIE */
 	__u32 plen;		/* IPv4: 96 + n */
 	__u8 addr[16];		/* network order */
-};
-
-struct bucket_key {		/* of a limit rule's token bucket */
-	__u64 src;		/* 0: the whole rule */
-	__u32 rule_gen;
-	__u32 rule;
 };
 
 /* ---- settings, written by userspace, read by the programs -------------------- */
@@ -447,22 +502,6 @@ struct event_head {
 	__u32 tcp_key;
 };
 
-/* The SYN as it came: enough for a p0f v3 signature. */
-struct syn_raw {
-	__u8 present;
-	__u8 family;		/* 4 or 6 */
-	__u8 ttl;
-	__u8 ip_olen;		/* IPv4 options; IPv6: extension headers */
-	__u8 ip_flags;		/* enum syn_ip_flag */
-	__u8 tcp_len;		/* header with options, 20..60 */
-	__u16 payload;		/* bytes of data in the SYN */
-	__u8 tcp[60];		/* the TCP header */
-};
-
-enum syn_ip_flag {
-	SYN_DF = 1, SYN_MBZ = 2, SYN_ID_ZERO = 4, SYN_ECN = 8, SYN_FLOW_LABEL = 16,
-};
-
 /* One ClientHello, when it is complete or given up. */
 struct event_hello {
 	struct event_head head;
@@ -495,6 +534,12 @@ enum handshake_flag {
 	HS_SYN_DATA	= 1 << 11,
 	HS_HELLO_PROVED	= 1 << 12,
 	HS_RULED	= 1 << 13,	/* a rule acted on this hello */
+	HS_HAS_ISN	= 1 << 14,	/* the server's SYN|ACK was seen */
+	HS_NO_SYN	= 1 << 15,	/* joined midstream: no times, no signature */
+	HS_STALE	= 1 << 16,	/* the SYN hit a live socket: never proved by it */
+	HS_OVERLAP	= 1 << 17,	/* two different hellos at the same bytes */
+	HS_ALT		= 1 << 18,	/* two hellos of different length */
+	HS_ONE_RTT	= 1 << 19,	/* TLS 1.3: the flight after the hello is encrypted */
 };
 
 struct event_handshake {

@@ -155,13 +155,17 @@ struct bucket {
 	struct bpf_spin_lock lock;
 	__u32 tokens;			/* x 1000 */
 	__u64 refilled;			/* ns */
+	__u64 owner;			/* keyed hash of (rule, source) */
+	__u64 pad;
 };
+#define BUCKETS 65536
 
-/* Token buckets of limit rules. Written per proved hello; eviction refills. */
+/* Token buckets of limit rules, by hash (a spin lock may not live in an LRU map).
+ * Written per proved hello; two owners in one place refill each other. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct bucket_key);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BUCKETS);
+	__type(key, __u32);
 	__type(value, struct bucket);
 } buckets SEC(".maps");
 

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * handshake.bpf.h - one connection between its SYN and its second client flight.
+ *
+ * A record proves nothing: floods and spoofers write here and nowhere else. The
+ * step below is pure arithmetic on one record, run under its lock, and answers
+ * with what the caller has to do. The rules are those learnt from real clients,
+ * servers and proxies (delays of the hidden leg):
+ *   R, D1   need a pure first ACK; D1 ends at the first segment of the hello
+ *   D2      from the first pure ACK of the server's flight
+ *   D*      from the pure ACK that covers the whole flight if that is longer than
+ *           one segment, else (f2 - hello complete) - R - S0
+ *   f2      the first payload at or behind the hello's end that acknowledges
+ *           server bytes; a lone ChangeCipherSpec is looked through
+ */
+#ifndef WINNOW_HANDSHAKE_BPF_H
+#define WINNOW_HANDSHAKE_BPF_H
+
+#include "abi.h"
+#include "key.bpf.h"
+#include "maps.bpf.h"
+#include "now.bpf.h"
+#include "parse.bpf.h"
+#include "table.bpf.h"
+
+#define WINDOW_SEQ	(1U << 16)	/* a client segment further away is not ours */
+#define WINDOW_ACK	(1U << 20)
+#define HANDSHAKE_LIFE	STAMP_PER_SECOND(10)
+#define CCS_LEN		6		/* 14 03 0x 00 01 01 */
+
+/* Number of sets - 1, set before loading. */
+const volatile __u32 handshake_sets = 2047;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2048);
+	__type(key, __u32);
+	__type(value, struct handshake_set);
+} handshakes SEC(".maps");
+
+enum handshake_act {
+	ACT_CONN	= 1 << 0,	/* the client has answered the server's number */
+	ACT_FEED	= 1 << 1,	/* bytes of a hello: reassemble, parse, judge */
+	ACT_PROVED	= 1 << 2,	/* the server has answered the hello */
+	ACT_FLIGHT	= 1 << 3,	/* second client flight: the timing is complete */
+	ACT_CLOSE	= 1 << 4,	/* over before that */
+	ACT_OUT		= 1 << 5,	/* not of this connection */
+	ACT_EARLY	= 1 << 6,
+	ACT_HRR		= 1 << 7,
+};
+
+/* First bytes of a payload, enough to tell a ChangeCipherSpec and a hello. */
+struct peek {
+	__u8 b[16];
+	__u32 len;
+};
+
+static __always_inline int peek_ccs(const struct peek *k)
+{
+	return k->len >= CCS_LEN && k->b[0] == 20 && k->b[1] == 3 && k->b[3] == 0 && k->b[4] == 1;
+}
+
+/* A handshake record whose message is a ClientHello, maybe behind a CCS. */
+static __always_inline int peek_hello(const struct peek *k)
+{
+	if (k->len >= 6 && k->b[0] == 22 && k->b[1] == 3 && k->b[5] == 1)
+		return 1;
+	return peek_ccs(k) && k->len >= 12 && k->b[6] == 22 && k->b[7] == 3 && k->b[11] == 1;
+}
+
+static __always_inline __u32 since(const struct handshake *h, __u64 t)
+{
+	__u32 us = (t - h->t_syn) / 1000;
+
+	return us ?: 1;			/* 0 = unset */
+}
+
+static __always_inline int before(__u32 a, __u32 b)
+{
+	return (__s32)(a - b) < 0;
+}
+
+/* A pure ACK, payload, FIN or RST of the client. `need_isn`: the egress program
+ * runs, so what arrives before the server's number is not an answer to it. */
+static __always_inline __u32 handshake_step(struct handshake *h, const struct packet *p,
+					    const struct peek *k, __u64 t, int need_isn)
+{
+	__u32 dt = since(h, t), act = 0, end = p->seq + p->payload_len;
+	int closing = p->tcp_flags & (TCP_FIN | TCP_RST);
+
+	if (p->seq - (h->isn_c + 1) > WINDOW_SEQ)
+		return ACT_OUT;
+	if (p->tcp_flags & TCP_RST) {
+		/* Only one at the expected byte is the client's. */
+		return p->seq == h->high ? ACT_CLOSE : ACT_OUT;
+	}
+	/* Until the hello the server has sent nothing but its number, so the one
+	 * acknowledgement that fits is exact: a guess hits once in 2^32. */
+	if (!h->d_ack) {
+		__u32 beyond = p->ack - (h->isn_s + 1);
+
+		if (h->flags & HS_HAS_ISN && beyond > (h->flags & HS_SYN_DATA ? WINDOW_SEQ : 0))
+			return ACT_OUT;
+		if (!(h->flags & HS_HAS_ISN) && need_isn)
+			return ACT_OUT;
+	} else if (p->ack - h->ack_first > WINDOW_ACK) {
+		return ACT_OUT;
+	}
+	if (p->payload_len && h->d_ack && h->state < HS_NAMED && p->ack != h->ack0)
+		return ACT_OUT;
+
+	if (!h->d_ack) {
+		h->d_ack = dt;
+		h->ack0 = p->ack;
+		if (h->flags & HS_SYN_DATA && h->flags & HS_HAS_ISN)
+			h->ack0 = h->isn_s + 1;
+		h->ack_first = h->ack0;
+		if (!p->payload_len && !closing)
+			h->flags |= HS_FIRST_ACK;
+	}
+	if (h->flags & HS_HAS_ISN && h->proof != PROOF_EGRESS) {
+		h->proof = PROOF_EGRESS;
+		act |= ACT_CONN;
+	}
+	if (p->payload_len) {
+		if (before(p->seq, h->high))
+			h->flags |= HS_RETX;
+		if (before(h->high, end))
+			h->high = end;
+	}
+
+	if (h->state < HS_NAMED) {
+		if (p->payload_len) {
+			if (!h->d_ch) {
+				h->d_ch = dt;
+				h->state = HS_HELLO;
+				if (p->seq != h->hello_base)
+					h->flags |= HS_OOO;
+			}
+			act |= ACT_FEED;
+		}
+		return closing ? act | ACT_CLOSE : act;
+	}
+
+	/* The hello is known; ack0 is the client's acknowledgement beside it. */
+	if (!p->payload_len) {
+		if (p->ack != h->ack0 && !before(p->ack, h->ack0)) {
+			if (!h->d_f2) {
+				if (!h->d_p1)
+					h->d_p1 = dt;
+				if (!h->d_pl || before(h->ack_pl, p->ack)) {
+					h->ack_pl = p->ack;
+					h->d_pl = dt;
+				}
+			}
+			if (!before(p->seq, h->ch_end))
+				act |= ACT_PROVED;
+		}
+		return closing ? act | ACT_CLOSE : act;
+	}
+	if (before(p->seq, h->ch_end))
+		return act | ACT_FEED;		/* again: the same bytes, or other ones? */
+	if (!before(h->ack0, p->ack)) {
+		h->flags |= HS_EARLY;
+		return act | ACT_EARLY | (closing ? ACT_CLOSE : 0);
+	}
+	if ((!h->d_f2 || (h->flags & HS_CCS_ALONE && !h->d_f2x)) && !(h->flags & HS_HRR) &&
+	    peek_hello(k)) {
+		h->flags = (h->flags | HS_HRR) & ~(HS_CCS_ALONE | HS_PIGGY);
+		h->d_f2 = 0;
+		h->state = HS_HELLO;
+		h->ack0 = p->ack;
+		h->hello_base = p->seq;
+		h->d_ch = dt;
+		h->d_chc = 0;
+		h->d_p1 = 0;
+		h->d_pl = 0;
+		return act | ACT_FEED | ACT_HRR;
+	}
+	act |= ACT_PROVED;
+	if (!h->d_f2) {
+		h->d_f2 = dt;
+		h->ack_f2 = p->ack;
+		if (!h->d_p1)
+			h->flags |= HS_PIGGY;
+		if (p->payload_len == CCS_LEN && peek_ccs(k)) {
+			h->flags |= HS_CCS_ALONE;
+			return closing ? act | ACT_CLOSE : act;
+		}
+	} else if (h->flags & HS_CCS_ALONE && !h->d_f2x) {
+		if (before(p->seq, h->ch_end + CCS_LEN))
+			return act;		/* the lone CCS once more */
+		h->d_f2x = dt;
+		if (peek_ccs(k))
+			h->flags |= HS_CCS_TWICE;
+	}
+	return act | ACT_FLIGHT;
+}
+
+struct timing {
+	__u32 rtt, d1, d2, dstar, flight;	/* us, US_UNKNOWN; bytes */
+};
+
+/* The numbers of a finished record; see the rules above. */
+static __always_inline void handshake_timing(const struct handshake *h, __u64 s0, struct timing *out)
+{
+	int ccs2 = h->flags & HS_CCS_TWICE && h->d_f2x;
+	__u32 f2 = ccs2 ? h->d_f2x : h->d_f2;
+	__u32 mss = h->mss ?: 536;
+	int clock_ok = !(h->flags & (HS_SYN_RETX | HS_NO_SYN));
+	__s64 d;
+
+	out->rtt = clock_ok && h->flags & HS_FIRST_ACK ? h->d_ack : US_UNKNOWN;
+	out->d1 = h->d1;
+	out->d2 = US_UNKNOWN;
+	out->dstar = US_UNKNOWN;
+	out->flight = 0;
+	if (!h->d_f2)
+		return;
+	out->flight = h->ack_f2 - h->ack0;
+	if (h->d_p1)
+		out->d2 = f2 - h->d_p1;
+	if (out->flight > mss && h->d_pl && h->ack_pl == h->ack_f2) {
+		out->dstar = f2 - h->d_pl;
+		return;
+	}
+	if (out->rtt == US_UNKNOWN || h->flags & (HS_RETX | HS_OOO) || !h->d_chc)
+		return;
+	d = (__s64)f2 - h->d_chc - out->rtt - (__s64)(s0 / 1000);
+	out->dstar = d < 0 ? 0 : d;
+}
+
+/* How little a record is worth: finished ones and ones past their time go first,
+ * then the oldest. */
+static __always_inline __u32 handshake_age(const struct handshake *h, __u32 stamp)
+{
+	__u32 age = row_age(stamp, h->stamp);
+
+	if (h->state == HS_DONE)
+		return age + (1U << 30);
+	if (age > HANDSHAKE_LIFE)
+		return age + (1U << 29);
+	return age;
+}
+
+static __always_inline struct handshake_set *handshake_set(__u64 key)
+{
+	__u32 i = key & handshake_sets;
+
+	return bpf_map_lookup_elem(&handshakes, &i);
+}
+
+static __always_inline struct stripe *handshake_lock(__u64 key)
+{
+	__u32 i = key & handshake_sets & (STRIPES - 1);
+
+	return bpf_map_lookup_elem(&handshake_locks, &i);
+}
+
+/* Under the lock. A fresh record in place of `way`. */
+static __always_inline void handshake_begin(struct handshake_set *set, __u32 way, __u64 key,
+					    __u64 t)
+{
+	struct handshake *h = &set->slot[way & (WAYS - 1)];
+	__u32 gen = h->gen;
+
+	__builtin_memset(h, 0, sizeof(*h));
+	h->gen = gen + 2;
+	h->key = key;
+	h->t_syn = t;
+	h->stamp = stamp_of(t);
+	h->state = HS_SYN;
+	h->d1 = US_UNKNOWN;
+	set->tag[way & (WAYS - 1)] = tag_of(key);
+}
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * judge.bpf.h - which rule speaks for a hello or a source, and may it act now.
+ *
+ * No judgement is made here, only looked up: userspace wrote the rules. Of several
+ * that match, `pass` wins, then the severest action (enum rule_action is in
+ * order), then the older rule. Allow, panic and the dead-man are looked at on
+ * every drop, so they hold for verdicts that were set before them.
+ */
+#ifndef WINNOW_JUDGE_BPF_H
+#define WINNOW_JUDGE_BPF_H
+
+#include "abi.h"
+#include "key.bpf.h"
+#include "tally.bpf.h"
+#include "work.bpf.h"
+
+static __always_inline struct rule *rule_at(__u32 i)
+{
+	return i ? bpf_map_lookup_elem(&rules, &i) : NULL;
+}
+
+static __always_inline int rule_live(const struct rule *r)
+{
+	return r->gen && (!r->expires || r->expires > now_boot());
+}
+
+/* 0: act. Else the counter of what prevented it. */
+static __always_inline __u32 prevented(const struct control *c, const struct addr *src)
+{
+	struct prefix_key key = { .plen = 128 };
+
+	if (c->panic)
+		return COUNTER_SAVED_PANIC;
+	if (c->max_unattended && c->heartbeat + c->max_unattended < now_boot())
+		return COUNTER_SAVED_UNATTENDED;
+	for (int i = 0; i < 8; i++) {
+		key.addr[i] = src->hi >> (56 - 8 * i);
+		key.addr[8 + i] = src->lo >> (56 - 8 * i);
+	}
+	if (bpf_map_lookup_elem(&allow, &key))
+		return COUNTER_SAVED_ALLOW;
+	return 0;
+}
+
+/* 1: this (source, stack) is spared: held out, or not yet in the canary. By
+ * keyed hash, so that a source is in or out as a whole and trying again does not
+ * walk through. */
+static __always_inline int spared(const struct control *c, const struct rule *r, __u64 src,
+				  __u64 stack)
+{
+	__u32 draw;
+
+	if (!r->holdout && r->canary >= 10000)
+		return 0;
+	draw = (__u32)(mix64(key_pair(&c->secret, src, stack) + r->epoch) >> 32) % 10000;
+	return draw < r->holdout || draw >= r->holdout + r->canary;
+}
+
+/* 1: a token was there. One bucket a source, or one for the whole rule. */
+static __always_inline int bucket_take(const struct control *c, __u32 index, const struct rule *r,
+				       __u64 src, __u64 t)
+{
+	__u64 owner = key_pair(&c->secret, r->flags & RULE_LIMIT_ALL ? 0 : src,
+			       (__u64)index << 32 | r->gen);
+	__u32 at = owner & (BUCKETS - 1), some = 0;
+	struct bucket *b = bpf_map_lookup_elem(&buckets, &at);
+	__u64 tokens, rate = r->rate, burst = r->burst, ns;
+
+	if (!b)
+		return 1;
+	bpf_spin_lock(&b->lock);
+	if (b->owner != owner) {
+		b->owner = owner;
+		b->tokens = burst;
+		b->refilled = t;
+	}
+	tokens = b->tokens;
+	if (t > b->refilled) {
+		ns = t - b->refilled;
+		if (ns > 1000000000000ULL)
+			ns = 1000000000000ULL;
+		tokens += ns / 1000 * rate / 1000000;
+		b->refilled = t;
+	}
+	if (tokens > burst)
+		tokens = burst;
+	if (tokens >= 1000) {
+		tokens -= 1000;
+		some = 1;
+	}
+	b->tokens = tokens;
+	bpf_spin_unlock(&b->lock);
+	return some;
+}
+
+/* State predicates: what earlier connections of (source, stack) left in its tally,
+ * plus this hello. */
+struct state {
+	__u32 seen;		/* earlier connections */
+	__u32 age;		/* stamps since the first */
+	__u32 resumed;
+	__u16 dstar[DSTAR_KEPT];
+	__u16 d1;		/* 0.1 ms, 0xffff unknown */
+};
+
+static __always_inline int state_holds(const struct rule *r, const struct state *s)
+{
+	__u32 split = 0;
+
+	if (s->seen < r->seen_min)
+		return 0;
+	if (r->flags & RULE_NOT_RESUMED && s->resumed)
+		return 0;
+	if (r->flags & RULE_HAS_AGE && s->age > r->age_max)
+		return 0;
+	if (r->flags & RULE_HAS_D1 && (s->d1 == 0xffff || s->d1 < r->d1_min))
+		return 0;
+	if (r->split_min) {
+		for (int i = 0; i < DSTAR_KEPT; i++)
+			if (s->dstar[i] != DSTAR_NONE &&
+			    (s->dstar[i] & ~DSTAR_RESUMED) >= r->split_dstar)
+				split++;
+		if (split < r->split_min)
+			return 0;
+	}
+	return 1;
+}
+
+static __always_inline int net_has(const struct rule *r, const struct addr *a)
+{
+	__u64 hi = ~0ULL, lo = ~0ULL;
+
+	if (!r->plen)
+		return 1;
+	if (r->plen <= 64) {
+		hi <<= 64 - (r->plen & 127);
+		lo = 0;
+	} else if (r->plen < 128) {
+		lo <<= 128 - r->plen;
+	}
+	return (a->hi & hi) == r->net.hi && (a->lo & lo) == r->net.lo;
+}
+
+static __always_inline int rule_beats(__u32 action, __u32 best)
+{
+	if (best == RULE_PASS)
+		return 0;
+	return action == RULE_PASS || action > best;
+}
+
+/* Lets one rule of a chain speak; answers the next one. Global, so that the
+ * verifier looks at one rule and not at kinds x chain of them. */
+__noinline __u32 rule_consider(__u32 index, const struct state *s)
+{
+	struct work *w = work_get();
+	struct rule *r = rule_at(index);
+
+	if (!w || !r || !s)
+		return 0;
+	if (rule_live(r) && rule_beats(r->action, w->v.action) && net_has(r, &w->p.src) &&
+	    state_holds(r, s)) {
+		w->v.rule = index;
+		w->v.rule_gen = r->gen;
+		w->v.action = r->action;
+	}
+	return r->next;
+}
+
+/* The rule that speaks for this hello, into w->v. */
+__noinline int judge_hello(struct xdp_md *ctx)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	struct state s = {};
+
+	if (!w || !c || !ctx)
+		return 0;
+	w->v.rule = 0;
+	w->v.rule_gen = 0;
+	w->v.action = RULE_NONE;
+	if (!c->kinds)
+		return 0;
+	s.d1 = w->h.d1 == US_UNKNOWN ? 0xffff : w->h.d1 / 100 > 0xfffe ? 0xfffe : w->h.d1 / 100;
+	s.resumed = !!(w->hello.flags & HELLO_HAS_PSK);
+	tally_peek(c, w, &s.seen, &s.age, &s.resumed, s.dstar);
+	for (__u32 kind = 1; kind < MATCH_KINDS; kind++) {
+		struct match_key key = {};
+		__u32 *index, next;
+
+		if (!(c->kinds >> kind & 1) || !(kind & 7))
+			continue;
+		if (kind & MATCH_JA4)
+			key.ja4 = w->hello.ja4_key;
+		if (kind & MATCH_STACK)
+			key.stack = w->hello.stack_key;
+		if (kind & MATCH_ORDER)
+			key.order = w->hello.order_hash;
+		if (kind >> 3 == 1) {
+			key.src = w->p.src;
+			key.plen = 128;
+		} else if (kind >> 3 == 2) {
+			key.src.hi = w->p.src.hi;
+			key.plen = 64;
+		}
+		index = bpf_map_lookup_elem(&match, &key);
+		if (!index)
+			continue;
+		next = *index;
+		for (int i = 0; i < MATCH_CHAIN_MAX && next; i++)
+			next = rule_consider(next, &s);
+	}
+	return 0;
+}
+
+/* The rule on this source alone: /128 and /32, then /64, then the longest prefix. */
+static __always_inline __u32 source_rule(const struct control *c, const struct packet *p)
+{
+	struct source_key key = { .src = p->src, .plen = 128 };
+	__u32 *index;
+
+	if (c->n_source_rules) {
+		index = bpf_map_lookup_elem(&source_rules, &key);
+		if (index)
+			return *index;
+		if (p->family == 6) {
+			key.src.lo = 0;
+			key.plen = 64;
+			index = bpf_map_lookup_elem(&source_rules, &key);
+			if (index)
+				return *index;
+		}
+	}
+	if (c->n_prefix_rules) {
+		struct prefix_key net = { .plen = 128 };
+
+		for (int i = 0; i < 8; i++) {
+			net.addr[i] = p->src.hi >> (56 - 8 * i);
+			net.addr[8 + i] = p->src.lo >> (56 - 8 * i);
+		}
+		index = bpf_map_lookup_elem(&prefix_rules, &net);
+		if (index)
+			return *index;
+	}
+	return 0;
+}
+
+static __always_inline void rule_hit(struct rule *r, const struct packet *p, __u64 t, int proved,
+				     int acted, int first)
+{
+	if (!proved) {
+		__sync_fetch_and_add(&r->unproved, 1);
+		return;
+	}
+	if (!acted) {
+		__sync_fetch_and_add(&r->would_hit, first);
+		return;
+	}
+	__sync_fetch_and_add(&r->hits, first);
+	__sync_fetch_and_add(&r->hit_packets, 1);
+	__sync_fetch_and_add(&r->hit_bytes, p->frame_len);
+	r->last_hit = t;
+}
+
+/*
+ * What happens to this packet under rule `index`: RULE_NONE, or an action to
+ * carry out. `first`: the packet that the rule was looked up for, not a later one
+ * of its flow. `proved`: its connection answered the server's number.
+ */
+static __always_inline __u32 rule_act(const struct control *c, __u32 index, __u32 gen,
+				      const struct packet *p, __u64 src, __u64 stack, __u64 t,
+				      int proved, int first)
+{
+	struct rule *r = rule_at(index);
+	__u32 action, why;
+
+	if (!r || r->gen != gen)
+		return RULE_NONE;
+	if (!rule_live(r)) {
+		count(COUNTER_RULE_EXPIRED);
+		return RULE_NONE;
+	}
+	action = r->action;
+	if (action <= RULE_PASS) {
+		if (first)
+			rule_hit(r, p, t, proved, 1, 1);
+		return RULE_NONE;
+	}
+	if (action == RULE_LIMIT) {
+		if (!proved) {
+			__sync_fetch_and_add(&r->unproved, 1);
+			return RULE_NONE;
+		}
+		if (!first || bucket_take(c, index, r, src, t))
+			return RULE_NONE;
+		action = RULE_DROP;
+	}
+	if (action == RULE_COUNT || r->flags & RULE_SHADOW || spared(c, r, src, stack)) {
+		rule_hit(r, p, t, proved, 0, first);
+		count(COUNTER_WOULD_DROP);
+		return RULE_NONE;
+	}
+	why = prevented(c, &p->src);
+	if (why) {
+		count(why);
+		return RULE_NONE;
+	}
+	rule_hit(r, p, t, proved, 1, first);
+	return action;
+}
+
+#endif

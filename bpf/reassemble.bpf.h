@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * reassemble.bpf.h - from TCP segments to one flat ClientHello message.
+ *
+ * A hello that is whole in its segment and record is copied straight into the
+ * flat buffer. Others go through a slot: bytes at their stream offset, a bit for
+ * each byte that came out of order, TLS record headers taken off at the end.
+ *
+ * In:     a segment and its offset from the hello's first byte.
+ * Out:    work.result and work.complete; the message in struct flat.
+ * Bounds: 16 KiB and 8 records a hello; 4 slots a source; a slot untouched for
+ *         10 s is free. Any order and any split give the same answer; bytes that
+ *         come twice must be the same bytes ("overlap").
+ * Locks:  a slot's `busy` word is tried, never waited for ("contended").
+ */
+#ifndef WINNOW_REASSEMBLE_BPF_H
+#define WINNOW_REASSEMBLE_BPF_H
+
+#include "abi.h"
+#include "hello.h"
+#include "work.bpf.h"
+
+#define STREAM_MAX	HELLO_MAX	/* bytes of the stream, record headers included */
+#define STREAM_WORDS	(STREAM_MAX / 64)
+#define CHUNK		2048		/* one copy out of the packet */
+#define SLOT_PROBES	4
+#define SOURCE_SLOTS	4
+
+/* Number of slots - 1, set before loading. */
+const volatile __u32 reassembly_slots = 255;
+
+struct slot {
+	__u32 busy;
+	__u32 stamp;
+	__u64 owner;		/* flow key, 0 = free */
+	__u64 source;		/* keyed hash of the owner's source */
+	__u32 base;		/* sequence number of offset 0 */
+	__u32 have;		/* bytes known from offset 0 on */
+	__u32 holes;		/* 1: bits beyond `have` are set */
+	__u32 top;		/* end of the highest byte known */
+	__u32 want;		/* nothing new before `have` gets here */
+	__u32 pad;
+	__u64 bit[STREAM_WORDS];
+	__u8 b[STREAM_MAX + CHUNK];
+};
+
+/* Hellos in pieces. Written per segment, read by nobody else. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, struct slot);
+} reassembly SEC(".maps");
+
+struct source_slots {
+	__u32 at[SOURCE_SLOTS];	/* slot + 1 */
+};
+
+/* Which slots a source holds. Eviction forgets a claim, never grants one twice
+ * for long: the slot itself knows its owner. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct source_slots);
+} slot_claims SEC(".maps");
+
+/* Whole segments for comparison with what came before. */
+struct segment {
+	__u8 b[STREAM_MAX + CHUNK];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct segment);
+} segments SEC(".maps");
+
+#ifndef barrier
+#define barrier() asm volatile("" ::: "memory")
+#endif
+
+static __always_inline struct slot *slot_at(__u32 i)
+{
+	i &= reassembly_slots;
+	return bpf_map_lookup_elem(&reassembly, &i);
+}
+
+static __always_inline int slot_live(const struct slot *s, __u32 stamp)
+{
+	return s->owner && row_age(stamp, s->stamp) <= HANDSHAKE_LIFE;
+}
+
+static __always_inline int slot_try(struct slot *s)
+{
+	return __sync_val_compare_and_swap(&s->busy, 0, 1) == 0;
+}
+
+static __always_inline void slot_release(struct slot *s)
+{
+	__sync_lock_test_and_set(&s->busy, 0);
+}
+
+/* Takes a free one of the flow's candidate slots for a source that has less than
+ * 4. Answers slot + 1 with `busy` held, or 0 and the reason in *result. */
+__noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
+{
+	struct source_slots fresh = {}, *claim;
+	__u32 place = SOURCE_SLOTS;
+
+	if (!result)
+		return 0;
+	*result = HELLO_CONTENDED;
+	claim = bpf_map_lookup_elem(&slot_claims, &source);
+	if (!claim) {
+		bpf_map_update_elem(&slot_claims, &source, &fresh, BPF_NOEXIST);
+		claim = bpf_map_lookup_elem(&slot_claims, &source);
+		if (!claim)
+			return 0;
+	}
+	for (__u32 i = 0; i < SOURCE_SLOTS; i++) {
+		struct slot *s;
+
+		if (claim->at[i]) {
+			s = slot_at(claim->at[i] - 1);
+			if (s && s->source == source && slot_live(s, stamp))
+				continue;
+		}
+		place = i;
+		break;
+	}
+	if (place >= SOURCE_SLOTS) {
+		*result = HELLO_SOURCE_SLOTS;
+		return 0;
+	}
+	for (__u32 i = 0; i < SLOT_PROBES; i++) {
+		__u32 at = mix64(key + i) & reassembly_slots;
+		struct slot *s = slot_at(at);
+
+		if (!s || slot_live(s, stamp) || !slot_try(s))
+			continue;
+		if (slot_live(s, stamp)) {	/* taken between the look and the lock */
+			slot_release(s);
+			continue;
+		}
+		s->owner = key;
+		s->source = source;
+		s->stamp = stamp;
+		s->have = 0;
+		s->top = 0;
+		s->want = 0;
+		if (s->holes)
+			for (__u32 w = 0; w < STREAM_WORDS; w++) {
+				s->bit[w] = 0;
+				barrier();	/* no memset() to call here */
+			}
+		s->holes = 0;
+		claim->at[place & (SOURCE_SLOTS - 1)] = at + 1;
+		return at + 1;
+	}
+	return 0;
+}
+
+/* The slot this flow already holds, `busy` taken. *busy 1: it is in use. */
+static __always_inline __u32 slot_find(__u64 key, __u32 stamp, __u32 *busy)
+{
+	*busy = 0;
+	for (__u32 i = 0; i < SLOT_PROBES; i++) {
+		__u32 at = mix64(key + i) & reassembly_slots;
+		struct slot *s = slot_at(at);
+
+		if (!s || s->owner != key || !slot_live(s, stamp))
+			continue;
+		if (!slot_try(s)) {
+			*busy = 1;
+			return 0;
+		}
+		if (s->owner == key)
+			return at + 1;
+		slot_release(s);
+	}
+	return 0;
+}
+
+/* The loops below run as bpf_loop(): rare paths whose length the peer chooses, and
+ * the verifier looks at one turn only. */
+struct span {
+	struct slot *s;
+	struct flat *f;
+	__u32 from, to;		/* bytes of the stream */
+	__u32 at;		/* in the flat message */
+	__u32 twice;		/* out: some byte was known before */
+};
+
+static __always_inline __u64 word_bits(__u32 word, __u32 from, __u32 to)
+{
+	__u32 lo = word * 64, hi = lo + 64;
+	__u64 bits = ~0ULL;
+
+	if (from > lo)
+		bits &= ~0ULL << ((from - lo) & 63);
+	if (to < hi)
+		bits &= ~0ULL >> ((hi - to) & 63);
+	return bits;
+}
+
+static long mark_word(__u32 i, struct span *m)
+{
+	__u32 w = m->from / 64 + i;
+	__u64 bits;
+
+	if (w >= STREAM_WORDS || w * 64 >= m->to)
+		return 1;
+	bits = word_bits(w, m->from, m->to);
+	w &= STREAM_WORDS - 1;
+	if (m->s->bit[w] & bits)
+		m->twice = 1;
+	m->s->bit[w] |= bits;
+	return 0;
+}
+
+/* Marks [from, to); 1 if any of it was known before. */
+static __always_inline int slot_mark(struct slot *s, __u32 from, __u32 to)
+{
+	struct span m = { .s = s, .from = from, .to = to };
+
+	bpf_loop(STREAM_WORDS, mark_word, &m, 0);
+	return m.twice;
+}
+
+static __always_inline __u32 lowest_bit(__u64 v)
+{
+	__u32 n = 0;
+
+	v &= -v;
+	n |= (v & 0xaaaaaaaaaaaaaaaaULL) ? 1 : 0;
+	n |= (v & 0xccccccccccccccccULL) ? 2 : 0;
+	n |= (v & 0xf0f0f0f0f0f0f0f0ULL) ? 4 : 0;
+	n |= (v & 0xff00ff00ff00ff00ULL) ? 8 : 0;
+	n |= (v & 0xffff0000ffff0000ULL) ? 16 : 0;
+	n |= (v & 0xffffffff00000000ULL) ? 32 : 0;
+	return n;
+}
+
+static long absorb_word(__u32 i, struct span *m)
+{
+	__u32 have = m->s->have, w = have / 64;
+	__u64 unknown;
+
+	if (w >= STREAM_WORDS)
+		return 1;
+	unknown = ~m->s->bit[w & (STREAM_WORDS - 1)] & ~0ULL << (have & 63);
+	if (unknown) {
+		m->s->have = w * 64 + lowest_bit(unknown);
+		return 1;
+	}
+	m->s->have = (w + 1) * 64;
+	return 0;
+}
+
+/* Moves `have` over everything known behind it. */
+static __always_inline void slot_absorb(struct slot *s)
+{
+	struct span m = { .s = s };
+
+	bpf_loop(STREAM_WORDS, absorb_word, &m, 0);
+}
+
+static long copy_word(__u32 i, struct span *m)
+{
+	__u32 a = m->from + i * 8, b = m->at + i * 8;
+
+	if (a >= m->to || a >= STREAM_MAX || b >= HELLO_MAX)
+		return 1;
+	a &= STREAM_MAX - 1;
+	b &= HELLO_MAX - 1;
+	*(__u64 *)&m->f->h.b[b] = *(__u64 *)&m->s->b[a];
+	return 0;
+}
+
+/* Bytes [from, from + len) of the stream to the flat message at `at`. */
+static __always_inline void copy_span(struct slot *s, __u32 from, struct flat *f, __u32 at,
+				      __u32 len)
+{
+	struct span m = { .s = s, .f = f, .from = from, .to = from + len, .at = at };
+
+	if (len)
+		bpf_loop(STREAM_MAX / 8, copy_word, &m, 0);
+}
+
+struct merge {
+	struct slot *s;
+	struct segment *seg;
+	__u32 off;
+	__u32 len;
+	__u32 known;		/* s->have before this segment */
+	__u32 differs;
+};
+
+/* One byte of a segment that was known before at least in part. */
+static long merge_byte(__u32 i, struct merge *m)
+{
+	__u32 at = m->off + i;
+	__u8 byte;
+
+	if (i >= m->len || i >= STREAM_MAX || at >= STREAM_MAX)
+		return 1;
+	byte = m->seg->b[i & (STREAM_MAX - 1)];
+	at &= STREAM_MAX - 1;
+	if (at < m->known || m->s->bit[at / 64] >> (at & 63) & 1) {
+		if (m->s->b[at] != byte) {
+			m->differs = 1;
+			return 1;
+		}
+		return 0;
+	}
+	m->s->b[at] = byte;
+	return 0;
+}
+
+/* `len` bytes of the packet to dst[off...]: in chunks, so that the verifier sees
+ * each copy end inside the buffer. */
+static __always_inline int load_stream(struct xdp_md *ctx, __u32 from, __u8 *dst, __u32 off,
+				       __u32 len)
+{
+	for (__u32 i = 0; i < STREAM_MAX / CHUNK; i++) {
+		__u32 n = len > CHUNK ? CHUNK : len;
+
+		if (!n)
+			return 0;
+		off &= STREAM_MAX - 1;
+		n &= 2 * CHUNK - 1;
+		if (n > CHUNK)
+			return -1;
+		if (bpf_xdp_load_bytes(ctx, from, dst + off, n))
+			return -1;
+		from += n;
+		off += n;
+		len -= n;
+		if (len && off >= STREAM_MAX)
+			return -1;
+	}
+	return len ? -1 : 0;
+}
+
+/* Takes the record headers off what is known so far. */
+static __always_inline void deframe(struct slot *s, struct flat *f, struct work *w)
+{
+	__u32 at = 0, len = 0, need = 0;
+
+	w->complete = 1;
+	w->records = 0;
+	for (__u32 i = 0; i <= HELLO_RECORDS_MAX; i++) {
+		__u32 type, body, got;
+
+		if (at >= STREAM_MAX - 5) {
+			w->result = HELLO_TOO_LONG;
+			return;
+		}
+		if (at + 5 > s->have) {
+			if (s->have > at && !i && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21) {
+				w->result = HELLO_NOT_TLS;
+				return;
+			}
+			break;
+		}
+		if (i == HELLO_RECORDS_MAX) {
+			w->result = HELLO_TOO_MANY_RECORDS;
+			return;
+		}
+		at &= STREAM_MAX - 1;
+		type = s->b[at];
+		body = s->b[at + 3] << 8 | s->b[at + 4];
+		w->records++;
+		if (s->b[at + 1] != 3 || body > STREAM_MAX + 256) {
+			w->result = i ? HELLO_BAD_RECORD : HELLO_NOT_TLS;
+			return;
+		}
+		at += 5;
+		if (type == 20 || type == 21) {	/* CCS or alert in front of the hello */
+			if (len || body > 64) {
+				w->result = HELLO_BAD_RECORD;
+				return;
+			}
+			at += body;
+			continue;
+		}
+		if (type != 22) {
+			w->result = i ? HELLO_BAD_RECORD : HELLO_NOT_TLS;
+			return;
+		}
+		if (len + body > HELLO_MAX) {
+			w->result = HELLO_TOO_LONG;
+			return;
+		}
+		got = s->have > at ? s->have - at : 0;
+		if (got > body)
+			got = body;
+		copy_span(s, at, f, len, got);
+		len += got;
+		at += got;
+		if (len >= 1 && f->h.b[0] != 1) {
+			w->result = HELLO_BAD_TYPE;
+			return;
+		}
+		if (len >= 4 && !need) {
+			need = 4 + (f->h.b[1] << 16 | f->h.b[2] << 8 | f->h.b[3]);
+			if (need > HELLO_MAX) {
+				w->result = HELLO_TOO_LONG;
+				return;
+			}
+		}
+		if (need && len >= need) {
+			w->result = HELLO_OK;
+			w->hello_len = need;
+			w->hello_end = at - (len - need);
+			return;
+		}
+		if (got < body)
+			break;
+	}
+	w->complete = 0;
+	s->want = need ? at + (need - len) : s->have + 1;
+}
+
+/* The whole hello in this segment's first record? The common case, no slot. */
+static __always_inline int feed_whole(struct xdp_md *ctx, struct work *w, struct flat *f)
+{
+	__u32 body, need, n;
+	__u8 head[9];
+
+	if (w->p.payload_len < 9 || bpf_xdp_load_bytes(ctx, w->p.payload_off, head, sizeof(head)))
+		return 0;
+	if (head[0] != 22 || head[1] != 3 || head[5] != 1)
+		return 0;
+	body = head[3] << 8 | head[4];
+	need = 4 + (head[6] << 16 | head[7] << 8 | head[8]);
+	if (need > body || 5 + need > w->p.payload_len || need > HELLO_MAX)
+		return 0;
+	n = need;
+	HELLO_HIDE(n);
+	n &= 2 * HELLO_MAX - 1;
+	if (n == 0 || n > HELLO_MAX)
+		return 0;
+	if (bpf_xdp_load_bytes(ctx, w->p.payload_off + 5, f->h.b, n))
+		return 0;
+	w->result = HELLO_OK;
+	w->complete = 1;
+	w->records = 1;
+	w->hello_len = need;
+	w->hello_end = 5 + need;
+	return 1;
+}
+
+/* Feeds one segment; see the top of the file. `again`: the hello was complete
+ * before, so only a whole one is looked at. */
+__noinline int feed(struct xdp_md *ctx, __u32 again)
+{
+	__u32 zero = 0, off, len, at, busy, stamp;
+	struct work *w = work_get();
+	struct flat *f = flat_get();
+	struct segment *seg;
+	struct slot *s;
+
+	if (!w || !f)
+		return 0;
+	w->complete = 0;
+	w->result = HELLO_INCOMPLETE;
+	w->hello_len = 0;
+	w->records = 0;
+	off = w->p.seq - w->h.hello_base;
+	len = w->p.payload_len;
+	stamp = stamp_of(w->t);
+
+	if (off == 0 && feed_whole(ctx, w, f))
+		return 0;
+	if (again)
+		return 0;
+	if (w->p.cut) {
+		w->result = HELLO_TRUNCATED;
+		w->complete = 1;
+		return 0;
+	}
+	if (off == 0 && w->k.len >= 3) {
+		if (w->k.b[0] != 22 && w->k.b[0] != 20 && w->k.b[0] != 21) {
+			w->result = HELLO_NOT_TLS;
+			if (w->k.b[0] & 0x80 && w->k.b[2] == 1)
+				w->result = HELLO_SSLV2;
+			if (w->k.len >= 6 && w->k.b[0] == 'P' && w->k.b[1] == 'R' &&
+			    w->k.b[2] == 'O' && w->k.b[3] == 'X' && w->k.b[4] == 'Y')
+				w->result = HELLO_UNEXPECTED_PROXY;
+			if (w->k.len >= 12 && w->k.b[0] == 0x0d && w->k.b[1] == 0x0a &&
+			    w->k.b[4] == 0 && w->k.b[6] == 0x51)
+				w->result = HELLO_UNEXPECTED_PROXY;
+			w->complete = 1;
+			return 0;
+		}
+	}
+	if (off >= STREAM_MAX) {
+		w->result = HELLO_TOO_LONG;
+		w->complete = 1;
+		return 0;
+	}
+	if (len > STREAM_MAX - off)
+		len = STREAM_MAX - off;
+
+	at = slot_find(w->key, stamp, &busy);
+	if (!at && !busy)
+		at = slot_claim(w->key, mix64(source_word(&w->p.src, w->p.family) ^ w->p.family), stamp,
+				&w->result);
+	if (!at) {
+		if (busy)
+			w->result = HELLO_CONTENDED;
+		w->complete = 1;
+		return 0;
+	}
+	s = slot_at(at - 1);
+	seg = bpf_map_lookup_elem(&segments, &zero);
+	if (!s || !seg)
+		return 0;
+	s->stamp = stamp;
+	if (off < s->have || (s->holes && off < s->top)) {
+		struct merge m = { s, seg, off, len, s->have, 0 };
+
+		if (load_stream(ctx, w->p.payload_off, seg->b, 0, len))
+			goto out;
+		bpf_loop(STREAM_MAX, merge_byte, &m, 0);
+		if (m.differs) {
+			w->result = HELLO_OVERLAP;
+			w->complete = 1;
+			s->owner = 0;
+			goto out;
+		}
+	} else if (load_stream(ctx, w->p.payload_off, s->b, off, len)) {
+		goto out;
+	}
+	if (off <= s->have) {
+		if (off + len > s->have)
+			s->have = off + len;
+		if (s->holes) {
+			slot_mark(s, off, off + len);
+			slot_absorb(s);
+		}
+	} else {
+		s->holes = 1;
+		slot_mark(s, off, off + len);
+	}
+	if (off + len > s->top)
+		s->top = off + len;
+	if (s->have >= s->want)
+		deframe(s, f, w);
+	if (!w->complete && s->have >= STREAM_MAX) {
+		w->result = HELLO_TOO_LONG;
+		w->complete = 1;
+	}
+	if (w->complete)
+		s->owner = 0;
+out:
+	slot_release(s);
+	return 0;
+}
+
+#endif

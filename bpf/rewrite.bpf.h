@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * rewrite.bpf.h - making a segment into a reset.
+ *
+ * For the server: same addresses, ports, sequence and acknowledgement, flags
+ * RST|ACK, payload gone, checksums whole. Passed up it closes the server's socket
+ * at once. For the client: the mirror of it, sent back out of the same device.
+ * A RST is never answered.
+ */
+#ifndef WINNOW_REWRITE_BPF_H
+#define WINNOW_REWRITE_BPF_H
+
+#include "abi.h"
+#include "work.bpf.h"
+
+static __always_inline __u16 csum_fold(__s64 sum)
+{
+	__u32 s = (__u32)sum;
+
+	s = (s & 0xffff) + (s >> 16);
+	s = (s & 0xffff) + (s >> 16);
+	return ~s;
+}
+
+/* Pseudo header of addresses, protocol and length, as bpf_csum_diff wants it. */
+static __always_inline __s64 csum_pseudo(const struct packet *p, __u32 tcp_len)
+{
+	__be32 b[10] = {};
+
+	b[0] = bpf_htonl(p->src.hi >> 32);
+	b[1] = bpf_htonl(p->src.hi);
+	b[2] = bpf_htonl(p->src.lo >> 32);
+	b[3] = bpf_htonl(p->src.lo);
+	b[4] = bpf_htonl(p->dst.hi >> 32);
+	b[5] = bpf_htonl(p->dst.hi);
+	b[6] = bpf_htonl(p->dst.lo >> 32);
+	b[7] = bpf_htonl(p->dst.lo);
+	if (p->family == 4) {
+		b[2] = 0;		/* the mark of a mapped address */
+		b[6] = 0;
+	}
+	b[8] = bpf_htonl(tcp_len);
+	b[9] = bpf_htonl(IPPROTO_TCP);
+	return bpf_csum_diff(NULL, 0, b, sizeof(b), 0);
+}
+
+/* New payload length of the IP packet whose TCP header is `tcp_len` long. */
+static __always_inline int rewrite_ip(struct xdp_md *ctx, const struct packet *p, __u32 tcp_len,
+				      int swap)
+{
+	if (p->family == 4) {
+		__be16 old, total = bpf_htons(p->l4_off - p->l3_off + tcp_len);
+		struct iphdr ip;
+		__u32 sum;
+
+		if (bpf_xdp_load_bytes(ctx, p->l3_off, &ip, sizeof(ip)))
+			return -1;
+		old = ip.tot_len;
+		sum = (__u16)~ip.check;
+		sum += (__u16)~old;
+		sum += total;
+		sum = (sum & 0xffff) + (sum >> 16);
+		sum = (sum & 0xffff) + (sum >> 16);
+		ip.check = ~sum;
+		ip.tot_len = total;
+		if (swap) {
+			__be32 a = ip.saddr;
+
+			ip.saddr = ip.daddr;
+			ip.daddr = a;
+		}
+		return bpf_xdp_store_bytes(ctx, p->l3_off, &ip, sizeof(ip));
+	} else {
+		struct ipv6hdr ip;
+
+		if (bpf_xdp_load_bytes(ctx, p->l3_off, &ip, sizeof(ip)))
+			return -1;
+		ip.payload_len = bpf_htons(p->l4_off - p->l3_off - sizeof(ip) + tcp_len);
+		if (swap) {
+			struct in6_addr a = ip.saddr;
+
+			ip.saddr = ip.daddr;
+			ip.daddr = a;
+		}
+		return bpf_xdp_store_bytes(ctx, p->l3_off, &ip, sizeof(ip));
+	}
+}
+
+static __always_inline void tcp_store(__u8 *b, __u32 at, __u32 v)
+{
+	b[at] = v >> 24;
+	b[at + 1] = v >> 16;
+	b[at + 2] = v >> 8;
+	b[at + 3] = v;
+}
+
+/* The segment becomes a RST to the server (or, `back`, to the client: XDP_TX). 0
+ * or -1, then the frame is as it was or must be dropped. */
+__noinline int rewrite_reset(struct xdp_md *ctx, __u32 back)
+{
+	struct work *w = work_get();
+	__u32 len, frame, end;
+	__u8 b[60] = {};
+	__u8 mac[12];
+	__u16 sum;
+
+	if (!w || w->p.tcp_flags & TCP_RST)
+		return -1;
+	len = back ? 20 : w->p.tcp_len;
+	len &= 63;
+	if (len < 20 || len > 60)
+		return -1;
+	frame = bpf_xdp_get_buff_len(ctx);
+	end = w->p.l4_off + len;
+	if (frame < end)
+		return -1;
+	if (bpf_xdp_load_bytes(ctx, w->p.l4_off, b, len))
+		return -1;
+	b[13] = TCP_RST | TCP_ACK;
+	b[18] = 0;
+	b[19] = 0;
+	if (back) {
+		__u32 syn = w->p.tcp_flags & TCP_SYN ? 1 : 0;
+		__u8 port;
+
+		port = b[0]; b[0] = b[2]; b[2] = port;
+		port = b[1]; b[1] = b[3]; b[3] = port;
+		tcp_store(b, 4, w->p.tcp_flags & TCP_ACK ? w->p.ack : 0);
+		tcp_store(b, 8, w->p.seq + w->p.payload_len + syn);
+		b[12] = 5 << 4;
+		b[14] = 0;
+		b[15] = 0;
+	}
+	b[16] = 0;
+	b[17] = 0;
+	sum = csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)b, sizeof(b), csum_pseudo(&w->p, len)));
+	b[16] = sum;			/* already in network order */
+	b[17] = sum >> 8;
+	if (rewrite_ip(ctx, &w->p, len, back) || bpf_xdp_store_bytes(ctx, w->p.l4_off, b, len))
+		return -1;
+	if (back) {
+		__u8 swap[12];
+
+		if (bpf_xdp_load_bytes(ctx, 0, mac, sizeof(mac)))
+			return -1;
+		__builtin_memcpy(swap, mac + 6, 6);
+		__builtin_memcpy(swap + 6, mac, 6);
+		if (bpf_xdp_store_bytes(ctx, 0, swap, sizeof(swap)))
+			return -1;
+	}
+	if (frame > end && bpf_xdp_adjust_tail(ctx, (int)end - (int)frame))
+		return -1;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * syn.bpf.h - the SYN: kept whole for userspace, which writes the p0f v3
+ * signature, and summed up as tcp_key for the tables.
+ *
+ * tcp_key: option kinds in order, window scale, window rule, initial TTL class and
+ * quirks, but neither hops nor MSS: those belong to the path, not to the stack.
+ */
+#ifndef WINNOW_SYN_BPF_H
+#define WINNOW_SYN_BPF_H
+
+#include "abi.h"
+#include "key.bpf.h"
+#include "work.bpf.h"
+
+#define TCP_OPTIONS_MAX 40
+
+/* Kept in memory, not in registers: the verifier then forgets what it learnt of
+ * them in each turn, and walks one turn's paths once. */
+struct syn_walk {
+	__u64 h;
+	__u32 at;
+	__u32 mss;
+	__u32 scale;
+	__u32 bad;
+	__u32 key;		/* out */
+	__u32 pad;
+};
+
+/* Walks the options of the SYN in s->tcp; o->bad 1: malformed. */
+__noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
+{
+	__u32 end, win, ttl, quirks;
+
+	if (!s || !o)
+		return -1;
+	o->h = 0;
+	o->at = 20;
+	o->mss = 0;
+	o->scale = 255;
+	o->bad = 0;
+	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
+		__u32 at = o->at, kind, len;
+
+		end = s->tcp_len;
+		if (at >= end || at >= 60)
+			break;
+		kind = s->tcp[at];
+		o->h = mix64(o->h + kind + 1);
+		if (kind == 0) {
+			o->h = mix64(o->h + end - at);	/* padding behind the end */
+			break;
+		}
+		if (kind == 1) {
+			o->at = at + 1;
+			continue;
+		}
+		if (at + 1 >= end || at + 1 >= 60) {
+			o->bad = 1;
+			break;
+		}
+		len = s->tcp[at + 1];
+		if (len < 2 || at + len > end) {
+			o->bad = 1;
+			break;
+		}
+		if (kind == 2 && len == 4 && at + 3 < 60 && !o->mss)
+			o->mss = s->tcp[at + 2] << 8 | s->tcp[at + 3];
+		if (kind == 3 && len == 3 && at + 2 < 60)
+			o->scale = s->tcp[at + 2];
+		o->at = at + len;
+	}
+	win = s->tcp[14] << 8 | s->tcp[15];
+	if (o->mss && win % o->mss == 0)
+		win = 0x10000 | win / o->mss;
+	ttl = s->ttl <= 32 ? 32 : s->ttl <= 64 ? 64 : s->ttl <= 128 ? 128 : 255;
+	quirks = (s->ip_flags & (SYN_DF | SYN_MBZ | SYN_ID_ZERO | SYN_ECN)) | s->family << 8 |
+		 (s->tcp[13] & 0xc0) << 8 | (s->ip_olen ? 1 << 16 : 0) | o->bad << 17;
+	o->h = mix64(o->h ^ o->scale);
+	o->h = mix64(o->h ^ win);
+	o->h = mix64(o->h ^ ((__u64)ttl << 32 | quirks));
+	o->key = (__u32)o->h ?: 1;
+	return 0;
+}
+
+/* Fills w->h.syn from the packet; the record itself is filled by the caller. */
+static __always_inline void syn_read(struct xdp_md *ctx, struct work *w)
+{
+	struct syn_raw *s = &w->h.syn;
+	__u32 len = w->p.tcp_len;
+
+	__builtin_memset(s, 0, sizeof(*s));
+	s->family = w->p.family;
+	s->ttl = w->p.ttl;
+	s->ip_olen = w->p.ip_olen;
+	s->ip_flags = w->p.ip_flags;
+	s->payload = w->p.payload_len > 0xffff ? 0xffff : w->p.payload_len;
+	len &= 63;
+	if (len < 20 || len > 60)
+		return;
+	if (bpf_xdp_load_bytes(ctx, w->p.l4_off, s->tcp, len))
+		return;
+	s->tcp_len = len;
+	s->present = 1;
+}
+
+#endif

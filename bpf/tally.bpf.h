@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * tally.bpf.h - rows of the tally and order tables under their locks. The
+ * arithmetic of a row is in tally.h, shared with userspace.
+ */
+#ifndef WINNOW_TALLY_BPF_H
+#define WINNOW_TALLY_BPF_H
+
+#include "abi.h"
+#include "key.bpf.h"
+#include "table.bpf.h"
+#include "tally.h"
+#include "work.bpf.h"
+
+/* Numbers of sets - 1, set before loading. */
+const volatile __u32 tally_sets = 4095;
+const volatile __u32 order_sets = 2047;
+
+static __always_inline struct tally_set *tally_set_at(__u32 i)
+{
+	i &= tally_sets;
+	return bpf_map_lookup_elem(&tallies, &i);
+}
+
+static __always_inline struct stripe *tally_lock_at(__u32 set)
+{
+	__u32 i = set & tally_sets & (STRIPES - 1);
+
+	return bpf_map_lookup_elem(&tally_locks, &i);
+}
+
+static __always_inline int tally_is(const struct tally *t, __u64 src, __u64 stack, __u16 service,
+				    __u8 family)
+{
+	return t->src == src && t->stack == stack && t->service == service &&
+	       t->family == family && t->proto == IPPROTO_TCP;
+}
+
+/* What earlier connections of (source, stack, service) left; zeros if none. */
+static __always_inline void tally_peek(const struct control *c, const struct work *w, __u32 *seen,
+				       __u32 *age, __u32 *resumed, __u16 dstar[DSTAR_KEPT])
+{
+	__u64 src = source_word(&w->p.src, w->p.family);
+	__u64 key = key_tally(&c->secret, src, w->hello.stack_key, w->p.dport, w->p.family,
+			      IPPROTO_TCP);
+	struct tally_set *set = tally_set_at(key);
+	struct stripe *lock = tally_lock_at(key);
+	__u32 way, stamp = stamp_of(w->t);
+
+	for (int i = 0; i < DSTAR_KEPT; i++)
+		dstar[i] = DSTAR_NONE;
+	if (!set || !lock)
+		return;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(key),
+		       tally_is(&set->slot[w_], src, w->hello.stack_key, w->p.dport, w->p.family));
+	if (way < WAYS) {
+		struct tally *t = &set->slot[way];
+
+		*seen = t->connections;
+		*age = row_age(stamp, t->first_seen);
+		*resumed += t->resumed;
+		dstar[0] = t->dstar[0];
+		dstar[1] = t->dstar[1];
+		dstar[2] = t->dstar[2];
+		dstar[3] = t->dstar[3];
+		dstar[4] = t->dstar[4];
+	}
+	bpf_spin_unlock(&lock->lock);
+}
+
+/*
+ * Finds or makes the row of (source, stack, service); counts a connection if
+ * `join`. Answers (set << 3 | way) + 1 and its generation, 0 if there is no row.
+ */
+struct tally_join {
+	__u64 src, stack;
+	__u32 stamp, tcp_key, resumed, join;
+	__u32 bytes_in, bytes_out;
+	__u16 service;
+	__u8 family, pad;
+	__u32 gen;		/* out */
+};
+
+__noinline __u32 tally_join(struct tally_join *j)
+{
+	struct control *c = control_get();
+	struct tally_set *set;
+	struct stripe *lock;
+	struct tally *t;
+	__u32 way, evicted = 0, index;
+	__u64 key;
+
+	if (!c || !j)
+		return 0;
+	key = key_tally(&c->secret, j->src, j->stack, j->service, j->family, IPPROTO_TCP);
+	index = key & tally_sets;
+	set = tally_set_at(index);
+	lock = tally_lock_at(index);
+	if (!set || !lock)
+		return 0;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(key),
+		       tally_is(&set->slot[w_], j->src, j->stack, j->service, j->family));
+	if (way >= WAYS) {
+		way = way_victim(set, row_age(j->stamp, set->slot[w_].last_seen)) & (WAYS - 1);
+		t = &set->slot[way];
+		evicted = set->tag[way] != 0;
+		row_open(t);
+		t->src = j->src;
+		t->stack = j->stack;
+		t->service = j->service;
+		t->family = j->family;
+		t->proto = IPPROTO_TCP;
+		t->connections = 0;
+		t->exchanges = 0;
+		t->bytes_in = 0;
+		t->bytes_out = 0;
+		t->tcp_key = 0;
+		t->exchange_seen = 0;
+		__builtin_memset(t->d1dstar, 0, 64);
+		tally_begin(t, j->stamp);
+		set->tag[way] = tag_of(key);
+		row_close(t);
+	}
+	t = &set->slot[way & (WAYS - 1)];
+	if (j->join)
+		tally_connection(t, j->stamp, j->tcp_key, j->resumed);
+	tally_bytes(t, j->stamp, j->bytes_in, j->bytes_out);
+	j->gen = t->gen;
+	bpf_spin_unlock(&lock->lock);
+	if (evicted)
+		count(COUNTER_TALLY_EVICTED);
+	return (index << 3 | (way & (WAYS - 1))) + 1;
+}
+
+/* Adds to the row a flow joined. 0: the row has gone to another key since. */
+static __always_inline int tally_add(__u32 ref, __u32 gen, __u32 stamp, __u32 in, __u32 out,
+				     int exchange)
+{
+	struct tally_set *set = tally_set_at(ref >> 3);
+	struct stripe *lock = tally_lock_at(ref >> 3);
+	int same = 0;
+
+	if (!set || !lock)
+		return 1;
+	bpf_spin_lock(&lock->lock);
+	{
+		struct tally *t = &set->slot[ref & (WAYS - 1)];
+
+		if (t->gen == gen) {
+			same = 1;
+			tally_bytes(t, stamp, in, out);
+			if (exchange)
+				tally_exchange(t, stamp);
+		}
+	}
+	bpf_spin_unlock(&lock->lock);
+	return same;
+}
+
+static __always_inline void tally_measured(__u32 ref, __u32 gen, const struct timing *m,
+					   __u32 flags)
+{
+	struct tally_set *set = tally_set_at(ref >> 3);
+	struct stripe *lock = tally_lock_at(ref >> 3);
+	__u32 rtt = tally_tenths(m->rtt), d1 = tally_tenths(m->d1);
+	__u32 dstar = tally_tenths(m->dstar);
+
+	if (!set || !lock)
+		return;
+	bpf_spin_lock(&lock->lock);
+	if (set->slot[ref & (WAYS - 1)].gen == gen)
+		tally_handshake(&set->slot[ref & (WAYS - 1)], rtt, d1, dstar, flags);
+	bpf_spin_unlock(&lock->lock);
+}
+
+/* One more connection of (stack, order) from this source. */
+__noinline int order_join(__u64 stack, __u64 order, __u64 source, __u32 stamp)
+{
+	struct control *c = control_get();
+	struct order_set *set;
+	struct order_tally *o;
+	struct stripe *lock;
+	__u32 index, lock_index, way, evicted = 0;
+	__u64 key, bit;
+
+	if (!c)
+		return 0;
+	key = key_pair(&c->secret, stack, order);
+	index = key & order_sets;
+	lock_index = index & (STRIPES - 1);
+	set = bpf_map_lookup_elem(&orders, &index);
+	lock = bpf_map_lookup_elem(&order_locks, &lock_index);
+	if (!set || !lock)
+		return 0;
+	bit = 1ULL << (key_source(&c->secret, source, 0) >> 58);
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(key),
+		       set->slot[w_].stack == stack && set->slot[w_].order == order);
+	if (way >= WAYS) {
+		way = way_victim(set, row_age(stamp, set->slot[w_].last_seen)) & (WAYS - 1);
+		o = &set->slot[way];
+		evicted = set->tag[way] != 0;
+		row_open(o);
+		o->stack = stack;
+		o->order = order;
+		o->first[0] = 0;
+		o->first[1] = 0;
+		o->sketch = 0;
+		o->connections = 0;
+		o->distinct = 0;
+		set->tag[way] = tag_of(key);
+		row_close(o);
+	}
+	o = &set->slot[way & (WAYS - 1)];
+	o->connections++;
+	o->last_seen = stamp;
+	if (!o->first[0]) {
+		o->first[0] = source;
+		o->distinct = 1;
+	} else if (o->first[0] != source && !o->first[1]) {
+		o->first[1] = source;
+		o->distinct = 2;
+	} else if (o->first[0] != source && o->first[1] != source && !(o->sketch & bit)) {
+		if (o->distinct < 64)
+			o->distinct++;
+	}
+	if (o->first[0] != source && o->first[1] != source)
+		o->sketch |= bit;
+	bpf_spin_unlock(&lock->lock);
+	if (evicted)
+		count(COUNTER_ORDER_EVICTED);
+	return 0;
+}
+
+#endif
