@@ -77,10 +77,6 @@ struct {
 	__type(value, struct segment);
 } segments SEC(".maps");
 
-#ifndef barrier
-#define barrier() asm volatile("" ::: "memory")
-#endif
-
 static __always_inline struct slot *slot_at(__u32 i)
 {
 	i &= reassembly_slots;

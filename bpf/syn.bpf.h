@@ -40,8 +40,10 @@ __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 	o->scale = 255;
 	o->bad = 0;
 	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
-		__u32 at = o->at, kind, len;
+		__u32 at, kind, len;
 
+		barrier();
+		at = o->at;
 		end = s->tcp_len;
 		if (at >= end || at >= 60)
 			break;

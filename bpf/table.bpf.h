@@ -16,6 +16,12 @@
 
 #include "abi.h"
 
+/* What is in memory is read again: no memset() made of a loop, and the verifier
+ * forgets what it had learnt of it. */
+#ifndef barrier
+#define barrier() asm volatile("" ::: "memory")
+#endif
+
 static __always_inline __u32 tag_of(__u64 key)
 {
 	return key >> 32 ?: 1;
