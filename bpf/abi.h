@@ -50,8 +50,26 @@ struct addr {			/* host order; IPv4: hi = 0, lo = 0xffff << 32 | a */
 #define HELLO_EXTENSIONS_MAX	160
 #define HELLO_SIGALGS_MAX	128
 
+#define HELLO_SLACK	8	/* a load at the highest masked index stays inside */
+
+/* What hello_parse() keeps while it walks: here, because the BPF stack is short. */
+struct hello_walk {
+	__u64 ciphers;		/* keyed sums */
+	__u64 ja4;		/* of extensions */
+	__u64 stack;
+	__u64 order;		/* keyed chains */
+	__u64 sigalgs;
+	__u64 n_ciphers;
+	__u64 n_extensions;	/* all three without GREASE */
+	__u64 n_stack;
+	__u64 grease_ext;	/* not 0: there was one */
+	__u64 ech;
+	__u16 at[64];		/* where the data of extension 0..62 begins; 0: absent */
+};
+
 struct hello_buf {
-	__u8 b[HELLO_MAX];
+	__u8 b[HELLO_MAX + HELLO_SLACK];
+	struct hello_walk walk;	/* overwritten by hello_parse() */
 };
 
 enum hello_flag {			/* fidelity flags, never part of a key */

@@ -57,6 +57,7 @@ enum tls_extension {
 #else
 #define HELLO_FN
 #endif
+#define HELLO_BLOCK		16	/* items a call: the verifier walks each call once */
 
 HELLO_FN int hello_parse(struct hello_buf *buf, __u32 len, const struct secret *secret,
 			 struct hello *out);
@@ -111,6 +112,11 @@ static inline __attribute__((always_inline)) void hello_alpn_text(int some, __u3
 #include "mix.h"
 
 #define HELLO_INLINE static inline __attribute__((always_inline))
+#ifdef __bpf__
+#define HELLO_PART HELLO_FN	/* a global function too: checked once, not once a call */
+#else
+#define HELLO_PART static inline
+#endif
 
 /* What the compiler may not reason about: it would drop the masks and loop bounds
  * that it can prove and the verifier cannot. */
@@ -120,17 +126,27 @@ static inline __attribute__((always_inline)) void hello_alpn_text(int some, __u3
  * them on the way here, and paths that differ in nothing else are walked once. */
 #define HELLO_FORGET() asm volatile("" ::: "memory")
 
-HELLO_INLINE __u32 hello_u8(const struct hello_buf *buf, __u32 off)
+/* buf->b is HELLO_SLACK longer than any masked index, so that a field is one load. */
+HELLO_INLINE const __u8 *hello_at(const struct hello_buf *buf, __u32 off)
 {
 	__u64 at = off;
 
 	HELLO_HIDE(at);
-	return buf->b[at & (HELLO_MAX - 1)];
+	return &buf->b[at & (HELLO_MAX - 1)];
 }
+
+HELLO_INLINE __u32 hello_u8(const struct hello_buf *buf, __u32 off)
+{
+	return *hello_at(buf, off);
+}
+
+struct hello_be16 {
+	__u16 v;
+} __attribute__((packed));
 
 HELLO_INLINE __u32 hello_u16(const struct hello_buf *buf, __u32 off)
 {
-	return hello_u8(buf, off) << 8 | hello_u8(buf, off + 1);
+	return __builtin_bswap16(((const struct hello_be16 *)hello_at(buf, off))->v);
 }
 
 /* 1 if x is 0, else 0; x < 2^63. In the loops below a branch is a path and the
@@ -143,51 +159,47 @@ HELLO_INLINE __u64 hello_none(__u64 x)
 	return x;
 }
 
+/* 1 for GREASE, else 0. GREASE is 0x0a0a + 257 * 16 * i with i < 16; the product with
+ * the inverse of 257 mod 2^32 is 16 * i for those and no other 16-bit number. */
 HELLO_INLINE __u64 hello_grease(__u32 v)
 {
-	return hello_none(((v & 0x0f0f) ^ 0x0a0a) | (v >> 8 ^ (v & 0xff)));
+	v = (v - 0x0a0a) * 0xff00ff01U;
+	return hello_none(v & ~0xf0U);
 }
 
-/* The running state of the extension walk. */
-struct hello_walk {
-	__u64 ja4;		/* sums */
-	__u64 stack;
-	__u64 order;		/* chain */
-	__u64 n;
-	__u64 n_stack;
-	__u64 grease;		/* these two: not 0 if there was one */
-	__u64 ech;
-	__u16 at[64];		/* where the data of extension 0..62 begins; 0: absent */
-};
-
-HELLO_INLINE void hello_extension(const struct secret *s, struct hello_walk *w, __u32 type,
-				  __u32 off)
+/* One extension. */
+HELLO_PART int hello_extension(struct hello_buf *buf, const struct secret *s, __u32 type, __u32 off)
 {
-	__u64 grease = hello_grease(type);
-	__u64 small = hello_none(type >> 6);
-	__u64 bit = small << (type & 63);
-	__u64 lasting = hello_none(bit & EXT_STATE_BITS);
-	__u64 listed = hello_none(bit & (1ULL << EXT_SNI | 1ULL << EXT_ALPN));
-	__u64 psk = hello_none(type ^ EXT_PSK);
-	__u64 mixed = mix_extension(s, type) * ((1 - grease) * listed);
-	__u64 next = mix_next(w->order, type * (1 - grease) + 0x0a0a * grease);
-	__u32 slot = (type & 63) * small + 63 * (1 - small);
-	__u32 first;
+	struct hello_walk *w;
+	__u64 keep, small, bit, lasting, listed, mixed, next;
+	__u32 slot, first;
 
+	if (!buf || !s)
+		return 0;
+	w = &buf->walk;
+	keep = 1 - hello_grease(type);
+	small = hello_none(type >> 6);
+	bit = small << (type & 63);
+	lasting = hello_none(bit & EXT_STATE_BITS);
+	listed = hello_none(bit & (1ULL << EXT_SNI | 1ULL << EXT_ALPN));
+	mixed = mix_extension(s, type) * (keep * listed);
+	next = mix_next(w->order, (type + 1) * keep);
 	w->ja4 += mixed;
 	w->stack += mixed * lasting;
-	w->order = next * (1 - psk) + w->order * psk;
-	w->n += 1 - grease;
-	w->n_stack += (1 - grease) * lasting;
-	w->grease |= grease;
+	w->order += (next - w->order) * (1 - hello_none(type ^ EXT_PSK));
+	w->n_extensions += keep;
+	w->n_stack += keep * lasting;
+	w->grease_ext |= 1 - keep;
 	w->ech |= hello_none(type ^ EXT_ECH);
+	slot = type | (1 - small) * 63;
 	HELLO_HIDE(slot);
 	first = w->at[slot & 63];
 	w->at[slot & 63] = first + off * hello_none(first);
+	return 0;
 }
 
-HELLO_INLINE int hello_extensions(const struct hello_buf *buf, const struct secret *s,
-				  const struct hello *h, struct hello_walk *w)
+HELLO_INLINE int hello_extensions(struct hello_buf *buf, const struct secret *s,
+				  const struct hello *h)
 {
 	__u32 off = h->extensions_off, end = off + h->extensions_len;
 
@@ -204,19 +216,20 @@ HELLO_INLINE int hello_extensions(const struct hello_buf *buf, const struct secr
 		off += 4;
 		if (end - off < len)
 			return HELLO_SHORT;
-		hello_extension(s, w, type, off);
+		hello_extension(buf, s, type, off);
 		off += len;
 	}
 	return HELLO_TOO_MANY_EXTENSIONS;
 }
 
-HELLO_INLINE __u64 hello_ciphers(const struct hello_buf *buf, const struct secret *s,
-				 struct hello *h)
+/* Up to HELLO_BLOCK of the n cipher suites left. */
+HELLO_PART int hello_cipher_block(struct hello_buf *buf, const struct secret *s, __u32 off, __u32 n)
 {
-	__u32 off = h->ciphers_off, n = h->ciphers_len / 2;
 	__u64 sum = 0, seen = 0;
 
-	for (__u32 i = 0; i < HELLO_CIPHERS_MAX; i++) {
+	if (!buf || !s)
+		return 0;
+	for (__u32 i = 0; i < HELLO_BLOCK; i++) {
 		__u64 keep;
 		__u32 v;
 
@@ -228,10 +241,42 @@ HELLO_INLINE __u64 hello_ciphers(const struct hello_buf *buf, const struct secre
 		sum += mix_cipher(s, v) * keep;
 		seen += keep;
 	}
-	h->n_ciphers = seen;
-	if (seen != n)
-		h->flags |= HELLO_GREASE_CIPHER;
-	return sum;
+	buf->walk.ciphers += sum;
+	buf->walk.n_ciphers += seen;
+	return 0;
+}
+
+HELLO_PART int hello_sigalg_block(struct hello_buf *buf, const struct secret *s, __u32 off, __u32 n)
+{
+	__u64 chain;
+
+	if (!buf || !s)
+		return 0;
+	chain = buf->walk.sigalgs;
+	for (__u32 i = 0; i < HELLO_BLOCK; i++) {
+		__u32 v;
+
+		HELLO_HIDE(i);
+		if (i >= n)
+			break;
+		v = hello_u16(buf, off + 2 * i);
+		chain += (mix_next(chain, v) - chain) * (1 - hello_grease(v));
+	}
+	buf->walk.sigalgs = chain;
+	return 0;
+}
+
+HELLO_INLINE void hello_ciphers(struct hello_buf *buf, const struct secret *s,
+				const struct hello *h)
+{
+	__u32 off = h->ciphers_off, n = h->ciphers_len / 2;
+
+	for (__u32 i = 0; i < HELLO_CIPHERS_MAX; i += HELLO_BLOCK) {
+		HELLO_HIDE(i);
+		if (i >= n)
+			break;
+		hello_cipher_block(buf, s, off + 2 * i, n - i);
+	}
 }
 
 /* A list of 16-bit items that fills its extension: their number, or -1. */
@@ -249,7 +294,8 @@ HELLO_INLINE int hello_items(const struct hello_buf *buf, __u32 off, __u32 len, 
 	return inside / 2;
 }
 
-HELLO_INLINE int hello_sigalgs(const struct hello_buf *buf, const struct hello *h, __u64 *chain)
+HELLO_INLINE int hello_sigalgs(struct hello_buf *buf, const struct secret *s,
+			       const struct hello *h)
 {
 	int items = hello_items(buf, h->sigalgs_off, h->sigalgs_len, 2);
 	__u32 n = items, off = h->sigalgs_off + 2;
@@ -259,16 +305,11 @@ HELLO_INLINE int hello_sigalgs(const struct hello_buf *buf, const struct hello *
 	if (n > HELLO_SIGALGS_MAX)
 		return HELLO_TOO_MANY_SIGALGS;
 	HELLO_HIDE(n);
-	for (__u32 i = 0; i < HELLO_SIGALGS_MAX; i++) {
-		__u64 grease;
-		__u32 v;
-
+	for (__u32 i = 0; i < HELLO_SIGALGS_MAX; i += HELLO_BLOCK) {
 		HELLO_HIDE(i);
 		if (i >= n)
 			break;
-		v = hello_u16(buf, off + 2 * i);
-		grease = hello_grease(v);
-		*chain = mix_next(*chain, v) * (1 - grease) + *chain * grease;
+		hello_sigalg_block(buf, s, off + 2 * i, n - i);
 	}
 	return HELLO_OK;
 }
@@ -288,7 +329,8 @@ HELLO_INLINE int hello_versions(const struct hello_buf *buf, struct hello *h)
 		HELLO_HIDE(i);
 		if (i >= n)
 			break;
-		v = hello_u16(buf, off + 2 * i);
+		v = hello_u16(buf, off);
+		off += 2;
 		v *= 1 - hello_grease(v);
 		lower = (best - v) >> 63;
 		HELLO_HIDE(lower);
@@ -326,40 +368,53 @@ HELLO_INLINE int hello_is_pq(__u32 group)
 }
 
 /* For the flags only, so a malformed list is counted up to where it breaks. */
-HELLO_INLINE void hello_key_shares(const struct hello_buf *buf, __u32 off, __u32 len,
-				   struct hello *h)
+HELLO_PART int hello_key_shares(const struct hello_buf *buf, __u32 off, __u32 len, struct hello *h)
 {
-	__u32 end = off + len, n = 0, pq = 0;
+	__u32 n = 0, pq = 0;
 
-	off += 2;
+	if (!buf || !h)
+		return 0;
 	for (__u32 i = 0; i < HELLO_KEY_SHARES_MAX; i++) {
-		__u32 group;
+		__u32 group, share;
 
 		HELLO_HIDE(i);
-		if (off > end || end - off < 4)
+		if (len < 4)
 			break;
 		group = hello_u16(buf, off);
-		n += !hello_is_grease(group);
+		share = 4 + hello_u16(buf, off + 2);
+		if (share > len)
+			break;
+		n += 1 - hello_grease(group);
 		pq |= hello_is_pq(group);
-		off += 4 + hello_u16(buf, off + 2);
+		off += share;
+		len -= share;
 	}
 	h->n_key_shares = n;
-	if (pq)
-		h->flags |= HELLO_PQ_SHARE;
+	h->flags |= pq * HELLO_PQ_SHARE;
+	return 0;
 }
 
 /* Notes where one extension's data is. Its length is right before it. */
-#define HELLO_NOTE(h, w, buf, name, type) do { \
-	__u32 note_at = (w)->at[type]; \
+#define HELLO_NOTE(h, buf, name, type) do { \
+	__u32 note_at = (buf)->walk.at[type]; \
 	(h)->name##_off = note_at; \
 	(h)->name##_len = note_at ? hello_u16(buf, note_at - 2) : 0; \
 } while (0)
 
-HELLO_INLINE void hello_flags(const struct hello_buf *buf, const struct hello_walk *w,
-			      struct hello *h)
+HELLO_INLINE void hello_note(const struct hello_buf *buf, struct hello *h)
 {
+	const struct hello_walk *w = &buf->walk;
 	__u32 flags = h->flags, ticket = w->at[EXT_TICKET];
 
+	h->n_ciphers = w->n_ciphers;
+	h->n_extensions = w->n_extensions;
+	h->n_stack_extensions = w->n_stack;
+	HELLO_NOTE(h, buf, sni, EXT_SNI);
+	HELLO_NOTE(h, buf, alpn, EXT_ALPN);
+	HELLO_NOTE(h, buf, sigalgs, EXT_SIGALGS);
+	HELLO_NOTE(h, buf, groups, EXT_GROUPS);
+	HELLO_NOTE(h, buf, points, EXT_POINTS);
+	HELLO_NOTE(h, buf, versions, EXT_VERSIONS);
 	flags |= w->at[EXT_SNI] ? HELLO_HAS_SNI : 0;
 	flags |= w->at[EXT_ALPN] ? HELLO_HAS_ALPN : 0;
 	flags |= w->at[EXT_PSK] ? HELLO_HAS_PSK : 0;
@@ -368,24 +423,24 @@ HELLO_INLINE void hello_flags(const struct hello_buf *buf, const struct hello_wa
 	flags |= w->at[EXT_COOKIE] ? HELLO_HAS_COOKIE : 0;
 	flags |= w->at[EXT_VERSIONS] ? HELLO_HAS_VERSIONS : 0;
 	flags |= w->ech ? HELLO_HAS_ECH : 0;
-	flags |= w->grease ? HELLO_GREASE_EXT : 0;
+	flags |= w->grease_ext ? HELLO_GREASE_EXT : 0;
+	flags |= w->n_ciphers != h->ciphers_len / 2 ? HELLO_GREASE_CIPHER : 0;
 	h->flags = flags;
 }
 
-HELLO_INLINE void hello_keys(const struct secret *s, struct hello *h, const struct hello_walk *w,
-			     __u64 ciphers, __u64 sigalgs)
+HELLO_INLINE void hello_keys(const struct hello_walk *w, const struct secret *s, struct hello *h)
 {
 	struct mix_head head = { .transport = h->transport };
-	int named = h->alpn_len > 3 && (h->alpn_first | h->alpn_last);
+	int some = h->alpn_first | h->alpn_last;
 
 	hello_version_text(h->version, head.version);
-	hello_alpn_text(named, h->alpn_first, h->alpn_last, head.alpn);
+	hello_alpn_text(some, h->alpn_first, h->alpn_last, head.alpn);
 	head.sni = h->flags & HELLO_HAS_SNI ? 'd' : 'i';
 	head.n_ciphers = h->n_ciphers < 99 ? h->n_ciphers : 99;
 	head.n_extensions = h->n_extensions < 99 ? h->n_extensions : 99;
-	h->ja4_key = mix_key(s, &head, ciphers, w->ja4, sigalgs);
+	h->ja4_key = mix_key(s, &head, w->ciphers, w->ja4, w->sigalgs);
 	head.n_extensions = h->n_stack_extensions < 99 ? h->n_stack_extensions : 99;
-	h->stack_key = mix_key(s, &head, ciphers, w->stack, sigalgs);
+	h->stack_key = mix_key(s, &head, w->ciphers, w->stack, w->sigalgs);
 	h->order_hash = w->order ? w->order : 1;
 }
 
@@ -460,32 +515,27 @@ HELLO_INLINE int hello_frame(const struct hello_buf *buf, __u32 len, struct hell
 	return HELLO_OK;
 }
 
-HELLO_INLINE int hello_fill(const struct hello_buf *buf, const struct secret *s, struct hello *h)
+HELLO_INLINE int hello_fill(struct hello_buf *buf, const struct secret *s, struct hello *h)
 {
-	struct hello_walk w = { .order = s->k[3] };
-	__u64 ciphers, sigalgs = s->k[2];
+	__u32 shares;
 	int err;
 
+	__builtin_memset(&buf->walk, 0, sizeof(buf->walk));
+	buf->walk.sigalgs = s->k[2];
+	buf->walk.order = s->k[3];
 	HELLO_FORGET();
-	ciphers = hello_ciphers(buf, s, h);
+	hello_ciphers(buf, s, h);
 	HELLO_FORGET();
-	err = hello_extensions(buf, s, h, &w);
+	err = hello_extensions(buf, s, h);
 	if (err)
 		return err;
-	h->n_extensions = w.n;
-	h->n_stack_extensions = w.n_stack;
-	HELLO_NOTE(h, &w, buf, sni, EXT_SNI);
-	HELLO_NOTE(h, &w, buf, alpn, EXT_ALPN);
-	HELLO_NOTE(h, &w, buf, sigalgs, EXT_SIGALGS);
-	HELLO_NOTE(h, &w, buf, groups, EXT_GROUPS);
-	HELLO_NOTE(h, &w, buf, points, EXT_POINTS);
-	HELLO_NOTE(h, &w, buf, versions, EXT_VERSIONS);
-	hello_flags(buf, &w, h);
-	if (w.at[EXT_KEY_SHARE])
-		hello_key_shares(buf, w.at[EXT_KEY_SHARE],
-				 hello_u16(buf, w.at[EXT_KEY_SHARE] - 2), h);
+	hello_note(buf, h);
 	HELLO_FORGET();
-	err = hello_sigalgs(buf, h, &sigalgs);
+	shares = buf->walk.at[EXT_KEY_SHARE];
+	if (shares && hello_u16(buf, shares - 2) > 2)
+		hello_key_shares(buf, shares + 2, hello_u16(buf, shares - 2) - 2, h);
+	HELLO_FORGET();
+	err = hello_sigalgs(buf, s, h);
 	if (err)
 		return err;
 	HELLO_FORGET();
@@ -496,7 +546,7 @@ HELLO_INLINE int hello_fill(const struct hello_buf *buf, const struct secret *s,
 	err = hello_alpn(buf, h);
 	if (err)
 		return err;
-	hello_keys(s, h, &w, ciphers, sigalgs);
+	hello_keys(&buf->walk, s, h);
 	return HELLO_OK;
 }
 
