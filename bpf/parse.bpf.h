@@ -18,6 +18,7 @@
 #include <bpf/bpf_endian.h>
 #include "abi.h"
 #include "now.bpf.h"
+#include "table.bpf.h"
 
 #define PARSE_SPAN	256	/* headers end by here, or we do not follow */
 #define VLAN_TAGS_MAX	2
@@ -41,6 +42,8 @@ struct packet {
 	__u16 sport, dport;
 	__u16 l3_off, l4_off;
 	__u16 payload_off;
+	__u16 ext;		/* bytes of IPv6 extension headers */
+	__u32 off;
 	__u8 tcp_flags;
 	__u8 tcp_len;		/* header with options */
 	__u8 family;		/* 4 or 6 */
@@ -138,7 +141,9 @@ static __always_inline enum parse_result parse_v4(struct cursor *c, struct packe
 		      (ip->id ? 0 : SYN_ID_ZERO) | (ip->tos & 3 ? SYN_ECN : 0);
 	p->proto = ip->protocol;
 	p->payload_len = total - ihl;
-	c->off = p->l3_off + ihl;
+	p->off = p->l3_off + ihl;
+	barrier();
+	c->off = p->off;
 	if (frag & (IP_MF | IP_OFFSET))
 		return PARSE_FRAGMENT;
 	return PARSE_OK;
@@ -147,8 +152,7 @@ static __always_inline enum parse_result parse_v4(struct cursor *c, struct packe
 static __always_inline enum parse_result parse_v6(struct cursor *c, struct packet *p)
 {
 	struct ipv6hdr *ip = take(c, sizeof(*ip));
-	__u32 have, total, used = 0;
-	__u8 next;
+	__u32 have, total;
 
 	if (!ip)
 		return PARSE_SHORT;
@@ -169,18 +173,22 @@ static __always_inline enum parse_result parse_v6(struct cursor *c, struct packe
 			      SYN_FLOW_LABEL : 0;
 	if (ip->flow_lbl[0] >> 4 & 3)
 		p->ip_flags |= SYN_ECN;
-	next = ip->nexthdr;
+	p->proto = ip->nexthdr;
+	p->ext = 0;
+	p->off = c->off;
 	for (int i = 0; i <= IPV6_EXT_MAX; i++) {
-		__u8 *ext;
 		__u32 len;
+		__u8 *ext, next;
 
+		barrier();		/* each turn starts from memory */
+		next = p->proto;
+		c->off = p->off;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
 		    next != IPPROTO_AH && next != IPPROTO_FRAGMENT) {
-			p->proto = next;
-			p->ip_olen = used > 255 ? 255 : used;
-			if (used > total)
+			p->ip_olen = p->ext > 255 ? 255 : p->ext;
+			if (p->ext > total)
 				return PARSE_BAD_IP;
-			p->payload_len = total - used;
+			p->payload_len = total - p->ext;
 			return next == IPPROTO_NONE ? PARSE_NOT_TCP : PARSE_OK;
 		}
 		if (i == IPV6_EXT_MAX)
@@ -188,6 +196,7 @@ static __always_inline enum parse_result parse_v6(struct cursor *c, struct packe
 		ext = take(c, 8);
 		if (!ext)
 			return PARSE_SHORT;
+		p->proto = ext[0];
 		if (next == IPPROTO_FRAGMENT) {
 			if (ext[2] || ext[3] & 0xf9)	/* an atomic fragment is whole */
 				return PARSE_FRAGMENT;
@@ -199,9 +208,8 @@ static __always_inline enum parse_result parse_v6(struct cursor *c, struct packe
 		}
 		if (len < 8)
 			return PARSE_BAD_IP;
-		next = ext[0];
-		used += len;
-		c->off += len - 8;
+		p->ext += len;
+		p->off += len;
 	}
 	return PARSE_EXTENSION;
 }

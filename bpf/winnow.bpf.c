@@ -710,30 +710,33 @@ SEC("tc")
 int winnow_egress(struct __sk_buff *skb)
 {
 	struct control *c = control_get();
+	struct work *w = work_get();
 	struct handshake_set *set;
-	struct packet p = {};
 	struct stripe *lock;
+	struct packet *p;
 	struct handshake *h;
 	enum parse_result r;
 	__u32 way, evicted = 0;
 	__u64 key, t;
 
-	if (!c)
+	if (!c || !w)
 		return TC_ACT_UNSPEC;
-	p.frame_len = skb->len;
+	p = &w->p;
+	__builtin_memset(p, 0, sizeof(*p));
+	p->frame_len = skb->len;
 	r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
 					 .end = (void *)(long)skb->data_end },
-			&p);
+			p);
 	if (r == PARSE_SHORT && !bpf_skb_pull_data(skb, skb->len < PARSE_SPAN ? skb->len : PARSE_SPAN))
 		r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
 						 .end = (void *)(long)skb->data_end },
-				&p);
-	if (r != PARSE_OK || p.proto != IPPROTO_TCP ||
-	    (p.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) ||
-	    !port_protected(p.sport, IPPROTO_TCP))
+				p);
+	if (r != PARSE_OK || p->proto != IPPROTO_TCP ||
+	    (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) ||
+	    !port_protected(p->sport, IPPROTO_TCP))
 		return TC_ACT_UNSPEC;
 	count(COUNTER_SYNACK);
-	key = key_flow(&c->secret, &p.dst, &p.src, p.dport, p.sport);
+	key = key_flow(&c->secret, &p->dst, &p->src, p->dport, p->sport);
 	set = handshake_set(key);
 	lock = handshake_lock(key);
 	if (!set || !lock)
@@ -751,20 +754,20 @@ int winnow_egress(struct __sk_buff *skb)
 		h->flags |= HS_NO_SYN;
 	} else {
 		h = &set->slot[way];
-		if (h->isn_c + 1 != p.ack && h->state != HS_DONE && h->isn_other + 1 != p.ack)
+		if (h->isn_c + 1 != p->ack && h->state != HS_DONE && h->isn_other + 1 != p->ack)
 			goto out;	/* an answer to a SYN that we have not kept */
-		if (h->isn_c + 1 != p.ack || h->state == HS_DONE) {
+		if (h->isn_c + 1 != p->ack || h->state == HS_DONE) {
 			handshake_begin(set, way, key, t);
 			h->flags |= HS_NO_SYN;
 		}
 	}
 	if (h->flags & HS_NO_SYN && !(h->flags & HS_HAS_ISN)) {
-		h->isn_c = p.ack - 1;
-		h->hello_base = p.ack;
-		h->high = p.ack;
+		h->isn_c = p->ack - 1;
+		h->hello_base = p->ack;
+		h->high = p->ack;
 	}
 	if (!h->d_ack) {
-		h->isn_s = p.seq;
+		h->isn_s = p->seq;
 		h->flags |= HS_HAS_ISN;
 	}
 out:
