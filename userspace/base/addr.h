@@ -19,7 +19,7 @@
 
 struct cidr {
 	struct addr net; /* masked */
-	uint8_t plen;	 /* 0..128; IPv4 /n is 96 + n */
+	uint8_t plen;    /* 0..128; IPv4 /n is 96 + n */
 };
 
 static inline bool addr_is_v4(struct addr a)
@@ -28,7 +28,7 @@ static inline bool addr_is_v4(struct addr a)
 }
 
 struct addr addr_v4(uint32_t host_order);
-void addr_to_bytes(struct addr a, uint8_t out[16]);	 /* network order */
+void addr_to_bytes(struct addr a, uint8_t out[16]); /* network order */
 struct addr addr_from_bytes(const uint8_t in[16]);
 
 /* 0, or -EINVAL: not an IPv4 or IPv6 address. */
@@ -47,7 +47,7 @@ bool cidr_overlaps(const struct cidr *a, const struct cidr *b);
 
 /* The source an address belongs to, as the tally keeps it: one word and family. */
 uint64_t source_of(struct addr a, uint8_t *family);
-struct addr source_addr(uint64_t src, uint8_t family);		       /* IPv6: lower half 0 */
+struct addr source_addr(uint64_t src, uint8_t family);                      /* IPv6: lower half 0 */
 const char *source_text(uint64_t src, uint8_t family, char out[ADDR_TEXT]); /* "2001:db8::/64" */
 
 #endif
