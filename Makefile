@@ -41,7 +41,7 @@ TESTLIB := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/prog/lib_*.c) $(wildc
 TOOLS   := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/e2e/*.c) $(wildcard tests/replay/*.c)))
 FUZZ    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
-.PHONY: all tests tools fuzz check clean bpf
+.PHONY: all tests tools fuzz check lint format clean bpf
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -52,8 +52,12 @@ tests: all $(UNIT) $(PROG) $(TOOLS)
 tools: $(TOOLS)
 fuzz: $(FUZZ)
 
-check: tests
-	$(Q)scripts/check
+check:
+	$(Q)scripts/test
+lint:
+	$(Q)scripts/lint
+format:
+	$(Q)find bpf userspace tests -name '*.[ch]' -exec clang-format-14 -i --style=file {} +
 
 $(B)/winnow: $(CLI) $(B)/libwinnow.a
 	$(call say,LINK,$@)

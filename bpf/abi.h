@@ -9,6 +9,7 @@
  * Times are nanoseconds of the one clock (now.bpf.h): CLOCK_MONOTONIC live,
  * the capture's own time in replay. Stamps are that time >> STAMP_SHIFT.
  */
+/* clang-format off */
 #ifndef WINNOW_ABI_H
 #define WINNOW_ABI_H
 

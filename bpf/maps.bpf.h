@@ -6,6 +6,7 @@
  * before loading. Numbers of sets are powers of two. Pin paths are set by
  * winnowd, never here, so that replay and tests cannot open the live maps.
  */
+/* clang-format off */
 #ifndef WINNOW_MAPS_BPF_H
 #define WINNOW_MAPS_BPF_H
 

@@ -19,7 +19,7 @@
 
 struct cidr {
 	struct addr net; /* masked */
-	uint8_t plen;	 /* 0..128; IPv4 /n is 96 + n */
+	uint8_t plen;    /* 0..128; IPv4 /n is 96 + n */
 };
 
 static inline bool addr_is_v4(struct addr a)
@@ -28,13 +28,13 @@ static inline bool addr_is_v4(struct addr a)
 }
 
 struct addr addr_v4(uint32_t host_order);
-void addr_to_bytes(struct addr a, uint8_t out[16]);	 /* network order */
+void addr_to_bytes(struct addr a, uint8_t out[16]); /* network order */
 struct addr addr_from_bytes(const uint8_t in[16]);
 
 /* 0, or -EINVAL: not an IPv4 or IPv6 address. */
 int addr_parse(const char *text, struct addr *out);
-/* "a.b.c.d", "a.b.c.d/n", "v6", "v6/n". Host bits beyond the prefix: -EINVAL
- * ("10.0.0.1/8 has host bits set" is the caller's sentence: -EDOM). */
+/* "a.b.c.d", "a.b.c.d/n", "v6", "v6/n". -EINVAL: none of these; -EDOM: host bits
+ * beyond the prefix ("10.0.0.1/8 has host bits set" is the caller's sentence). */
 int cidr_parse(const char *text, struct cidr *out);
 
 const char *addr_text(struct addr a, char out[ADDR_TEXT]);
@@ -47,7 +47,7 @@ bool cidr_overlaps(const struct cidr *a, const struct cidr *b);
 
 /* The source an address belongs to, as the tally keeps it: one word and family. */
 uint64_t source_of(struct addr a, uint8_t *family);
-struct addr source_addr(uint64_t src, uint8_t family);		       /* IPv6: lower half 0 */
+struct addr source_addr(uint64_t src, uint8_t family);                      /* IPv6: lower half 0 */
 const char *source_text(uint64_t src, uint8_t family, char out[ADDR_TEXT]); /* "2001:db8::/64" */
 
 #endif

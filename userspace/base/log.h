@@ -19,9 +19,9 @@ void log_open(const char *name, enum log_level most);
 
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-#define log_error(...)	log_at(LOG_ERROR, __VA_ARGS__)
-#define log_warn(...)	log_at(LOG_WARN, __VA_ARGS__)
-#define log_note(...)	log_at(LOG_NOTE, __VA_ARGS__)
+#define log_error(...)  log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)   log_at(LOG_WARN, __VA_ARGS__)
+#define log_note(...)   log_at(LOG_NOTE, __VA_ARGS__)
 #define log_detail(...) log_at(LOG_DETAIL, __VA_ARGS__)
 
 /* "FMT: strerror(-err)" at LOG_ERROR; returns err, so that it can be returned. */

@@ -24,16 +24,16 @@
 struct kern;
 
 struct kern_config {
-	const char *pin_dir;	  /* NULL: never pin */
-	bool replay;		  /* virtual clock, every hello and handshake goes up */
-	uint32_t tallies;	  /* rows; rounded up to a power of two of sets of 8 */
+	const char *pin_dir; /* NULL: never pin */
+	bool replay;         /* virtual clock, every hello and handshake goes up */
+	uint32_t tallies;    /* rows; rounded up to a power of two of sets of 8 */
 	uint32_t orders;
 	uint32_t flows;
 	uint32_t handshakes;
 	uint32_t rules;
-	uint32_t prefixes;	  /* prefix rules, and allow entries */
-	uint32_t ring_bytes;	  /* power of two */
-	uint32_t reassembly;	  /* slots */
+	uint32_t prefixes;   /* prefix rules, and allow entries */
+	uint32_t ring_bytes; /* power of two */
+	uint32_t reassembly; /* slots */
 };
 
 /* What an edge host starts with: 262,144 tallies, 262,144 flows, 65,536 rules ... */
@@ -68,8 +68,8 @@ struct attachment {
 	char device[16];
 	uint32_t ifindex;
 	enum attach_mode mode;
-	bool egress;		/* the tc program sees SYN|ACKs leave */
-	bool alive;		/* the device still exists and the link is on it */
+	bool egress; /* the tc program sees SYN|ACKs leave */
+	bool alive;  /* the device still exists and the link is on it */
 };
 
 /* Native unless told otherwise; never replaces a foreign program. -ENODEV: no
@@ -87,7 +87,7 @@ int kern_unpin(struct kern *k, struct reason *r);
 /* An event of abi.h (event_head first); the memory is gone after the return. */
 typedef void (*kern_event_fn)(void *ctx, const struct event_head *e);
 
-int kern_events_fd(struct kern *k);				/* pollable */
+int kern_events_fd(struct kern *k);                                 /* pollable */
 int kern_events_drain(struct kern *k, kern_event_fn fn, void *ctx); /* count, or -errno */
 
 /* ---- rules ----------------------------------------------------------------- */
