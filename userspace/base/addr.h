@@ -33,8 +33,8 @@ struct addr addr_from_bytes(const uint8_t in[16]);
 
 /* 0, or -EINVAL: not an IPv4 or IPv6 address. */
 int addr_parse(const char *text, struct addr *out);
-/* "a.b.c.d", "a.b.c.d/n", "v6", "v6/n". Host bits beyond the prefix: -EINVAL
- * ("10.0.0.1/8 has host bits set" is the caller's sentence: -EDOM). */
+/* "a.b.c.d", "a.b.c.d/n", "v6", "v6/n". -EINVAL: none of these; -EDOM: host bits
+ * beyond the prefix ("10.0.0.1/8 has host bits set" is the caller's sentence). */
 int cidr_parse(const char *text, struct cidr *out);
 
 const char *addr_text(struct addr a, char out[ADDR_TEXT]);
