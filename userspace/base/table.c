@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#define FIRST_SLOTS 16
+
+struct table_slot {
+	uint32_t row;  /* + 1; 0: free */
+	uint32_t hash; /* spares most look-ups of the wrong row */
+};
+
+static size_t round8(size_t n)
+{
+	return (n + 7) & ~(size_t)7;
+}
+
+/* splitmix64 finalizer: every input bit reaches every output bit. */
+static uint64_t mix64(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= 0xbf58476d1ce4e5b9ULL;
+	x ^= x >> 27;
+	x *= 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+/* From the 16 random bytes the kernel gives every process: cannot fail. Mixed,
+ * because the C library uses the same bytes for its own guards. */
+static uint64_t salt(void)
+{
+	static uint64_t drawn;
+
+	if (!drawn) {
+		memcpy(&drawn, (const void *)getauxval(AT_RANDOM), sizeof(drawn));
+		drawn = mix64(drawn ^ 0x7461626c65ULL) | 1;
+	}
+	return drawn;
+}
+
+static uint32_t key_hash(const void *key, size_t len)
+{
+	const unsigned char *at = key;
+	uint64_t h = salt(), word;
+
+	for (; len >= 8; at += 8, len -= 8) {
+		memcpy(&word, at, 8);
+		h = mix64(h ^ word);
+	}
+	if (len) {
+		word = 0;
+		memcpy(&word, at, len);
+		h = mix64(h ^ word);
+	}
+	return h;
+}
+
+void table_init(struct table *t, size_t key_len, size_t value_len)
+{
+	*t = (struct table){
+		.key_len = key_len,
+		.value_off = round8(key_len),
+		.row_len = round8(key_len) + round8(value_len),
+	};
+}
+
+void table_clear(struct table *t)
+{
+	free(t->rows);
+	free(t->slots);
+	t->rows = NULL;
+	t->slots = NULL;
+	t->n = t->room = t->mask = 0;
+}
+
+/* The slot of that key, or the free slot where it would go. */
+static size_t slot_of(const struct table *t, const void *key, uint32_t hash)
+{
+	size_t i = hash & t->mask;
+
+	while (t->slots[i].row) {
+		if (t->slots[i].hash == hash &&
+		    !memcmp(table_key(t, t->slots[i].row - 1), key, t->key_len))
+			break;
+		i = (i + 1) & t->mask;
+	}
+	return i;
+}
+
+void *table_find(const struct table *t, const void *key)
+{
+	size_t i;
+
+	if (!t->n)
+		return NULL;
+	i = slot_of(t, key, key_hash(key, t->key_len));
+	return t->slots[i].row ? table_value(t, t->slots[i].row - 1) : NULL;
+}
+
+static int grow_rows(struct table *t)
+{
+	size_t room = t->room ? 2 * t->room : FIRST_SLOTS / 2;
+	unsigned char *rows;
+
+	if (room >= UINT32_MAX)
+		return -ENOMEM;
+	rows = reallocarray(t->rows, room, t->row_len);
+	if (!rows)
+		return -ENOMEM;
+	t->rows = rows;
+	t->room = room;
+	return 0;
+}
+
+/* Kept at most three quarters full. */
+static int grow_slots(struct table *t)
+{
+	size_t n_slots = t->slots ? 2 * (t->mask + 1) : FIRST_SLOTS;
+	struct table_slot *old = t->slots, *slots;
+	size_t n_old = old ? t->mask + 1 : 0;
+
+	slots = calloc(n_slots, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	t->slots = slots;
+	t->mask = n_slots - 1;
+	for (size_t i = 0; i < n_old; i++) {
+		size_t to = old[i].hash & t->mask;
+
+		if (!old[i].row)
+			continue;
+		while (slots[to].row)
+			to = (to + 1) & t->mask;
+		slots[to] = old[i];
+	}
+	free(old);
+	return 0;
+}
+
+void *table_add(struct table *t, const void *key, bool *added)
+{
+	uint32_t hash = key_hash(key, t->key_len);
+	unsigned char *row;
+	size_t i;
+
+	if (added)
+		*added = false;
+	if (t->n) {
+		i = slot_of(t, key, hash);
+		if (t->slots[i].row)
+			return table_value(t, t->slots[i].row - 1);
+	}
+	if (t->n == t->room && grow_rows(t))
+		return NULL;
+	if ((!t->slots || 4 * (t->n + 1) > 3 * (t->mask + 1)) && grow_slots(t))
+		return NULL;
+
+	row = t->rows + t->n * t->row_len;
+	memset(row, 0, t->row_len);
+	memcpy(row, key, t->key_len);
+	i = slot_of(t, key, hash);
+	t->slots[i] = (struct table_slot){ .row = t->n + 1, .hash = hash };
+	t->n++;
+	if (added)
+		*added = true;
+	return row + t->value_off;
+}
+
+/* Frees a slot; later slots of the same run move up so that none is cut off. */
+static void slot_free(struct table *t, size_t gap)
+{
+	size_t i = gap;
+
+	for (;;) {
+		size_t home;
+
+		t->slots[gap].row = 0;
+		do {
+			i = (i + 1) & t->mask;
+			if (!t->slots[i].row)
+				return;
+			home = t->slots[i].hash & t->mask;
+		} while (((i - home) & t->mask) < ((i - gap) & t->mask));
+		t->slots[gap] = t->slots[i];
+		gap = i;
+	}
+}
+
+static void remove_slot(struct table *t, size_t slot)
+{
+	size_t row = t->slots[slot].row - 1, last = t->n - 1;
+
+	slot_free(t, slot);
+	if (row != last) {
+		const void *key = table_key(t, last);
+
+		t->slots[slot_of(t, key, key_hash(key, t->key_len))].row = row + 1;
+		memcpy(t->rows + row * t->row_len, key, t->row_len);
+	}
+	t->n--;
+}
+
+bool table_remove(struct table *t, const void *key)
+{
+	size_t i;
+
+	if (!t->n)
+		return false;
+	i = slot_of(t, key, key_hash(key, t->key_len));
+	if (!t->slots[i].row)
+		return false;
+	remove_slot(t, i);
+	return true;
+}
+
+void table_remove_at(struct table *t, size_t i)
+{
+	const void *key = table_key(t, i);
+
+	remove_slot(t, slot_of(t, key, key_hash(key, t->key_len)));
+}
