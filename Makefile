@@ -81,7 +81,7 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
 
 # Only kern/ and the program tests include skeletons.
-$(B)/userspace/kern/%.o $(B)/tests/prog/%.o: | $(SKELS)
+$(filter $(B)/userspace/kern/%,$(LIBOBJ)) $(PROG:=.o) $(filter $(B)/tests/prog/%,$(TESTLIB)): | $(SKELS)
 
 $(B)/%.o: %.c Makefile
 	$(call say,CC,$<)

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The program that sees SYN|ACKs leave: a tc filter at the device's clsact
+ * qdisc. One handle at one priority is ours; no other filter is ever touched,
+ * and the qdisc goes only if we made it and nobody moved in meanwhile.
+ */
+#include "kern/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/netlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#define EGRESS_HANDLE   1
+#define EGRESS_PRIORITY 0x7ea1 /* late: others may redirect first */
+
+static struct bpf_tc_hook hook_of(uint32_t ifindex, enum bpf_tc_attach_point point)
+{
+	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
+				     .ifindex = ifindex,
+				     .attach_point = point };
+}
+
+static int filter_id(uint32_t ifindex, uint32_t *id)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY);
+	int err;
+
+	err = bpf_tc_query(&hook, &o);
+	if (err)
+		return err;
+	*id = o.prog_id;
+	return 0;
+}
+
+static uint32_t own_id(const struct kern *k)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(kern_prog_fd(k, PROG_EGRESS), &info, &len))
+		return 0;
+	return info.id;
+}
+
+static bool known_id(const struct kern *k, uint32_t id)
+{
+	return id && (id == own_id(k) || id == k->old_egress_id[0] || id == k->old_egress_id[1]);
+}
+
+bool egress_is_ours(const struct kern *k, uint32_t ifindex)
+{
+	uint32_t id;
+
+	return !filter_id(ifindex, &id) && known_id(k, id);
+}
+
+static const char *why(int err)
+{
+	const char *said = message_extack();
+
+	return said ? said : strerror(-err);
+}
+
+int egress_attach(struct kern *k, const char *device, uint32_t ifindex, bool *made_qdisc,
+		  struct reason *r)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY,
+		    .prog_fd = kern_prog_fd(k, PROG_EGRESS));
+	uint32_t id = 0;
+	int err;
+
+	*made_qdisc = false;
+	message_clear();
+	err = bpf_tc_hook_create(&hook);
+	if (err && err != -EEXIST)
+		return reason_set(r, err,
+				  "egress of %s is not seen: no clsact qdisc (%s); connections are "
+				  "proved by socket look-up instead",
+				  device, why(err));
+	*made_qdisc = !err;
+
+	err = filter_id(ifindex, &id);
+	if (!err && !known_id(k, id))
+		return reason_set(r, -EBUSY,
+				  "egress of %s is not seen: the tc filter at priority %u belongs "
+				  "to program %u; connections are proved by socket look-up instead",
+				  device, EGRESS_PRIORITY, id);
+	if (!err)
+		o.flags = BPF_TC_F_REPLACE;
+	message_clear();
+	err = bpf_tc_attach(&hook, &o);
+	if (!err)
+		return 0;
+	reason_set(r, err,
+		   "egress of %s is not seen: tc refuses the filter (%s); connections are proved "
+		   "by socket look-up instead",
+		   device, why(err));
+	if (*made_qdisc)
+		egress_detach(k, ifindex, true);
+	*made_qdisc = false;
+	return err;
+}
+
+/* Does the qdisc's side (TC_H_MIN_INGRESS or _EGRESS) hold any filter? If the
+ * kernel does not answer, yes: then nothing is removed. */
+static bool has_filters(uint32_t ifindex, uint32_t side)
+{
+	struct {
+		struct nlmsghdr h;
+		struct tcmsg t;
+	} ask = {
+		.h = { .nlmsg_len = sizeof(ask),
+		       .nlmsg_type = RTM_GETTFILTER,
+		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.t = { .tcm_ifindex = ifindex, .tcm_parent = TC_H_MAKE(TC_H_CLSACT, side) },
+	};
+	_cleanup_(closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	_Alignas(struct nlmsghdr) char buf[16384];
+
+	if (fd < 0 || send(fd, &ask, sizeof(ask), 0) != sizeof(ask))
+		return true;
+	for (;;) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+		if (n <= 0)
+			return true;
+		for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, (size_t)n);
+		     h = NLMSG_NEXT(h, n)) {
+			if (h->nlmsg_type == NLMSG_DONE)
+				return false;
+			return true; /* a filter, or NLMSG_ERROR */
+		}
+	}
+}
+
+void egress_detach(const struct kern *k, uint32_t ifindex, bool made_qdisc)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY);
+
+	if (egress_is_ours(k, ifindex))
+		bpf_tc_detach(&hook, &o);
+	if (!made_qdisc || has_filters(ifindex, TC_H_MIN_INGRESS) ||
+	    has_filters(ifindex, TC_H_MIN_EGRESS))
+		return;
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	bpf_tc_hook_destroy(&hook);
+}

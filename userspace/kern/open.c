@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kern/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+
+#include <linux/capability.h>
+
+#include "winnow.skel.h"
+
+void kern_config_default(struct kern_config *c)
+{
+	*c = (struct kern_config){
+		.tallies = 262144,
+		.orders = 65536,
+		.flows = 262144,
+		.handshakes = 65536,
+		.rules = 65536,
+		.prefixes = 65536,
+		.ring_bytes = 4 << 20,
+		.reassembly = 1024,
+	};
+}
+
+static uint32_t power_of_two(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n && p < 1U << 31)
+		p <<= 1;
+	return p;
+}
+
+static uint32_t sets_of(uint32_t rows)
+{
+	return power_of_two((rows + WAYS - 1) / WAYS);
+}
+
+static bool capable(const struct __user_cap_data_struct d[2], int cap)
+{
+	return d[cap / 32].effective & 1U << cap % 32;
+}
+
+const char *kern_missing_capability(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2] = {};
+
+	if (syscall(SYS_capget, &h, d) || capable(d, CAP_SYS_ADMIN))
+		return NULL;
+	if (!capable(d, CAP_BPF))
+		return "CAP_BPF";
+	if (!capable(d, CAP_NET_ADMIN))
+		return "CAP_NET_ADMIN";
+	if (!capable(d, CAP_PERFMON))
+		return "CAP_PERFMON";
+	return NULL;
+}
+
+struct bpf_object *kern_object(const struct kern *k)
+{
+	return k->skel->obj;
+}
+
+int kern_map_fd(const struct kern *k, const char *name)
+{
+	struct bpf_map *m = bpf_object__find_map_by_name(k->skel->obj, name);
+
+	return m ? bpf_map__fd(m) : -ENOENT;
+}
+
+int kern_prog_fd(const struct kern *k, const char *name)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(k->skel->obj, name);
+
+	return p ? bpf_program__fd(p) : -ENOENT;
+}
+
+static int set_sizes(struct kern *k, const struct kern_config *c, struct reason *r)
+{
+	const struct {
+		const char *map;
+		uint32_t entries;
+	} sizes[] = {
+		{ "tallies", sets_of(c->tallies) },
+		{ "orders", sets_of(c->orders) },
+		{ "flows", sets_of(c->flows) },
+		{ "handshakes", sets_of(c->handshakes) },
+		{ "rules", c->rules },
+		{ "match", c->rules },
+		{ "source_rules", c->rules },
+		{ "prefix_rules", c->prefixes },
+		{ "allow", c->prefixes },
+		{ "events", c->ring_bytes },
+		{ "reassembly", power_of_two(c->reassembly) },
+	};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct bpf_map *m = bpf_object__find_map_by_name(k->skel->obj, sizes[i].map);
+		int err;
+
+		if (!m)
+			continue;
+		err = bpf_map__set_max_entries(m, sizes[i].entries);
+		if (err)
+			return reason_set(r, err, "table %s cannot have %u entries: %s",
+					  sizes[i].map, sizes[i].entries, strerror(-err));
+	}
+	k->skel->rodata->clock_virtual = c->replay;
+	return 0;
+}
+
+static int load(struct kern *k, struct reason *r)
+{
+	const char *cap;
+	int err;
+
+	/* libbpf raises RLIMIT_MEMLOCK where the kernel still charges maps to it
+	 * (before 5.11), and only upwards; nothing for us to do. */
+	message_clear();
+	err = winnow_bpf__load(k->skel);
+	if (!err) {
+		k->virtual_ns = (uint64_t *)&k->skel->bss->virtual_ns;
+		k->xdp_fd = kern_prog_fd(k, PROG_XDP);
+		k->egress_fd = kern_prog_fd(k, PROG_EGRESS);
+		return 0;
+	}
+	cap = kern_missing_capability();
+	if (cap)
+		return reason_set(r, -EPERM, "load the programs: %s is missing. Try: run as root",
+				  cap);
+	if (err == -EPERM)
+		return reason_set(r, err,
+				  "load the programs: not permitted (%s). Try: look for kernel "
+				  "lockdown in /sys/kernel/security/lockdown",
+				  message_last());
+	if (err == -ENOMEM)
+		return reason_set(r, err,
+				  "load the programs: not enough memory for the tables. Try: "
+				  "smaller tables, or a higher memory limit of the service");
+	return reason_set(r, err, "load the programs: %s (%s)", strerror(-err), message_last());
+}
+
+static int map_table(const struct kern *k, const char *name, struct mapping *m, struct reason *r)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(k->skel->obj, name);
+	size_t page = sysconf(_SC_PAGESIZE), len;
+	void *at;
+
+	if (!map)
+		return reason_set(r, -ENOENT, "table %s is not in the loaded object", name);
+	m->n = bpf_map__max_entries(map);
+	len = ((size_t)bpf_map__value_size(map) + 7) / 8 * 8 * m->n;
+	len = (len + page - 1) / page * page;
+	at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (at == MAP_FAILED)
+		return reason_set(r, -errno, "map table %s: %s", name, strerror(errno));
+	m->at = at;
+	m->len = len;
+	return 0;
+}
+
+static void unmap_table(struct mapping *m)
+{
+	if (m->at)
+		munmap(m->at, m->len);
+	*m = (struct mapping){};
+}
+
+static int map_tables(struct kern *k, struct reason *r)
+{
+	const struct {
+		const char *name;
+		struct mapping *m;
+	} tables[] = {
+		{ "control", &k->control }, { "ports", &k->ports }, { "tallies", &k->tallies },
+		{ "orders", &k->orders },   { "flows", &k->flows }, { "rules", &k->rules },
+	};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		int err = map_table(k, tables[i].name, tables[i].m, r);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* A fresh state can be attached at once: it counts, and drops nothing. The
+ * secret is drawn here so that no packet is ever hashed with zeros. */
+static int first_settings(struct kern *k, bool replay, struct reason *r)
+{
+	struct control *c = k->control.at;
+
+	if (getrandom(&c->secret, sizeof(c->secret), 0) != sizeof(c->secret))
+		return reason_set(r, -EIO, "draw the secret: %s", strerror(errno));
+	c->proof = replay ? PROOF_INGRESS : PROOF_SOCKET;
+	c->emit_all = replay;
+	c->abi = WINNOW_ABI_VERSION;
+	return 0;
+}
+
+static int on_event(void *ctx, void *data, size_t len)
+{
+	struct kern *k = ctx;
+	const struct event_head *e = data;
+
+	if (k->event_fn && len >= sizeof(*e) && e->len <= len)
+		k->event_fn(k->event_ctx, e);
+	return 0;
+}
+
+static int open_ring(struct kern *k, struct reason *r)
+{
+	int fd = kern_map_fd(k, "events");
+
+	if (fd < 0)
+		return reason_set(r, fd, "table events is not in the loaded object");
+	k->ring = ring_buffer__new(fd, on_event, k, NULL);
+	if (!k->ring)
+		return reason_set(r, -errno, "open the event ring: %s", strerror(errno));
+	return 0;
+}
+
+int kern_open(const struct kern_config *c, struct kern **out, struct reason *r)
+{
+	_cleanup_(kern_freep) struct kern *k = NULL;
+	bool found = false;
+	int err;
+
+	message_listen();
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return reason_set(r, -ENOMEM, "out of memory");
+	k->n_cpus = libbpf_num_possible_cpus();
+	if (k->n_cpus < 1)
+		return reason_set(r, -EIO, "read /sys/devices/system/cpu/possible");
+	k->skel = winnow_bpf__open();
+	if (!k->skel)
+		return reason_set(r, -errno, "open the programs: %s", strerror(errno));
+	err = set_sizes(k, c, r);
+	if (err)
+		return err;
+	if (c->pin_dir) {
+		k->pin_dir = strdup(c->pin_dir);
+		if (!k->pin_dir)
+			return reason_set(r, -ENOMEM, "out of memory");
+		err = pin_adopt(k, &found, r);
+		if (err)
+			return err;
+	}
+	err = load(k, r);
+	if (!err)
+		err = map_tables(k, r);
+	if (!err && !found)
+		err = first_settings(k, c->replay, r);
+	if (!err)
+		err = rules_open(k, r);
+	if (!err)
+		err = open_ring(k, r);
+	if (!err && k->pin_dir && !found)
+		err = pin_maps(k, r);
+	if (!err && found)
+		err = attach_renew(k, r);
+	if (!err && k->pin_dir)
+		err = pin_programs(k, r);
+	if (err)
+		return err;
+	k->adopted = found;
+	*out = take_ptr(k);
+	return 0;
+}
+
+void kern_free(struct kern *k)
+{
+	if (!k)
+		return;
+	attach_release(k);
+	ring_buffer__free(k->ring);
+	unmap_table(&k->control);
+	unmap_table(&k->ports);
+	unmap_table(&k->tallies);
+	unmap_table(&k->orders);
+	unmap_table(&k->flows);
+	unmap_table(&k->rules);
+	winnow_bpf__destroy(k->skel);
+	free(k->removed);
+	free(k->pin_dir);
+	free(k);
+}
+
+void kern_freep(struct kern **k)
+{
+	kern_free(*k);
+}
+
+bool kern_adopted(const struct kern *k)
+{
+	return k->adopted;
+}

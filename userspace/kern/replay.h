@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * replay.h - a capture through the loaded programs, on the capture's own clock.
+ *
+ * The second inlet: the same program, tables and events as live traffic, never
+ * pinned. Afterwards replay_kern() gives the tables to read.
+ *
+ * Direction: a segment for a protected port goes to the XDP program; a SYN|ACK
+ *            or a QUIC long header from one goes to the egress program; what
+ *            else comes from one is not ours to see. With all ports protected
+ *            every frame is ingress, SYN|ACKs are both. What cannot be read
+ *            (fragments, other protocols) goes to the XDP program, which counts it.
+ * Clock:     virtual time starts within two hours of 1 h, so that stamps never
+ *            wrap. Steps back up to 1 s stand still, counted. A larger step back,
+ *            or one of a year ahead, begins another epoch a minute later.
+ * Hellos:    handed out in order of time, each with the handshake of its
+ *            connection, as join.h says.
+ * Errors:    -errno and a sentence in `r`.
+ */
+#ifndef WINNOW_KERN_REPLAY_H
+#define WINNOW_KERN_REPLAY_H
+
+#include <signal.h>
+
+#include "kern/capture.h"
+#include "kern/kern.h"
+
+struct replay;
+
+struct replay_hello {
+	uint64_t time_ns; /* since 1970, of hello->head.time */
+	const struct event_hello *hello;
+	const struct event_handshake *handshake; /* NULL: none came */
+};
+
+struct replay_config {
+	struct kern_config kern; /* pin_dir and replay are set by replay_new() */
+	struct ports ports;
+	/* Called for each hello; the memory is gone after the return. */
+	void (*hello)(void *ctx, const struct replay_hello *h);
+	/* May be NULL. Called now and then with bytes read and size (0: unknown). */
+	void (*progress)(void *ctx, uint64_t at, uint64_t size);
+	void *ctx;
+	const volatile sig_atomic_t *stop; /* set by a signal: end early; may be NULL */
+};
+
+struct replay_stats {
+	uint64_t frames, bytes;
+	uint64_t cut;    /* frames shortened by the snaplen */
+	uint64_t back;   /* frames earlier than the one before */
+	uint64_t epochs; /* jumps of the capture's clock */
+	uint64_t hellos;
+	uint64_t handshakes;
+	uint64_t first_ns, last_ns; /* since 1970 */
+};
+
+enum replay_end {
+	REPLAY_DONE,
+	REPLAY_TRUNCATED, /* as capture_next() said */
+	REPLAY_BROKEN,
+	REPLAY_INTERRUPTED, /* *stop was set */
+	REPLAY_FAILED,      /* the kernel refused a frame, or no memory */
+};
+
+int replay_new(const struct replay_config *c, struct replay **out, struct reason *r);
+void replay_free(struct replay *p);
+void replay_freep(struct replay **p);
+
+/* The whole capture, and replay_finish(). */
+enum replay_end replay_run(struct replay *p, struct capture *c, struct reason *r);
+
+/* One frame; the hellos it completes are handed out. */
+int replay_frame(struct replay *p, const struct capture_frame *f);
+/* Hands out the hellos that still wait. */
+void replay_finish(struct replay *p);
+
+struct kern *replay_kern(struct replay *p);
+const struct replay_stats *replay_stats(const struct replay *p);
+/* ns since 1970 of a virtual time, or of a stamp of the tables. */
+uint64_t replay_time(const struct replay *p, uint64_t virtual_ns);
+uint64_t replay_stamp_time(const struct replay *p, uint32_t stamp);
+
+/* Which programs see this frame: 0, REPLAY_INGRESS, REPLAY_EGRESS or both. */
+#define REPLAY_INGRESS 1
+#define REPLAY_EGRESS  2
+int replay_direction(const struct ports *ports, const uint8_t *frame, size_t len);
+
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A rule is a slot of `rules` (mapped, so a plain store) that a table entry or
+ * another rule's `next` points to. Order of writing:
+ *
+ *     put:     the slot, its gen last; then the way to it; then the counts
+ *              that make packets look (control.kinds and the others)
+ *     remove:  the way to it; then the counts; then its gen
+ *
+ * so a packet finds a whole rule or none. A process killed in between leaves a
+ * slot nobody reaches or counts that are off by one: rules_open() mends both.
+ */
+#include "kern/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include <linux/membarrier.h>
+
+enum way { WAY_MATCH, WAY_SOURCE, WAY_PREFIX };
+
+static const char *const way_maps[] = { "match", "source_rules", "prefix_rules" };
+
+/* Where a rule is found. */
+struct place {
+	enum way way;
+	int fd;
+	unsigned int kind;  /* of a match key */
+	struct cidr narrow; /* predicate left for the slot; plen 0: none */
+	union {
+		struct match_key match;
+		struct source_key source;
+		struct prefix_key prefix;
+	} key;
+};
+
+static struct rule *slots(const struct kern *k)
+{
+	return k->rules.at;
+}
+
+static struct control *control(const struct kern *k)
+{
+	return k->control.at;
+}
+
+static bool is_source(const struct cidr *c)
+{
+	return c->plen == 128 || (c->plen == 64 && !addr_is_v4(c->net));
+}
+
+static struct prefix_key prefix_of(const struct cidr *c)
+{
+	struct prefix_key p = { .plen = c->plen };
+
+	addr_to_bytes(c->net, p.addr);
+	return p;
+}
+
+static unsigned int kind_of(const struct match_key *m)
+{
+	return (m->ja4 ? MATCH_JA4 : 0) | (m->stack ? MATCH_STACK : 0) |
+	       (m->order ? MATCH_ORDER : 0) |
+	       (m->plen == 128 ? 1 << 3
+		: m->plen      ? 2 << 3
+			       : 0);
+}
+
+static int place_of(const struct kern *k, const struct rule_match *m, struct place *p)
+{
+	memset(p, 0, sizeof(*p));
+	if (m->ja4 || m->stack || m->order) {
+		p->way = WAY_MATCH;
+		p->key.match =
+			(struct match_key){ .ja4 = m->ja4, .stack = m->stack, .order = m->order };
+		if (m->src.plen && is_source(&m->src)) {
+			p->key.match.src = m->src.net;
+			p->key.match.plen = m->src.plen;
+		} else {
+			p->narrow = m->src;
+		}
+		p->kind = kind_of(&p->key.match);
+	} else if (!m->src.plen) {
+		return -EINVAL;
+	} else if (is_source(&m->src)) {
+		p->way = WAY_SOURCE;
+		p->key.source = (struct source_key){ .src = m->src.net, .plen = m->src.plen };
+	} else {
+		p->way = WAY_PREFIX;
+		p->key.prefix = prefix_of(&m->src);
+	}
+	p->fd = kern_map_fd(k, way_maps[p->way]);
+	return p->fd < 0 ? p->fd : 0;
+}
+
+/* First rule of the chain, 0 if there is none. An LPM look-up answers for the
+ * longest prefix that covers the key, so the found rule's own must be the same. */
+static int head_of(const struct kern *k, const struct place *p, uint32_t *head)
+{
+	const struct rule *r;
+	uint32_t first;
+
+	*head = 0;
+	if (bpf_map_lookup_elem(p->fd, &p->key, &first))
+		return errno == ENOENT ? 0 : -errno;
+	if (first == 0 || first >= k->rules.n)
+		return -EUCLEAN;
+	r = &slots(k)[first];
+	if (p->way == WAY_PREFIX && r->plen != p->key.prefix.plen)
+		return 0;
+	*head = first;
+	return 0;
+}
+
+static void count(struct kern *k, enum way way, unsigned int kind, uint8_t flags, int by)
+{
+	struct control *c = control(k);
+
+	if (way == WAY_MATCH) {
+		k->kind_uses[kind] += by;
+		if (k->kind_uses[kind])
+			__atomic_or_fetch(&c->kinds, 1U << kind, __ATOMIC_RELEASE);
+		else
+			__atomic_and_fetch(&c->kinds, ~(1U << kind), __ATOMIC_RELEASE);
+		return;
+	}
+	if (flags & RULE_PORTS_ANY)
+		__atomic_add_fetch(&c->n_any_port_rules, by, __ATOMIC_RELEASE);
+	__atomic_add_fetch(way == WAY_SOURCE ? &c->n_source_rules : &c->n_prefix_rules, by,
+			   __ATOMIC_RELEASE);
+}
+
+/* A packet that was walking the chain may still stand on a removed slot. Before
+ * the slot becomes another rule, every packet of that time must be through:
+ * membarrier waits for a grace period, once for all slots removed before. */
+static void await_grace(struct kern *k, uint32_t index)
+{
+	if (k->removed[index] <= k->grace)
+		return;
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	k->grace++;
+}
+
+static int table_full(const struct kern *k, const struct place *p, int err, struct reason *why)
+{
+	struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), way_maps[p->way]);
+
+	if (err == -E2BIG || err == -ENOSPC)
+		return reason_set(why, -ENOSPC, "rule table full (%u)", bpf_map__max_entries(m));
+	return reason_set(why, err, "write table %s: %s", way_maps[p->way], strerror(-err));
+}
+
+int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
+		  const struct rule_match *m, struct reason *why)
+{
+	struct rule *slot, fresh = *rule;
+	struct place p;
+	uint32_t head;
+	int n = 0, err;
+
+	if (index == 0 || index >= k->rules.n)
+		return reason_set(why, -ENOSPC, "rule table full (%zu)", k->rules.n - 1);
+	slot = &slots(k)[index];
+	if (!rule->gen || slot->gen)
+		return reason_set(why, -EINVAL, "rule slot %u is in use", index);
+	err = place_of(k, m, &p);
+	if (!err)
+		err = head_of(k, &p, &head);
+	if (err)
+		return reason_set(why, err, "rule slot %u: nothing to match, or a broken chain",
+				  index);
+	for (uint32_t i = head; i; i = slots(k)[i].next)
+		if (++n >= MATCH_CHAIN_MAX)
+			return reason_set(why, -E2BIG, "%d rules match exactly this already",
+					  MATCH_CHAIN_MAX);
+
+	await_grace(k, index);
+	fresh.gen = 0;
+	fresh.next = head;
+	fresh.net = p.way == WAY_PREFIX ? m->src.net : p.narrow.net;
+	fresh.plen = p.way == WAY_PREFIX ? m->src.plen : p.narrow.plen;
+	fresh.hits = fresh.hit_packets = fresh.hit_bytes = 0;
+	fresh.would_hit = fresh.unproved = fresh.last_hit = 0;
+	*slot = fresh;
+	__atomic_store_n(&slot->gen, rule->gen, __ATOMIC_RELEASE);
+
+	if (bpf_map_update_elem(p.fd, &p.key, &index, BPF_ANY)) {
+		err = -errno;
+		__atomic_store_n(&slot->gen, 0, __ATOMIC_RELEASE);
+		return table_full(k, &p, err, why);
+	}
+	count(k, p.way, p.kind, rule->flags, 1);
+	return 0;
+}
+
+int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m)
+{
+	uint32_t head, before = 0, at;
+	struct rule *slot;
+	struct place p;
+	int err;
+
+	if (index == 0 || index >= k->rules.n)
+		return -EINVAL;
+	slot = &slots(k)[index];
+	err = place_of(k, m, &p);
+	if (!err)
+		err = head_of(k, &p, &head);
+	if (err)
+		return err;
+	for (at = head; at && at != index; at = slots(k)[at].next)
+		before = at;
+	if (!at)
+		return -ENOENT;
+
+	if (before)
+		__atomic_store_n(&slots(k)[before].next, slot->next, __ATOMIC_RELEASE);
+	else if (slot->next)
+		err = bpf_map_update_elem(p.fd, &p.key, &slot->next, BPF_EXIST);
+	else
+		err = bpf_map_delete_elem(p.fd, &p.key);
+	if (err)
+		return -errno;
+	count(k, p.way, p.kind, slot->flags, -1);
+	k->removed[index] = k->grace + 1;
+	__atomic_store_n(&slot->gen, 0, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why)
+{
+	struct prefix_key key = prefix_of(c);
+	uint32_t one = 1;
+	struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), "allow");
+
+	if (!m)
+		return reason_set(why, -ENOENT, "table allow is not in the loaded object");
+	if (!bpf_map_update_elem(bpf_map__fd(m), &key, &one, BPF_ANY))
+		return 0;
+	if (errno == ENOSPC || errno == E2BIG)
+		return reason_set(why, -ENOSPC, "allow table full (%u)", bpf_map__max_entries(m));
+	return reason_set(why, -errno, "write table allow: %s", strerror(errno));
+}
+
+int kern_allow_remove(struct kern *k, const struct cidr *c)
+{
+	struct prefix_key key = prefix_of(c);
+	int fd = kern_map_fd(k, "allow");
+
+	return fd < 0 ? fd : bpf_map_delete_elem(fd, &key) ? -errno : 0;
+}
+
+/* ---- existing drop ---------------------------------------------------------- */
+
+static bool tally_matches(const struct tally *t, const struct rule_match *m)
+{
+	struct addr a = source_addr(t->src, t->family);
+
+	if (m->stack && t->stack != m->stack)
+		return false;
+	if (!m->src.plen)
+		return true;
+	/* A tally knows an IPv6 source to 64 bits; a longer prefix cannot be told. */
+	return m->src.plen <= (t->family == 4 ? 128 : 64) && cidr_has(&m->src, a);
+}
+
+/* (rule, rule_gen) lie in one aligned word, so a verdict is set whole, and only
+ * over the one that was read. If the slot changed owner meanwhile, it is undone. */
+static bool set_verdict(struct flow *f, uint32_t gen, uint32_t rule, uint32_t rule_gen)
+{
+	uint64_t *word = (uint64_t *)&f->rule, old, new;
+
+	_Static_assert(offsetof(struct flow, rule) % 8 == 0 &&
+			       offsetof(struct flow, rule_gen) == offsetof(struct flow, rule) + 4,
+		       "a verdict is one word");
+	old = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	memcpy((char *)&new, &rule, 4);
+	memcpy((char *)&new + 4, &rule_gen, 4);
+	if (old == new || !__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_ACQ_REL,
+						       __ATOMIC_ACQUIRE))
+		return false;
+	if (__atomic_load_n(&f->gen, __ATOMIC_ACQUIRE) == gen)
+		return true;
+	__atomic_compare_exchange_n(word, &new, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return false;
+}
+
+int kern_rule_sweep(struct kern *k, uint32_t index, const struct rule_match *m)
+{
+	const struct tally_set *tallies = k->tallies.at;
+	struct flow_set *flows = k->flows.at;
+	int n = 0;
+
+	if (index == 0 || index >= k->rules.n || !slots(k)[index].gen)
+		return -EINVAL;
+	if (m->ja4 || m->order)
+		return -EOPNOTSUPP;
+	for (size_t s = 0; s < k->flows.n; s++) {
+		for (int w = 0; w < WAYS; w++) {
+			struct flow *f = &flows[s].slot[w];
+			uint32_t gen = __atomic_load_n(&f->gen, __ATOMIC_ACQUIRE);
+			uint32_t at = f->tally, tally_gen = f->tally_gen;
+			const struct tally *t;
+
+			if (!flows[s].tag[w] || gen & 1 || at / WAYS >= k->tallies.n)
+				continue;
+			t = &tallies[at / WAYS].slot[at % WAYS];
+			if (__atomic_load_n(&t->gen, __ATOMIC_ACQUIRE) != tally_gen ||
+			    !tally_matches(t, m))
+				continue;
+			n += set_verdict(f, gen, index, slots(k)[index].gen);
+		}
+	}
+	return n;
+}
+
+/* ---- adoption ---------------------------------------------------------------- */
+
+/* Marks what a table reaches and counts it. A chain that leaves the table or
+ * meets itself ends there. */
+static int walk_table(struct kern *k, enum way way, uint8_t *reached)
+{
+	union {
+		struct match_key match;
+		struct source_key source;
+		struct prefix_key prefix;
+	} key, *prev = NULL;
+	int fd = kern_map_fd(k, way_maps[way]);
+	uint32_t i;
+
+	if (fd < 0)
+		return fd;
+	for (; !bpf_map_get_next_key(fd, prev, &key); prev = &key) {
+		unsigned int kind = way == WAY_MATCH ? kind_of(&key.match) : 0;
+
+		if (bpf_map_lookup_elem(fd, &key, &i))
+			continue;
+		for (; i && i < k->rules.n && !reached[i]; i = slots(k)[i].next) {
+			reached[i] = 1;
+			count(k, way, kind, slots(k)[i].flags, 1);
+		}
+	}
+	return 0;
+}
+
+int rules_open(struct kern *k, struct reason *r)
+{
+	_cleanup_(freep) uint8_t *reached = calloc(k->rules.n, 1);
+	struct control *c = control(k);
+	int err = 0;
+
+	k->removed = calloc(k->rules.n, sizeof(k->removed[0]));
+	if (!k->removed || !reached)
+		return reason_set(r, -ENOMEM, "out of memory");
+	/* Nothing to mend in a fresh state; in an old one rules are out of force
+	 * for the moment it takes: fail open. */
+	c->kinds = c->n_source_rules = c->n_prefix_rules = c->n_any_port_rules = 0;
+	for (int way = WAY_MATCH; !err && way <= WAY_PREFIX; way++)
+		err = walk_table(k, way, reached);
+	if (err)
+		return reason_set(r, err, "read the rule tables: %s", strerror(-err));
+	for (size_t i = 1; i < k->rules.n; i++)
+		if (!reached[i] && slots(k)[i].gen)
+			slots(k)[i].gen = 0;
+	return 0;
+}
