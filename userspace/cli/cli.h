@@ -18,13 +18,13 @@
 #define WINNOW_VERSION "0.1.0"
 
 enum cli_exit {
-	CLI_DONE = 0,	    /* done, or yes */
-	CLI_NO = 1,	    /* no, not found, failed */
+	CLI_DONE = 0, /* done, or yes */
+	CLI_NO = 1,   /* no, not found, failed */
 	CLI_USAGE = 2,
 	CLI_NO_DAEMON = 3,
 	CLI_DENIED = 4,
-	CLI_PARTIAL = 5,    /* applied in part */
-	CLI_REFUSED = 6,    /* by a safety rule */
+	CLI_PARTIAL = 5, /* applied in part */
+	CLI_REFUSED = 6, /* by a safety rule */
 	CLI_INTERRUPTED = 130,
 };
 
@@ -32,16 +32,16 @@ enum cli_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_JSONL, FORMAT_CSV };
 
 struct cli {
 	enum cli_format format;
-	bool color;	    /* of stdout */
-	int width;	    /* columns of the terminal on stdout; 0: not a terminal */
+	bool color;         /* of stdout */
+	int width;          /* columns of the terminal on stdout; 0: not a terminal */
 	const char *socket; /* of winnowd */
 };
 
 extern struct cli cli;
 
 struct cli_option {
-	const char *name;   /* "--mode" */
-	const char *value;  /* "native|generic": choices; "DEV": a noun; NULL: a flag */
+	const char *name;  /* "--mode" */
+	const char *value; /* "native|generic": choices; "DEV": a noun; NULL: a flag */
 	const char *help;
 };
 
@@ -50,11 +50,11 @@ struct cli_option {
 struct command {
 	const char *object; /* "rule"; NULL: the verb stands alone */
 	const char *verb;
-	const char *args;   /* words, as the usage line shows them */
+	const char *args; /* words, as the usage line shows them */
 	const char *summary;
 	int (*run)(int argc, char **argv);
 	int words_min, words_max; /* words_max -1: any number */
-	const char *help;   /* what a reader of `winnow VERB help` needs to know */
+	const char *help;         /* what a reader of `winnow VERB help` needs to know */
 	struct cli_option options[CLI_OPTIONS_MAX]; /* name NULL ends them */
 };
 

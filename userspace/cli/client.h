@@ -24,6 +24,16 @@
  *   allow.del     {cidr}                            null
  *   panic         {on: bool}                        null
  *
+ * winnow.status/1: {version, time, pid, uptime (seconds), panic, proof:
+ * egress|socket|ingress, devices: [{device, mode, egress, alive}], ports: [443],
+ * counters: {name: n, the COUNTERS of abi.h}, parse: {name: n}, hellos: {result: n},
+ * tables: [{name, used, capacity, evicted}], rules: {total, unbound, ...},
+ * fingerprints, losses: {name: n}}. winnow.check/1: {addr, source, seen, dropped,
+ * allowed: {cidr, reason} or null, panic, rules: [those that match], text: why}.
+ * Rows of winnow.sources/1 are winnow.source/1; of winnow.fingerprints/1: {stack,
+ * label, ja4: [], ja4_r: [], ja3: [], tcp: [], sources, connections, exchanges,
+ * first_seen, last_seen}; of winnow.allows/1: {cidr, reason, origin, created}.
+ *
  * Errors: 0 or -errno. -EMSGSIZE: a frame beyond FRAME_MAX; -ECONNRESET: the
  * peer closed inside a frame; -EBADMSG: not the JSON of a reply; -ETIMEDOUT.
  */
@@ -34,15 +44,15 @@
 
 #include <jansson.h>
 
-#define FRAME_MAX	 (64u << 20) /* a reply; 262,144 tallies fit */
-#define CLIENT_TIMEOUT	 30	     /* seconds without a byte */
+#define FRAME_MAX      (64u << 20) /* a reply; 262,144 tallies fit */
+#define CLIENT_TIMEOUT 30          /* seconds without a byte */
 
 int frame_send(int fd, const json_t *doc);
 int frame_receive(int fd, size_t max, json_t **out);
 
 struct reply {
-	int exit;	/* enum cli_exit */
-	json_t *data;	/* NULL: none */
+	int exit;     /* enum cli_exit */
+	json_t *data; /* NULL: none */
 };
 
 void reply_free(struct reply *r);
