@@ -47,6 +47,11 @@ FUZZ    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 all: $(B)/winnow $(B)/winnowd
 
+# Made from the command table of the program itself.
+SHARE   := $(B)/share/winnow.8 $(addprefix $(B)/share/winnow.,bash zsh fish)
+.PHONY: share
+share: $(SHARE)
+
 bpf: $(SKELS)
 tests: all $(UNIT) $(PROG) $(TOOLS)
 tools: $(TOOLS)
@@ -62,6 +67,17 @@ format:
 $(B)/winnow: $(CLI) $(B)/libwinnow.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/share/winnow.8: userspace/share/man/winnow.8.scd $(B)/winnow
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/winnow help --scdoc > $@.commands
+	$(Q)sed -e '/^@COMMANDS@$$/r $@.commands' -e '/^@COMMANDS@$$/d' $< | scdoc > $@
+
+$(B)/share/winnow.%: $(B)/winnow
+	$(call say,SHELL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/winnow completion $* > $@
 
 $(B)/winnowd: $(DAEMON) $(B)/libwinnow.a
 	$(call say,LINK,$@)
@@ -87,6 +103,12 @@ $(B)/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The tests of the command line link its program, without main().
+$(B)/tests/unit/test_cli_%: $(B)/tests/unit/test_cli_%.o $(TESTLIB) \
+		$(filter-out $(B)/userspace/cli/main.o,$(CLI)) $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(B)/libwinnow.a
 	$(call say,LINK,$@)

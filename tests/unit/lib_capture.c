@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib_capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void child(int (*program)(int, char **), const char *const *argv)
+{
+	int argc = 0, code, null = open("/dev/null", O_RDONLY);
+
+	dup2(null, STDIN_FILENO);
+	while (argv[argc])
+		argc++;
+	code = program(argc, (char **)argv);
+	_exit(code);
+}
+
+/* A terminal answers EIO when its other side is gone. */
+static void collect(int fd, char *to, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len + 1 < size &&
+	       ((n = read(fd, to + len, size - 1 - len)) > 0 || (n < 0 && errno == EINTR)))
+		len += n > 0 ? n : 0;
+	to[len] = '\0';
+	close(fd);
+}
+
+void capture(int (*program)(int, char **), const char *const *argv, int columns, struct captured *c)
+{
+	struct winsize size = { .ws_col = columns, .ws_row = 24 };
+	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, status;
+	pid_t pid;
+
+	memset(c, 0, sizeof(*c));
+	if (columns) {
+		pid = forkpty(&out[0], NULL, NULL, &size);
+	} else {
+		if (pipe(out) || pipe(err))
+			abort();
+		pid = fork();
+	}
+	if (pid < 0)
+		abort();
+	if (!pid) {
+		if (!columns) {
+			dup2(out[1], STDOUT_FILENO);
+			dup2(err[1], STDERR_FILENO);
+		}
+		child(program, argv);
+	}
+	if (!columns) {
+		close(out[1]);
+		close(err[1]);
+	}
+	/* What a command says on stderr fits into the pipe, so out comes first. */
+	collect(out[0], c->out, sizeof(c->out));
+	if (!columns)
+		collect(err[0], c->err, sizeof(c->err));
+	waitpid(pid, &status, 0);
+	c->exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/ask.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/cli.h"
+
+static void say_list(const char *fmt, va_list ap)
+{
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *safe = NULL;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	safe = text ? text_safe(text) : NULL;
+	if (safe)
+		fprintf(stderr, "%s\n", safe);
+}
+
+void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say_list(fmt, ap);
+	va_end(ap);
+}
+
+int ask_act(const char *verb, json_t *args, const char *fmt, ...)
+{
+	_cleanup_(reply_free) struct reply r;
+	va_list ap;
+
+	if (client_ask(verb, args, &r) != CLI_DONE)
+		return r.exit;
+	if (cli.format == FORMAT_JSON || cli.format == FORMAT_JSONL) {
+		if (r.data)
+			json_print(stdout, r.data, cli.format == FORMAT_JSONL);
+		return CLI_DONE;
+	}
+	va_start(ap, fmt);
+	say_list(fmt, ap);
+	va_end(ap);
+	return CLI_DONE;
+}
+
+int ask_rows(const char *verb, json_t *args, const char *list, const char *row_schema,
+	     const struct column *cols, const char *none)
+{
+	_cleanup_(reply_free) struct reply r;
+
+	client_ask(verb, args, &r);
+	return r.data ? rows_print(r.data, list, row_schema, cols, none, r.exit) : r.exit;
+}
+
+int ask_first(const char *question)
+{
+	char line[64];
+
+	if (cli_option("--yes"))
+		return CLI_DONE;
+	if (!isatty(STDIN_FILENO))
+		return cli_usage("it asks first, and standard input is not a terminal. Add --yes");
+	fprintf(stderr, "%s [y/N] ", question);
+	if (fgets(line, sizeof(line), stdin) &&
+	    (!strcasecmp(line, "y\n") || !strcasecmp(line, "yes\n")))
+		return CLI_DONE;
+	say("Nothing was changed.");
+	return CLI_NO;
+}

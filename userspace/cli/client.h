@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * client.h - one question to winnowd and its answer.
+ *
+ * A frame is a big-endian u32 length and that many bytes of JSON. Request
+ * {"verb", "args": {}}; reply {"exit": 0..6, "error": sentence or null, "data":
+ * document or null}. A reply with exit 5 or 6 may carry data too.
+ *
+ *   verb          args                              data
+ *   status        {}                                winnow.status/1
+ *   attach        {device, mode: native|generic}    {device, mode, egress}
+ *   detach        {device}                          null
+ *   source.list   {}                                winnow.sources/1 {sources: []}
+ *   source.show   {addr}                            winnow.sources/1, its rows only
+ *   fp.list       {}                                winnow.fingerprints/1 {fingerprints: []}
+ *   fp.show       {name}                            winnow.fingerprints/1, its rows only
+ *   rule.list     {}                                winnow.rules/1 {rules: []}
+ *   rule.add      {words: [], dry_run}              winnow.rules/1, the one rule
+ *   rule.del      {handle}                          null
+ *   rule.check    {addr, stack?}                    winnow.check/1 {text, dropped, rules: []}
+ *   rule.flush    {dry_run}                         winnow.rules/1, those (to be) removed
+ *   allow.list    {}                                winnow.allows/1 {allows: []}
+ *   allow.add     {cidr, reason?}                   null
+ *   allow.del     {cidr}                            null
+ *   panic         {on: bool}                        null
+ *
+ * winnow.status/1: {version, time, pid, uptime (seconds), panic, proof:
+ * egress|socket|ingress, devices: [{device, mode, egress, alive}], ports: [443],
+ * counters: {name: n, the COUNTERS of abi.h}, parse: {name: n}, hellos: {result: n},
+ * tables: [{name, used, capacity, evicted}], rules: {total, unbound, ...},
+ * fingerprints, losses: {name: n}}. winnow.check/1: {addr, source, seen, dropped,
+ * allowed: {cidr, reason} or null, panic, rules: [those that match], text: why}.
+ * Rows of winnow.sources/1 are winnow.source/1; of winnow.fingerprints/1: {stack,
+ * label, ja4: [], ja4_r: [], ja3: [], tcp: [], sources, connections, exchanges,
+ * first_seen, last_seen}; of winnow.allows/1: {cidr, reason, origin, created}.
+ *
+ * Errors: 0 or -errno. -EMSGSIZE: a frame beyond FRAME_MAX; -ECONNRESET: the
+ * peer closed inside a frame; -EBADMSG: not the JSON of a reply; -ETIMEDOUT.
+ */
+#ifndef WINNOW_CLI_CLIENT_H
+#define WINNOW_CLI_CLIENT_H
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#define FRAME_MAX      (64u << 20) /* a reply; 262,144 tallies fit */
+#define CLIENT_TIMEOUT 30          /* seconds without a byte */
+
+int frame_send(int fd, const json_t *doc);
+int frame_receive(int fd, size_t max, json_t **out);
+
+struct reply {
+	int exit;     /* enum cli_exit */
+	json_t *data; /* NULL: none */
+};
+
+void reply_free(struct reply *r);
+
+/* Asks the daemon at cli.socket and prints the error of a reply that has one.
+ * Steals `args` (NULL: none). Returns r->exit; CLI_NO_DAEMON when none answers. */
+int client_ask(const char *verb, json_t *args, struct reply *r);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "cli/ask.h"
+#include "cli/cli.h"
+
+static const struct column columns[] = {
+	{ "stack", "stack", COL_TEXT, true, NULL, NULL },
+	{ "label", "label", COL_TEXT, true, NULL, NULL },
+	{ "ja4", "ja4", COL_TEXT, true, NULL, NULL },
+	{ "sources", "sources", COL_COUNT, false, NULL, NULL },
+	{ "conns", "connections", COL_COUNT, false, NULL, NULL },
+	{ "exchanges", "exchanges", COL_COUNT, false, NULL, NULL },
+	{ "last seen", "last_seen", COL_AGE, false, NULL, NULL },
+	{ 0 },
+};
+
+#define ROW_SCHEMA "winnow.fingerprint/1"
+
+int cmd_fp_list(int argc, char **argv)
+{
+	return ask_rows(
+		"fp.list", NULL, "fingerprints", ROW_SCHEMA, columns,
+		"No ClientHello was named yet. `winnow status` shows whether hellos arrive.");
+}
+
+int cmd_fp_show(int argc, char **argv)
+{
+	_cleanup_(reply_free) struct reply r;
+	json_t *row;
+	size_t i;
+
+	client_ask("fp.show", json_pack("{s:s}", "name", argv[1]), &r);
+	if (!r.data)
+		return r.exit;
+	if (cli.format != FORMAT_TABLE)
+		return rows_print(r.data, "fingerprints", ROW_SCHEMA, columns, "", r.exit);
+	json_array_foreach (json_object_get(r.data, "fingerprints"), i, row) {
+		if (i)
+			putchar('\n');
+		fields_print(stdout, row);
+	}
+	return r.exit;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "cli/cli.h"
+#include "cli/units.h"
+
+#define COLUMNS_MAX   24
+#define ELASTIC_LEAST 12 /* narrower than this a name says nothing */
+
+const json_t *json_at(const json_t *o, const char *path)
+{
+	char key[64];
+
+	for (;;) {
+		const char *dot = strchr(path, '.');
+		size_t len = dot ? (size_t)(dot - path) : strlen(path);
+
+		if (len >= sizeof(key))
+			return NULL;
+		memcpy(key, path, len);
+		key[len] = '\0';
+		o = json_object_get(o, key);
+		if (!o || !dot)
+			return o;
+		path = dot + 1;
+	}
+}
+
+const char *json_text_at(const json_t *o, const char *path, const char *otherwise)
+{
+	const char *s = json_string_value(json_at(o, path));
+
+	return s ? s : otherwise;
+}
+
+json_int_t json_int_at(const json_t *o, const char *path)
+{
+	return json_integer_value(json_at(o, path));
+}
+
+/* A value as JSON has it, without quotes: for CSV, and for odd values in a table. */
+static char *value_raw(const json_t *v)
+{
+	size_t len = 0, i;
+	char *text = NULL;
+	const json_t *e;
+	FILE *f;
+
+	if (!v || json_is_null(v))
+		return strdup("");
+	if (json_is_string(v))
+		return strdup(json_string_value(v));
+	if (!json_is_array(v))
+		return json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII |
+					     JSON_REAL_PRECISION(12));
+	f = open_memstream(&text, &len);
+	if (!f)
+		return NULL;
+	json_array_foreach ((json_t *)v, i, e) {
+		char *one = value_raw(e);
+
+		fprintf(f, "%s%s", i ? " " : "", one ? one : "?");
+		free(one);
+	}
+	fclose(f);
+	return text;
+}
+
+char *text_safe(const char *s)
+{
+	size_t len = strlen(s);
+	char *out = malloc(TEXT_ESCAPED(len));
+
+	if (out)
+		text_escape(s, len, out, TEXT_ESCAPED(len));
+	return out;
+}
+
+/* "12s" since then, or "in 12h" until then; NULL: v is no time. */
+static char *time_value(const json_t *v, enum column_kind kind, uint64_t now)
+{
+	char d[DURATION_TEXT], *text;
+	uint64_t t;
+
+	if (!json_is_string(v) || time_parse(json_string_value(v), &t))
+		return NULL;
+	if (kind == COL_AGE)
+		return strdup(
+			duration_text(now > t ? (now - t) / NSEC_PER_SEC * NSEC_PER_SEC : 0, 1, d));
+	if (t <= now)
+		return strdup("expired");
+	return asprintf(&text, "in %s", duration_text(t - now, 1, d)) < 0 ? NULL : text;
+}
+
+static char *value_text(const json_t *v, enum column_kind kind, uint64_t now)
+{
+	_cleanup_(freep) char *raw = NULL;
+	char s[UNIT_TEXT];
+
+	if (!v || json_is_null(v))
+		return strdup(kind == COL_LEFT ? "never" : "-");
+	if (kind == COL_BYTES && json_is_integer(v) && json_integer_value(v) >= 0)
+		return strdup(bytes_text(json_integer_value(v), s));
+	if (kind == COL_US && json_is_number(v))
+		return strdup(ms_text(json_number_value(v), s));
+	if (kind == COL_AGE || kind == COL_LEFT) {
+		char *text = time_value(v, kind, now);
+
+		if (text)
+			return text;
+	}
+	raw = value_raw(v);
+	return raw ? text_safe(*raw ? raw : "-") : NULL;
+}
+
+/* All ASCII: one byte, one column. */
+static void text_cut(char *s, size_t columns)
+{
+	if (strlen(s) <= columns)
+		return;
+	s[columns] = '\0';
+	if (columns >= 2)
+		memcpy(s + columns - 2, "..", 2);
+}
+
+static char *cell(const struct column *c, const json_t *row, bool raw, uint64_t now)
+{
+	json_t *own = c->derive ? c->derive(row) : NULL;
+	const json_t *v = c->derive ? own : json_at(row, c->key);
+	char *text = raw ? value_raw(v) : value_text(v, c->kind, now);
+
+	json_decref(own);
+	return text ? text : strdup("?");
+}
+
+static bool right_aligned(enum column_kind kind)
+{
+	return kind != COL_TEXT && kind != COL_LEFT;
+}
+
+static void put_cell(FILE *out, const struct column *c, const char *text, size_t width, bool color,
+		     bool last)
+{
+	const char *sgr = color && c->paint ? c->paint(text) : NULL;
+	size_t own = strlen(text);
+	size_t pad = width > own ? width - own : 0;
+
+	if (right_aligned(c->kind))
+		fprintf(out, "%*s", (int)pad, "");
+	if (sgr)
+		fprintf(out, "\033[%sm%s\033[0m", sgr, text);
+	else
+		fputs(text, out);
+	if (!right_aligned(c->kind) && !last)
+		fprintf(out, "%*s", (int)pad, "");
+	fputs(last ? "\n" : "  ", out);
+}
+
+/* Too narrow for columns: each row is a block of "head  value" lines. */
+static void blocks_print(FILE *out, char **cells, size_t n_rows, size_t n_cols,
+			 const struct column *cols, bool color)
+{
+	size_t head = 0;
+
+	for (size_t c = 0; c < n_cols; c++)
+		head = strlen(cols[c].head) > head ? strlen(cols[c].head) : head;
+	for (size_t r = 0; r < n_rows; r++) {
+		if (r)
+			fputc('\n', out);
+		for (size_t c = 0; c < n_cols; c++) {
+			fprintf(out, "%-*s  ", (int)head, cols[c].head);
+			put_cell(out, &cols[c], cells[r * n_cols + c], 0, color, true);
+		}
+	}
+}
+
+/* Takes what is too much from the widest elastic columns. False: it cannot fit. */
+static bool widths_fit(size_t *width, const struct column *cols, size_t n, size_t room)
+{
+	size_t total = 2 * (n - 1);
+
+	for (size_t c = 0; c < n; c++)
+		total += width[c];
+	while (total > room) {
+		size_t widest = n;
+
+		for (size_t c = 0; c < n; c++)
+			if (cols[c].elastic && width[c] > ELASTIC_LEAST &&
+			    (widest == n || width[c] > width[widest]))
+				widest = c;
+		if (widest == n)
+			return false;
+		width[widest]--;
+		total--;
+	}
+	return true;
+}
+
+void rows_table(FILE *out, const json_t *rows, const struct column *cols,
+		const struct rows_look *look)
+{
+	size_t width[COLUMNS_MAX], n_rows = json_array_size(rows), n_cols = 0;
+	_cleanup_(freep) char **cells = NULL;
+
+	while (cols[n_cols].head && n_cols < COLUMNS_MAX) {
+		width[n_cols] = strlen(cols[n_cols].head);
+		n_cols++;
+	}
+	cells = calloc(n_rows * n_cols + 1, sizeof(*cells));
+	if (!cells)
+		return;
+	for (size_t r = 0; r < n_rows; r++) {
+		for (size_t c = 0; c < n_cols; c++) {
+			char *text = cell(&cols[c], json_array_get(rows, r), false, look->now);
+			size_t w = text ? strlen(text) : 0;
+
+			cells[r * n_cols + c] = text;
+			if (w > width[c])
+				width[c] = w;
+		}
+	}
+	if (look->width && !widths_fit(width, cols, n_cols, look->width)) {
+		blocks_print(out, cells, n_rows, n_cols, cols, look->color);
+	} else {
+		for (size_t c = 0; c < n_cols; c++) {
+			struct column head = { .kind = cols[c].kind };
+
+			if (look->color)
+				fputs("\033[1m", out);
+			put_cell(out, &head, cols[c].head, width[c], false, c + 1 == n_cols);
+			if (look->color)
+				fputs("\033[0m", out);
+		}
+		for (size_t i = 0; i < n_rows * n_cols; i++) {
+			size_t c = i % n_cols;
+
+			if (look->width)
+				text_cut(cells[i], width[c]);
+			put_cell(out, &cols[c], cells[i], width[c], look->color, c + 1 == n_cols);
+		}
+	}
+	for (size_t i = 0; i < n_rows * n_cols; i++)
+		free(cells[i]);
+}
+
+/* A formula injected through a reason or a name must stay text (fault 98). */
+void csv_cell(FILE *out, const char *s)
+{
+	_cleanup_(freep) char *clean = text_safe(s);
+
+	if (!clean)
+		return;
+	if (!strpbrk(clean, ",\"") && !strchr("=+-@", *clean)) {
+		fputs(clean, out);
+		return;
+	}
+	fputc('"', out);
+	if (*clean && strchr("=+-@", *clean))
+		fputc('\'', out);
+	for (const char *p = clean; *p; p++) {
+		if (*p == '"')
+			fputc('"', out);
+		fputc(*p, out);
+	}
+	fputc('"', out);
+}
+
+void rows_csv(FILE *out, const json_t *rows, const struct column *cols)
+{
+	const json_t *row;
+	size_t i;
+
+	for (const struct column *c = cols; c->head; c++) {
+		if (c != cols)
+			fputc(',', out);
+		for (const char *p = c->key; *p; p++)
+			fputc(*p == '.' ? '_' : *p, out);
+	}
+	fputc('\n', out);
+	json_array_foreach ((json_t *)rows, i, row) {
+		for (const struct column *c = cols; c->head; c++) {
+			_cleanup_(freep) char *text = cell(c, row, true, 0);
+
+			if (c != cols)
+				fputc(',', out);
+			csv_cell(out, text ? text : "");
+		}
+		fputc('\n', out);
+	}
+}
+
+void fields_print(FILE *out, const json_t *o)
+{
+	size_t width = 0;
+	const char *key;
+	json_t *v;
+
+	json_object_foreach ((json_t *)o, key, v)
+		width = strlen(key) > width ? strlen(key) : width;
+	json_object_foreach ((json_t *)o, key, v) {
+		size_t n = json_is_array(v) && json_array_size(v) ? json_array_size(v) : 1;
+
+		for (size_t i = 0; i < n; i++) {
+			const json_t *one = json_array_size(v) ? json_array_get(v, i) : v;
+			_cleanup_(freep) char *text = value_text(one, COL_TEXT, 0);
+
+			fprintf(out, "%-*s  %s\n", (int)width, i ? "" : key, text ? text : "?");
+		}
+	}
+}
+
+static void fields_below(FILE *out, const char *prefix, const json_t *o)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach ((json_t *)o, key, v) {
+		char name[256];
+
+		snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", key);
+		if (json_is_object(v)) {
+			fields_below(out, name, v);
+		} else {
+			_cleanup_(freep) char *text = value_raw(v);
+
+			csv_cell(out, name);
+			fputc(',', out);
+			csv_cell(out, text ? text : "");
+			fputc('\n', out);
+		}
+	}
+}
+
+void fields_csv(FILE *out, const json_t *o)
+{
+	fputs("name,value\n", out);
+	fields_below(out, "", o);
+}
+
+void json_print(FILE *out, const json_t *doc, bool line)
+{
+	json_dumpf(doc, out,
+		   JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12) |
+			   (line ? JSON_COMPACT : JSON_INDENT(2)));
+	fputc('\n', out);
+}
+
+static void row_line(const json_t *row, const char *schema)
+{
+	json_t *o = json_pack("{s:s}", "schema", schema);
+
+	/* The schema comes first, then the row as it is; a row that has one keeps it. */
+	if (o)
+		json_object_update(o, (json_t *)row);
+	json_print(stdout, o ? o : row, true);
+	json_decref(o);
+}
+
+uint64_t document_time(const json_t *doc)
+{
+	uint64_t now;
+
+	if (time_parse(json_text_at(doc, "time", ""), &now))
+		now = (uint64_t)time(NULL) * NSEC_PER_SEC;
+	return now;
+}
+
+int rows_print(const json_t *doc, const char *list, const char *row_schema,
+	       const struct column *cols, const char *none, int code)
+{
+	const json_t *rows = json_object_get(doc, list), *row;
+	struct rows_look look = { cli.width, cli.color, document_time(doc) };
+	size_t i;
+
+	switch (cli.format) {
+	case FORMAT_JSON:
+		json_print(stdout, doc, false);
+		break;
+	case FORMAT_JSONL:
+		json_array_foreach ((json_t *)rows, i, row)
+			row_line(row, row_schema);
+		break;
+	case FORMAT_CSV:
+		rows_csv(stdout, rows, cols);
+		break;
+	case FORMAT_TABLE:
+		if (json_array_size(rows))
+			rows_table(stdout, rows, cols, &look);
+		else
+			fprintf(stderr, "%s\n", none);
+		break;
+	}
+	return code;
+}

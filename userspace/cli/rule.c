@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The grammar of a rule is the daemon's (model/rule.h); the client hands over
+ * the words as they were typed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/addr.h"
+#include "cli/ask.h"
+#include "cli/cli.h"
+
+static json_t *action(const json_t *rule)
+{
+	const char *name = json_text_at(rule, "action", "?");
+	const json_t *rate = json_at(rule, "rate");
+
+	return json_is_number(rate) ? json_sprintf("%s %g/s", name, json_number_value(rate))
+				    : json_string(name);
+}
+
+/* What it matches, in the words of `rule add`. */
+static json_t *match(const json_t *rule)
+{
+	json_t *words = json_array(), *match = json_object_get(rule, "match"), *v;
+	const char *key;
+	size_t i;
+
+	json_object_foreach (match, key, v)
+		if (json_is_string(v))
+			json_array_append_new(words,
+					      json_sprintf("%s %s", key, json_string_value(v)));
+	json_array_foreach (json_object_get(rule, "state"), i, v)
+		json_array_append_new(words, json_sprintf("state %s", json_string_value(v)));
+	json_array_foreach (json_object_get(rule, "flags"), i, v)
+		json_array_append(words, v);
+	return words;
+}
+
+static const char *paint_action(const char *text)
+{
+	if (!strncmp(text, "limit", 5))
+		return "33";
+	if (!strcmp(text, "pass"))
+		return "32";
+	return strcmp(text, "count") ? "31" : "36";
+}
+
+static const struct column columns[] = {
+	{ "handle", "handle", COL_COUNT, false, NULL, NULL },
+	{ "action", "action", COL_TEXT, false, action, paint_action },
+	{ "match", "match", COL_TEXT, true, match, NULL },
+	{ "hits", "hits.connections", COL_COUNT, false, NULL, NULL },
+	{ "would hit", "would_hit.connections", COL_COUNT, false, NULL, NULL },
+	{ "expires", "expires", COL_LEFT, false, NULL, NULL },
+	{ "origin", "origin", COL_TEXT, true, NULL, NULL },
+	{ "reason", "reason", COL_TEXT, true, NULL, NULL },
+	{ 0 },
+};
+
+#define ROW_SCHEMA "winnow.rule/1"
+
+int cmd_rule_list(int argc, char **argv)
+{
+	return ask_rows("rule.list", NULL, "rules", ROW_SCHEMA, columns,
+			"There are no rules. `winnow rule add help` shows how to make one.");
+}
+
+int cmd_rule_add(int argc, char **argv)
+{
+	bool dry = cli_option("--dry-run") != NULL;
+	_cleanup_(reply_free) struct reply r;
+	json_t *words = json_array();
+
+	for (int i = 1; i < argc; i++) {
+		if (json_array_append_new(words, json_string(argv[i]))) {
+			json_decref(words);
+			return cli_usage("%s: not UTF-8 text", argv[i]);
+		}
+	}
+	client_ask("rule.add", json_pack("{s:o, s:b}", "words", words, "dry_run", dry), &r);
+	if (!r.data)
+		return r.exit;
+	/* Scripts want the handle; people and a dry run the whole rule. */
+	if (cli.format == FORMAT_TABLE && !dry && !r.exit) {
+		json_t *rule = json_array_get(json_object_get(r.data, "rules"), 0);
+
+		printf("%lld\n", (long long)json_int_at(rule, "handle"));
+		return r.exit;
+	}
+	rows_print(r.data, "rules", ROW_SCHEMA, columns, "", r.exit);
+	if (dry && !r.exit)
+		say("%s", json_text_at(r.data, "text", "Dry run: nothing was changed."));
+	return r.exit;
+}
+
+int cmd_rule_del(int argc, char **argv)
+{
+	char *end;
+	long long handle;
+
+	errno = 0;
+	handle = strtoll(argv[1], &end, 10);
+	if (errno || *end || end == argv[1] || handle < 1 || handle > UINT32_MAX)
+		return cli_usage("%s: not a handle; `winnow rule list` shows them", argv[1]);
+	return ask_act("rule.del", json_pack("{s:I}", "handle", (json_int_t)handle),
+		       "Rule %lld: removed.", handle);
+}
+
+/* A paragraph, broken between words at the width of the terminal. */
+static void paragraph(const char *text)
+{
+	int width = cli.width > 100 ? 100 : cli.width, column = 0;
+
+	while (*text) {
+		int len = (int)strcspn(text, " ");
+
+		if (column && width && column + 1 + len > width) {
+			putchar('\n');
+			column = 0;
+		}
+		column += printf("%s%.*s", column ? " " : "", len, text);
+		text += len;
+		text += strspn(text, " ");
+	}
+	putchar('\n');
+}
+
+int cmd_rule_check(int argc, char **argv)
+{
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(reply_free) struct reply r;
+	struct addr a;
+
+	if (addr_parse(argv[1], &a))
+		return cli_usage("%s: not an IPv4 or IPv6 address", argv[1]);
+	client_ask("rule.check",
+		   json_pack("{s:s, s:s?}", "addr", argv[1], "stack", cli_option("--stack")), &r);
+	if (!r.data)
+		return r.exit;
+	switch (cli.format) {
+	case FORMAT_TABLE:
+		text = text_safe(json_text_at(r.data, "text", "winnowd gave no reason"));
+		if (text)
+			paragraph(text);
+		return r.exit;
+	case FORMAT_CSV:
+		return rows_print(r.data, "rules", ROW_SCHEMA, columns, "", r.exit);
+	default:
+		json_print(stdout, r.data, cli.format == FORMAT_JSONL);
+		return r.exit;
+	}
+}
+
+int cmd_rule_flush(int argc, char **argv)
+{
+	bool dry = cli_option("--dry-run") != NULL;
+	_cleanup_(reply_free) struct reply r;
+	int code = dry ? CLI_DONE : ask_first("Remove every rule?");
+	size_t n;
+
+	if (code)
+		return code;
+	client_ask("rule.flush", json_pack("{s:b}", "dry_run", dry), &r);
+	if (!r.data)
+		return r.exit;
+	n = json_array_size(json_object_get(r.data, "rules"));
+	if (cli.format != FORMAT_TABLE || dry)
+		rows_print(r.data, "rules", ROW_SCHEMA, columns, "There are no rules.", r.exit);
+	say(dry ? "Dry run: %zu rules would go." : "%zu rules removed.", n);
+	return r.exit;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "cli/ask.h"
+#include "cli/cli.h"
+
+static int by_value(const void *a, const void *b)
+{
+	json_int_t x = *(const json_int_t *)a, y = *(const json_int_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Of the last five; null entries are slots not used yet. */
+static json_t *dstar_median(const json_t *row)
+{
+	const json_t *last = json_object_get(row, "dstar_last_us"), *v;
+	json_int_t seen[DSTAR_KEPT];
+	size_t n = 0, i;
+
+	json_array_foreach ((json_t *)last, i, v)
+		if (json_is_integer(v) && n < DSTAR_KEPT)
+			seen[n++] = json_integer_value(v);
+	if (!n)
+		return json_null();
+	qsort(seen, n, sizeof(seen[0]), by_value);
+	return json_integer(n % 2 ? seen[n / 2] : (seen[n / 2 - 1] + seen[n / 2]) / 2);
+}
+
+static json_t *flags(const json_t *row)
+{
+	json_t *list = json_array();
+	const char *ccs = json_text_at(row, "ccs", "none");
+
+	if (json_int_at(row, "resumed"))
+		json_array_append_new(list, json_string("resumed"));
+	if (json_int_at(row, "piggy"))
+		json_array_append_new(list, json_string("piggy"));
+	if (strcmp(ccs, "none"))
+		json_array_append_new(list, json_sprintf("ccs-%s", ccs));
+	return list;
+}
+
+static const struct column columns[] = {
+	{ "source", "src", COL_TEXT, false, NULL, NULL },
+	{ "stack", "stack", COL_TEXT, true, NULL, NULL },
+	{ "service", "service", COL_COUNT, false, NULL, NULL },
+	{ "conns", "connections", COL_COUNT, false, NULL, NULL },
+	{ "exchanges", "exchanges", COL_COUNT, false, NULL, NULL },
+	{ "in", "bytes_in", COL_BYTES, false, NULL, NULL },
+	{ "out", "bytes_out", COL_BYTES, false, NULL, NULL },
+	{ "last seen", "last_seen", COL_AGE, false, NULL, NULL },
+	{ "D* median", "dstar_median_us", COL_US, false, dstar_median, NULL },
+	{ "flags", "flags", COL_TEXT, false, flags, NULL },
+	{ 0 },
+};
+
+#define ROW_SCHEMA "winnow.source/1"
+
+int cmd_source_list(int argc, char **argv)
+{
+	return ask_rows("source.list", NULL, "sources", ROW_SCHEMA, columns,
+			"Nothing tallied yet. `winnow status` shows whether connections arrive.");
+}
+
+static void matrix(const json_t *m)
+{
+	static const char *const edge[D_BINS] = { "<3ms", "<10ms", "<30ms", "<100ms", "more" };
+
+	printf("  %-10s", "D1 \\ D*");
+	for (int c = 0; c < D_BINS; c++)
+		printf(" %6s", edge[c]);
+	for (int r = 0; r < D_BINS; r++) {
+		printf("\n  %-10s", edge[r]);
+		for (int c = 0; c < D_BINS; c++)
+			printf(" %6lld", (long long)json_integer_value(
+						 json_array_get(json_array_get(m, r), c)));
+	}
+	putchar('\n');
+}
+
+/* Bin b holds gaps of 2^b - 1 to 2^(b+1) - 2 seconds. */
+static void gaps(const json_t *g)
+{
+	bool any = false;
+	json_t *v;
+	size_t b;
+
+	printf("  gaps between exchanges:");
+	json_array_foreach ((json_t *)g, b, v) {
+		if (!json_integer_value(v))
+			continue;
+		printf("  %llds..%lld", (1LL << b) - 1, (long long)json_integer_value(v));
+		any = true;
+	}
+	puts(any ? "" : "  none");
+}
+
+static void details(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach ((json_t *)rows, i, row) {
+		_cleanup_(freep) char *stack =
+			text_safe(json_text_at(row, "stack", "no ClientHello"));
+		_cleanup_(freep) char *tcp = text_safe(json_text_at(row, "tcp", "not seen"));
+
+		printf("\n%s to port %lld\n  tcp %s\n", stack ? stack : "?",
+		       (long long)json_int_at(row, "service"), tcp ? tcp : "?");
+		matrix(json_object_get(row, "d1dstar"));
+		gaps(json_object_get(row, "gaps"));
+	}
+}
+
+int cmd_source_show(int argc, char **argv)
+{
+	_cleanup_(reply_free) struct reply r;
+	struct addr a;
+
+	if (addr_parse(argv[1], &a))
+		return cli_usage("%s: not an IPv4 or IPv6 address", argv[1]);
+	client_ask("source.show", json_pack("{s:s}", "addr", argv[1]), &r);
+	if (!r.data)
+		return r.exit;
+	rows_print(r.data, "sources", ROW_SCHEMA, columns, "Never seen.", r.exit);
+	if (cli.format == FORMAT_TABLE)
+		details(json_object_get(r.data, "sources"));
+	return r.exit;
+}
