@@ -558,7 +558,7 @@ enum handshake_flag {
 	HS_STALE	= 1 << 16,	/* the SYN hit a live socket: never proved by it */
 	HS_OVERLAP	= 1 << 17,	/* two different hellos at the same bytes */
 	HS_ALT		= 1 << 18,	/* two hellos of different length */
-	HS_ONE_RTT	= 1 << 19,	/* TLS 1.3: the flight after the hello is encrypted */
+	HS_REJECT	= 1 << 19,	/* the client is still to be told (winnow_ingress) */
 };
 
 struct event_handshake {

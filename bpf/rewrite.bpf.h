@@ -153,4 +153,66 @@ __noinline int rewrite_reset(struct xdp_md *ctx, __u32 back)
 	return 0;
 }
 
+/* Addresses, ports and MACs of the frame change places; doing it twice undoes it. */
+static __always_inline int mirror_swap(struct __sk_buff *skb, const struct packet *p, __u8 *tcp,
+				       __u32 len)
+{
+	__u32 at = p->family == 4 ? p->l3_off + 12 : p->l3_off + 8;
+	__u8 mac[12], swapped[12], addr[32], other[32];
+
+	if (bpf_skb_load_bytes(skb, 0, mac, 12))
+		return -1;
+	__builtin_memcpy(swapped, mac + 6, 6);
+	__builtin_memcpy(swapped + 6, mac, 6);
+	if (bpf_skb_store_bytes(skb, 0, swapped, 12, 0))
+		return -1;
+	if (p->family == 4) {
+		if (bpf_skb_load_bytes(skb, at, addr, 8))
+			return -1;
+		__builtin_memcpy(other, addr + 4, 4);
+		__builtin_memcpy(other + 4, addr, 4);
+		if (bpf_skb_store_bytes(skb, at, other, 8, 0))
+			return -1;
+	} else {
+		if (bpf_skb_load_bytes(skb, at, addr, 32))
+			return -1;
+		__builtin_memcpy(other, addr + 16, 16);
+		__builtin_memcpy(other + 16, addr, 16);
+		if (bpf_skb_store_bytes(skb, at, other, 32, 0))
+			return -1;
+	}
+	return bpf_skb_store_bytes(skb, p->l4_off, tcp, len, 0);
+}
+
+/* Sends the mirror of the RST in `skb` out of its own device: the client's next
+ * expected byte as sequence, `acked` as acknowledgement. The frame is left as it was. */
+static __always_inline void mirror_reset(struct __sk_buff *skb, struct work *w, __u32 acked)
+{
+	__u8 was[60] = {}, back[60] = {};
+	__u32 len = w->p.tcp_len & 63;
+	__u16 sum;
+
+	if (len < 20 || len > 60 || bpf_skb_load_bytes(skb, w->p.l4_off, was, len))
+		return;
+	__builtin_memcpy(back, was, sizeof(back));
+	back[0] = was[2];
+	back[1] = was[3];
+	back[2] = was[0];
+	back[3] = was[1];
+	tcp_store(back, 4, w->p.ack);
+	tcp_store(back, 8, acked);
+	back[13] = TCP_RST | TCP_ACK;
+	back[14] = 0;
+	back[15] = 0;
+	back[16] = 0;
+	back[17] = 0;
+	sum = csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)back, sizeof(back),
+				      csum_pseudo(&w->p, len)));
+	back[16] = sum;
+	back[17] = sum >> 8;
+	if (!mirror_swap(skb, &w->p, back, len))
+		bpf_clone_redirect(skb, skb->ifindex, 0);
+	mirror_swap(skb, &w->p, was, len);
+}
+
 #endif

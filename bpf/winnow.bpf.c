@@ -501,7 +501,8 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 			if (w->passed)
 				action = RULE_NONE;
 			if (action != RULE_NONE) {
-				record_mark(w, HS_RULED, 0, 0);
+				record_mark(w, action == RULE_REJECT ? HS_RULED | HS_REJECT : HS_RULED,
+					    0, 0);
 				return carry_out(ctx, w, action);
 			}
 		}
@@ -774,6 +775,47 @@ out:
 	bpf_spin_unlock(&lock->lock);
 	if (evicted)
 		count(COUNTER_HANDSHAKE_EVICTED);
+	return TC_ACT_UNSPEC;
+}
+
+/* `reject` of a hello: XDP made the segment a RST for the server; here its mirror
+ * goes back to the client, as a clone, before the stack takes the original. */
+SEC("tc")
+int winnow_ingress(struct __sk_buff *skb)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	__u32 way, tell = 0, acked = 0;
+	struct handshake_set *set;
+	struct stripe *lock;
+	__u64 key;
+
+	if (!c || !w)
+		return TC_ACT_UNSPEC;
+	__builtin_memset(&w->p, 0, sizeof(w->p));
+	w->p.frame_len = skb->len;
+	if (parse_frame((struct cursor){ .data = (void *)(long)skb->data,
+					 .end = (void *)(long)skb->data_end },
+			&w->p) != PARSE_OK)
+		return TC_ACT_UNSPEC;
+	if (w->p.proto != IPPROTO_TCP || !(w->p.tcp_flags & TCP_RST) || w->p.payload_len ||
+	    !port_protected(w->p.dport, IPPROTO_TCP))
+		return TC_ACT_UNSPEC;
+	key = key_flow(&c->secret, &w->p.src, &w->p.dst, w->p.sport, w->p.dport);
+	set = handshake_set(key);
+	lock = handshake_lock(key);
+	if (!set || !lock)
+		return TC_ACT_UNSPEC;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	if (way < WAYS && set->slot[way].flags & HS_REJECT) {
+		set->slot[way].flags &= ~HS_REJECT;
+		acked = set->slot[way].high;
+		tell = 1;
+	}
+	bpf_spin_unlock(&lock->lock);
+	if (tell)
+		mirror_reset(skb, w, acked);
 	return TC_ACT_UNSPEC;
 }
 
