@@ -146,7 +146,7 @@ static void csv_quotes_what_would_break_a_cell(void **state)
 /* Fault 98: a spreadsheet runs a cell that begins like a formula. */
 static void csv_never_begins_a_cell_with_a_formula(void **state)
 {
-	static const char *const evil[] = { "=1+1",     "+1",    "-1+1",  "-",  "@",
+	static const char *const evil[] = { "=1+1",     "+1+A1", "-1+1",  "-",  "@",
 					    "@SUM(A1)", "\\t=1", "\\r=1", " =1" };
 	char rows[128];
 
