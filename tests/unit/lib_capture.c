@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,8 +13,12 @@
 
 static void child(int (*program)(int, char **), const char *const *argv)
 {
+	static const int caught[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS };
 	int argc = 0, code, null = open("/dev/null", O_RDONLY);
 
+	/* cmocka would jump out of a crash and go on with the tests in the child. */
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+		signal(caught[i], SIG_DFL);
 	dup2(null, STDIN_FILENO);
 	while (argv[argc])
 		argc++;
@@ -40,6 +46,7 @@ void capture(int (*program)(int, char **), const char *const *argv, int columns,
 	pid_t pid;
 
 	memset(c, 0, sizeof(*c));
+	fflush(NULL); /* or the child says again what we have not yet said */
 	if (columns) {
 		pid = forkpty(&out[0], NULL, NULL, &size);
 	} else {

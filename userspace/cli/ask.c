@@ -32,7 +32,7 @@ void say(const char *fmt, ...)
 
 int ask_act(const char *verb, json_t *args, const char *fmt, ...)
 {
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 	va_list ap;
 
 	if (client_ask(verb, args, &r) != CLI_DONE)
@@ -51,7 +51,7 @@ int ask_act(const char *verb, json_t *args, const char *fmt, ...)
 int ask_rows(const char *verb, json_t *args, const char *list, const char *row_schema,
 	     const struct column *cols, const char *none)
 {
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 
 	client_ask(verb, args, &r);
 	return r.data ? rows_print(r.data, list, row_schema, cols, none, r.exit) : r.exit;

@@ -27,7 +27,7 @@ int cmd_fp_list(int argc, char **argv)
 
 int cmd_fp_show(int argc, char **argv)
 {
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 	json_t *row;
 	size_t i;
 

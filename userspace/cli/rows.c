@@ -250,21 +250,31 @@ void rows_table(FILE *out, const json_t *rows, const struct column *cols,
 		free(cells[i]);
 }
 
-/* A formula injected through a reason or a name must stay text (fault 98). */
+/* A formula injected through a reason or a name must stay text (fault 98); a
+ * negative number may stay a number. */
+static bool is_formula(const char *s)
+{
+	char *end;
+
+	if (!*s || !strchr("=+-@", *s))
+		return false;
+	strtod(s, &end);
+	return *end || end == s;
+}
+
 void csv_cell(FILE *out, const char *s)
 {
-	_cleanup_(freep) char *clean = text_safe(s);
+	_cleanup_(freep) char *safe = text_safe(s);
+	bool formula = safe && is_formula(safe);
 
-	if (!clean)
+	if (!safe)
 		return;
-	if (!strpbrk(clean, ",\"") && !strchr("=+-@", *clean)) {
-		fputs(clean, out);
+	if (!formula && !strpbrk(safe, ",\"")) {
+		fputs(safe, out);
 		return;
 	}
-	fputc('"', out);
-	if (*clean && strchr("=+-@", *clean))
-		fputc('\'', out);
-	for (const char *p = clean; *p; p++) {
+	fputs(formula ? "\"'" : "\"", out);
+	for (const char *p = safe; *p; p++) {
 		if (*p == '"')
 			fputc('"', out);
 		fputc(*p, out);

@@ -71,7 +71,7 @@ int cmd_rule_list(int argc, char **argv)
 int cmd_rule_add(int argc, char **argv)
 {
 	bool dry = cli_option("--dry-run") != NULL;
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 	json_t *words = json_array();
 
 	for (int i = 1; i < argc; i++) {
@@ -131,7 +131,7 @@ static void paragraph(const char *text)
 int cmd_rule_check(int argc, char **argv)
 {
 	_cleanup_(freep) char *text = NULL;
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 	struct addr a;
 
 	if (addr_parse(argv[1], &a))
@@ -157,7 +157,7 @@ int cmd_rule_check(int argc, char **argv)
 int cmd_rule_flush(int argc, char **argv)
 {
 	bool dry = cli_option("--dry-run") != NULL;
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 	int code = dry ? CLI_DONE : ask_first("Remove every rule?");
 	size_t n;
 

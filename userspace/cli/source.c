@@ -119,7 +119,7 @@ static void details(const json_t *rows)
 
 int cmd_source_show(int argc, char **argv)
 {
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 	struct addr a;
 
 	if (addr_parse(argv[1], &a))

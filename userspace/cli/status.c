@@ -190,7 +190,7 @@ static void next_step(const json_t *d)
 
 int cmd_status(int argc, char **argv)
 {
-	_cleanup_(reply_free) struct reply r;
+	_cleanup_(reply_free) struct reply r = { 0 };
 
 	client_ask("status", NULL, &r);
 	if (!r.data)
