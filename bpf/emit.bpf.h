@@ -13,7 +13,7 @@
 #include "abi.h"
 #include "work.bpf.h"
 
-#define NAME_SAMPLE	1024
+#define NAME_SAMPLE 1024
 
 static __always_inline void head_fill(struct event_head *e, const struct work *w, __u32 type,
 				      __u32 len)

@@ -16,11 +16,11 @@
 #include "table.bpf.h"
 #include "work.bpf.h"
 
-#define FLOW_SEQ	(1 << 20)	/* a segment further off moves nothing */
-#define FLOW_ACK	(1 << 24)
-#define REQUEST_SEGMENT	64
-#define REQUEST_BYTES	100
-#define ANSWER_BYTES	64
+#define FLOW_SEQ        (1 << 20) /* a segment further off moves nothing */
+#define FLOW_ACK        (1 << 24)
+#define REQUEST_SEGMENT 64
+#define REQUEST_BYTES   100
+#define ANSWER_BYTES    64
 
 /* Number of sets - 1, set before loading. */
 const volatile __u32 flow_sets = 4095;
@@ -91,7 +91,7 @@ static __always_inline void flow_step(__u64 key, const struct packet *p, __u32 s
 	}
 	if ((__s32)(end - f->seq) > 0) {
 		m->in = end - f->seq;
-		if (m->in > p->payload_len)	/* a hole before it fills later, uncounted */
+		if (m->in > p->payload_len) /* a hole before it fills later, uncounted */
 			m->in = p->payload_len;
 		f->seq = end;
 		if (!(f->flags & FLOW_HANDSHAKE))

@@ -23,10 +23,10 @@
 #include "parse.bpf.h"
 #include "table.bpf.h"
 
-#define WINDOW_SEQ	(1U << 16)	/* a client segment further away is not ours */
-#define WINDOW_ACK	(1U << 20)
-#define HANDSHAKE_LIFE	STAMP_PER_SECOND(10)
-#define CCS_LEN		6		/* 14 03 0x 00 01 01 */
+#define WINDOW_SEQ     (1U << 16) /* a client segment further away is not ours */
+#define WINDOW_ACK     (1U << 20)
+#define HANDSHAKE_LIFE STAMP_PER_SECOND(10)
+#define CCS_LEN        6 /* 14 03 0x 00 01 01 */
 
 /* Number of sets - 1, set before loading. */
 const volatile __u32 handshake_sets = 2047;
@@ -39,14 +39,14 @@ struct {
 } handshakes SEC(".maps");
 
 enum handshake_act {
-	ACT_CONN	= 1 << 0,	/* the client has answered the server's number */
-	ACT_FEED	= 1 << 1,	/* bytes of a hello: reassemble, parse, judge */
-	ACT_PROVED	= 1 << 2,	/* the server has answered the hello */
-	ACT_FLIGHT	= 1 << 3,	/* second client flight: the timing is complete */
-	ACT_CLOSE	= 1 << 4,	/* over before that */
-	ACT_OUT		= 1 << 5,	/* not of this connection */
-	ACT_EARLY	= 1 << 6,
-	ACT_HRR		= 1 << 7,
+	ACT_CONN = 1 << 0,   /* the client has answered the server's number */
+	ACT_FEED = 1 << 1,   /* bytes of a hello: reassemble, parse, judge */
+	ACT_PROVED = 1 << 2, /* the server has answered the hello */
+	ACT_FLIGHT = 1 << 3, /* second client flight: the timing is complete */
+	ACT_CLOSE = 1 << 4,  /* over before that */
+	ACT_OUT = 1 << 5,    /* not of this connection */
+	ACT_EARLY = 1 << 6,
+	ACT_HRR = 1 << 7,
 };
 
 /* First bytes of a payload, enough to tell a ChangeCipherSpec and a hello. */
@@ -72,7 +72,7 @@ static __always_inline __u32 since(const struct handshake *h, __u64 t)
 {
 	__u32 us = (t - h->t_syn) / 1000;
 
-	return us ?: 1;			/* 0 = unset */
+	return us ?: 1; /* 0 = unset */
 }
 
 static __always_inline int before(__u32 a, __u32 b)
@@ -159,7 +159,7 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 		return closing ? act | ACT_CLOSE : act;
 	}
 	if (before(p->seq, h->ch_end))
-		return act | ACT_FEED;		/* again: the same bytes, or other ones? */
+		return act | ACT_FEED; /* again: the same bytes, or other ones? */
 	if (!before(h->ack0, p->ack)) {
 		h->flags |= HS_EARLY;
 		return act | ACT_EARLY | (closing ? ACT_CLOSE : 0);
@@ -189,7 +189,7 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 		}
 	} else if (h->flags & HS_CCS_ALONE && !h->d_f2x) {
 		if (before(p->seq, h->ch_end + CCS_LEN))
-			return act;		/* the lone CCS once more */
+			return act; /* the lone CCS once more */
 		h->d_f2x = dt;
 		if (peek_ccs(k))
 			h->flags |= HS_CCS_TWICE;
@@ -198,11 +198,12 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 }
 
 struct timing {
-	__u32 rtt, d1, d2, dstar, flight;	/* us, US_UNKNOWN; bytes */
+	__u32 rtt, d1, d2, dstar, flight; /* us, US_UNKNOWN; bytes */
 };
 
 /* The numbers of a finished record; see the rules above. */
-static __always_inline void handshake_timing(const struct handshake *h, __u64 s0, struct timing *out)
+static __always_inline void handshake_timing(const struct handshake *h, __u64 s0,
+					     struct timing *out)
 {
 	int ccs2 = h->flags & HS_CCS_TWICE && h->d_f2x;
 	__u32 f2 = ccs2 ? h->d_f2x : h->d_f2;

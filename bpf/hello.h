@@ -29,40 +29,41 @@
 #include "abi.h"
 
 enum tls_extension {
-	EXT_SNI			= 0x0000,
-	EXT_GROUPS		= 0x000a,
-	EXT_POINTS		= 0x000b,
-	EXT_SIGALGS		= 0x000d,
-	EXT_ALPN		= 0x0010,
-	EXT_PADDING		= 0x0015,
-	EXT_TICKET		= 0x0023,
-	EXT_PSK			= 0x0029,
-	EXT_EARLY_DATA		= 0x002a,
-	EXT_VERSIONS		= 0x002b,
-	EXT_COOKIE		= 0x002c,
-	EXT_KEY_SHARE		= 0x0033,
-	EXT_ECH			= 0xfe0d,
+	EXT_SNI = 0x0000,
+	EXT_GROUPS = 0x000a,
+	EXT_POINTS = 0x000b,
+	EXT_SIGALGS = 0x000d,
+	EXT_ALPN = 0x0010,
+	EXT_PADDING = 0x0015,
+	EXT_TICKET = 0x0023,
+	EXT_PSK = 0x0029,
+	EXT_EARLY_DATA = 0x002a,
+	EXT_VERSIONS = 0x002b,
+	EXT_COOKIE = 0x002c,
+	EXT_KEY_SHARE = 0x0033,
+	EXT_ECH = 0xfe0d,
 };
 
 /* Extensions a client sends or not by what it remembers of the server. */
-#define EXT_STATE_BITS (1ULL << EXT_PADDING | 1ULL << EXT_TICKET | 1ULL << EXT_PSK | \
-			1ULL << EXT_EARLY_DATA | 1ULL << EXT_COOKIE)
+#define EXT_STATE_BITS                                                                         \
+	(1ULL << EXT_PADDING | 1ULL << EXT_TICKET | 1ULL << EXT_PSK | 1ULL << EXT_EARLY_DATA | \
+	 1ULL << EXT_COOKIE)
 
-#define HELLO_TYPE		1
-#define HELLO_VERSIONS_MAX	127	/* as many as its length byte can say */
-#define HELLO_KEY_SHARES_MAX	32	/* counted; more are not looked at */
+#define HELLO_TYPE           1
+#define HELLO_VERSIONS_MAX   127 /* as many as its length byte can say */
+#define HELLO_KEY_SHARES_MAX 32  /* counted; more are not looked at */
 
 #ifdef __bpf__
 #define HELLO_FN __attribute__((noinline))
 #else
 #define HELLO_FN
 #endif
-#define HELLO_BLOCK		16	/* items a call: the verifier walks each call once */
+#define HELLO_BLOCK 16 /* items a call: the verifier walks each call once */
 
 HELLO_FN int hello_parse(struct hello_buf *buf, __u32 len, const struct secret *secret,
 			 struct hello *out);
 
-static inline int hello_is_grease(__u32 v)		/* 0x0a0a, 0x1a1a .. 0xfafa */
+static inline int hello_is_grease(__u32 v) /* 0x0a0a, 0x1a1a .. 0xfafa */
 {
 	return (v & 0x0f0f) == 0x0a0a && v >> 8 == (v & 0xff);
 }
@@ -90,8 +91,8 @@ static inline int hello_is_alnum(__u32 c)
 }
 
 /* The two characters JA4 prints for an ALPN name's first and last byte. */
-static inline __attribute__((always_inline)) void hello_alpn_text(int some, __u32 first,
-								  __u32 last, char out[2])
+static inline __attribute__((always_inline)) void hello_alpn_text(int some, __u32 first, __u32 last,
+								  char out[2])
 {
 	out[0] = '0';
 	out[1] = '0';
@@ -113,7 +114,7 @@ static inline __attribute__((always_inline)) void hello_alpn_text(int some, __u3
 
 #define HELLO_INLINE static inline __attribute__((always_inline))
 #ifdef __bpf__
-#define HELLO_PART HELLO_FN	/* a global function too: checked once, not once a call */
+#define HELLO_PART HELLO_FN /* a global function too: checked once, not once a call */
 #else
 #define HELLO_PART static inline
 #endif
@@ -141,7 +142,7 @@ HELLO_INLINE __u32 hello_u8(const struct hello_buf *buf, __u32 off)
 }
 
 #ifdef __bpf__
-typedef __u16 hello_be16;	/* told that it may be unaligned, clang loads bytes */
+typedef __u16 hello_be16; /* told that it may be unaligned, clang loads bytes */
 #else
 typedef __u16 hello_be16 __attribute__((aligned(1), may_alias));
 #endif
@@ -296,8 +297,7 @@ HELLO_INLINE int hello_items(const struct hello_buf *buf, __u32 off, __u32 len, 
 	return inside / 2;
 }
 
-HELLO_INLINE int hello_sigalgs(struct hello_buf *buf, const struct secret *s,
-			       const struct hello *h)
+HELLO_INLINE int hello_sigalgs(struct hello_buf *buf, const struct secret *s, const struct hello *h)
 {
 	int items = hello_items(buf, h->sigalgs_off, h->sigalgs_len, 2);
 	__u32 n = items, off = h->sigalgs_off + 2;
@@ -397,11 +397,12 @@ HELLO_PART int hello_key_shares(const struct hello_buf *buf, __u32 off, __u32 le
 }
 
 /* Notes where one extension's data is. Its length is right before it. */
-#define HELLO_NOTE(h, buf, name, type) do { \
-	__u32 note_at = (buf)->walk.at[type]; \
-	(h)->name##_off = note_at; \
-	(h)->name##_len = note_at ? hello_u16(buf, note_at - 2) : 0; \
-} while (0)
+#define HELLO_NOTE(h, buf, name, type)                                       \
+	do {                                                                 \
+		__u32 note_at = (buf)->walk.at[type];                        \
+		(h)->name##_off = note_at;                                   \
+		(h)->name##_len = note_at ? hello_u16(buf, note_at - 2) : 0; \
+	} while (0)
 
 HELLO_INLINE void hello_note(const struct hello_buf *buf, struct hello *h)
 {
@@ -474,7 +475,7 @@ HELLO_INLINE int hello_frame(const struct hello_buf *buf, __u32 len, struct hell
 	h->legacy_version = hello_u16(buf, 4);
 	if (h->legacy_version >> 8 != 3)
 		return HELLO_BAD_VERSION;
-	if (len < 39)			/* 32 random bytes, then the session id's length */
+	if (len < 39) /* 32 random bytes, then the session id's length */
 		return HELLO_SHORT;
 	n = hello_u8(buf, 38);
 	h->flags = n ? HELLO_HAS_SESSION_ID : 0;
@@ -496,7 +497,7 @@ HELLO_INLINE int hello_frame(const struct hello_buf *buf, __u32 len, struct hell
 
 	if (len - off < 1)
 		return HELLO_SHORT;
-	n = hello_u8(buf, off);		/* compression methods */
+	n = hello_u8(buf, off); /* compression methods */
 	off += 1;
 	if (len - off < n)
 		return HELLO_SHORT;

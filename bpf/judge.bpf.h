@@ -97,11 +97,11 @@ static __always_inline int bucket_take(const struct control *c, __u32 index, con
 /* State predicates: what earlier connections of (source, stack) left in its tally,
  * plus this hello. */
 struct state {
-	__u32 seen;		/* earlier connections */
-	__u32 age;		/* stamps since the first */
+	__u32 seen; /* earlier connections */
+	__u32 age;  /* stamps since the first */
 	__u32 resumed;
 	__u16 dstar[DSTAR_KEPT];
-	__u16 d1;		/* 0.1 ms, 0xffff unknown */
+	__u16 d1; /* 0.1 ms, 0xffff unknown */
 };
 
 static __always_inline int state_holds(const struct rule *r, const struct state *s)

@@ -42,7 +42,7 @@ static __always_inline __u64 key_tally(const struct secret *s, __u64 src, __u64 
 				       __u16 service, __u8 family, __u8 proto)
 {
 	return mix64(key_pair(s, src, stack) +
-		       ((__u64)service << 16 | family << 8 | proto) * 0x9e3779b97f4a7c15ULL);
+		     ((__u64)service << 16 | family << 8 | proto) * 0x9e3779b97f4a7c15ULL);
 }
 
 #endif

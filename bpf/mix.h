@@ -29,12 +29,12 @@ MIX_INLINE __u64 mix64(__u64 x)
 	return x ^ x >> 31;
 }
 
-MIX_INLINE __u64 mix_cipher(const struct secret *s, __u32 cipher)	/* to be summed */
+MIX_INLINE __u64 mix_cipher(const struct secret *s, __u32 cipher) /* to be summed */
 {
 	return mix64(s->k[0] ^ cipher);
 }
 
-MIX_INLINE __u64 mix_extension(const struct secret *s, __u32 type)	/* to be summed */
+MIX_INLINE __u64 mix_extension(const struct secret *s, __u32 type) /* to be summed */
 {
 	return mix64(s->k[1] ^ type);
 }
@@ -47,12 +47,12 @@ MIX_INLINE __u64 mix_next(__u64 chain, __u32 item)
 
 /* The first part of a JA4 as printed, "t13d1516h2", in two words. */
 struct mix_head {
-	char transport;		/* t q */
-	char version[2];	/* "13", "00" */
-	char sni;		/* d i */
-	__u8 n_ciphers;		/* at most 99 */
-	__u8 n_extensions;	/* at most 99 */
-	char alpn[2];		/* as printed */
+	char transport;    /* t q */
+	char version[2];   /* "13", "00" */
+	char sni;          /* d i */
+	__u8 n_ciphers;    /* at most 99 */
+	__u8 n_extensions; /* at most 99 */
+	char alpn[2];      /* as printed */
 };
 
 MIX_INLINE __u64 mix_key(const struct secret *s, const struct mix_head *h, __u64 ciphers,

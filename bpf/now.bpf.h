@@ -34,7 +34,7 @@ static __always_inline __u32 stamp_of(__u64 ns)
 {
 	__u32 s = ns >> STAMP_SHIFT;
 
-	return s ?: 1;			/* 0 means never */
+	return s ?: 1; /* 0 means never */
 }
 
 #endif

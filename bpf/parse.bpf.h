@@ -20,50 +20,56 @@
 #include "now.bpf.h"
 #include "table.bpf.h"
 
-#define PARSE_SPAN	256	/* headers end by here, or we do not follow */
-#define VLAN_TAGS_MAX	2
-#define IPV6_EXT_MAX	8
+#define PARSE_SPAN    256 /* headers end by here, or we do not follow */
+#define VLAN_TAGS_MAX 2
+#define IPV6_EXT_MAX  8
 
-#define IP_MF		0x2000
-#define IP_DF		0x4000
-#define IP_EVIL		0x8000
-#define IP_OFFSET	0x1fff
+#define IP_MF     0x2000
+#define IP_DF     0x4000
+#define IP_EVIL   0x8000
+#define IP_OFFSET 0x1fff
 
 enum tcp_flag {
-	TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_PSH = 0x08,
-	TCP_ACK = 0x10, TCP_URG = 0x20, TCP_ECE = 0x40, TCP_CWR = 0x80,
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TCP_PSH = 0x08,
+	TCP_ACK = 0x10,
+	TCP_URG = 0x20,
+	TCP_ECE = 0x40,
+	TCP_CWR = 0x80,
 };
 
 struct packet {
 	struct addr src, dst;
 	__u32 seq, ack;
 	__u32 frame_len;
-	__u32 payload_len;	/* as the IP header declares it */
+	__u32 payload_len; /* as the IP header declares it */
 	__u16 sport, dport;
 	__u16 l3_off, l4_off;
 	__u16 payload_off;
-	__u16 ext;		/* bytes of IPv6 extension headers */
+	__u16 ext; /* bytes of IPv6 extension headers */
 	__u32 off;
 	__u8 tcp_flags;
-	__u8 tcp_len;		/* header with options */
-	__u8 family;		/* 4 or 6 */
+	__u8 tcp_len; /* header with options */
+	__u8 family;  /* 4 or 6 */
 	__u8 ttl;
 	__u8 ip_olen;
-	__u8 ip_flags;		/* enum syn_ip_flag */
+	__u8 ip_flags; /* enum syn_ip_flag */
 	__u8 proto;
-	__u8 cut;		/* the frame holds less than declared (short snaplen) */
-	__u8 bad_source;	/* named in replay, never tallied, never ruled */
+	__u8 cut;        /* the frame holds less than declared (short snaplen) */
+	__u8 bad_source; /* named in replay, never tallied, never ruled */
 	__u8 icmp_type;
 };
 
 struct cursor {
-	void *data, *end;	/* the linear part of the frame, or ... */
-	__u8 *raw;		/* a copy of its first bytes */
+	void *data, *end; /* the linear part of the frame, or ... */
+	__u8 *raw;        /* a copy of its first bytes */
 	__u32 raw_len;
 	__u32 off;
 };
 
-#define PARSE_RAW	(PARSE_SPAN + 64)
+#define PARSE_RAW (PARSE_SPAN + 64)
 
 /* The next `len` bytes, or NULL if the packet or our span ends first. */
 static __always_inline void *take(struct cursor *c, __u32 len)
@@ -126,7 +132,7 @@ static __always_inline enum parse_result parse_v4(struct cursor *c, struct packe
 	total = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || ihl < sizeof(*ip))
 		return PARSE_BAD_IP;
-	if (clock_virtual && !total)		/* captured above segmentation offload */
+	if (clock_virtual && !total) /* captured above segmentation offload */
 		total = have;
 	if (total < ihl || ihl > have || (total > have && !clock_virtual))
 		return PARSE_BAD_IP;
@@ -169,8 +175,8 @@ static __always_inline enum parse_result parse_v6(struct cursor *c, struct packe
 	p->src = addr_of_v6(&ip->saddr);
 	p->dst = addr_of_v6(&ip->daddr);
 	p->ttl = ip->hop_limit;
-	p->ip_flags = (ip->flow_lbl[0] & 0x0f) | ip->flow_lbl[1] | ip->flow_lbl[2] ?
-			      SYN_FLOW_LABEL : 0;
+	p->ip_flags =
+		(ip->flow_lbl[0] & 0x0f) | ip->flow_lbl[1] | ip->flow_lbl[2] ? SYN_FLOW_LABEL : 0;
 	if (ip->flow_lbl[0] >> 4 & 3)
 		p->ip_flags |= SYN_ECN;
 	p->proto = ip->nexthdr;
@@ -180,7 +186,7 @@ static __always_inline enum parse_result parse_v6(struct cursor *c, struct packe
 		__u32 len;
 		__u8 *ext, next;
 
-		barrier();		/* each turn starts from memory */
+		barrier(); /* each turn starts from memory */
 		next = p->proto;
 		c->off = p->off;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
@@ -198,7 +204,7 @@ static __always_inline enum parse_result parse_v6(struct cursor *c, struct packe
 			return PARSE_SHORT;
 		p->proto = ext[0];
 		if (next == IPPROTO_FRAGMENT) {
-			if (ext[2] || ext[3] & 0xf9)	/* an atomic fragment is whole */
+			if (ext[2] || ext[3] & 0xf9) /* an atomic fragment is whole */
 				return PARSE_FRAGMENT;
 			len = 8;
 		} else if (next == IPPROTO_AH) {

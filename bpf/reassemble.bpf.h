@@ -20,11 +20,11 @@
 #include "hello.h"
 #include "work.bpf.h"
 
-#define STREAM_MAX	HELLO_MAX	/* bytes of the stream, record headers included */
-#define STREAM_WORDS	(STREAM_MAX / 64)
-#define CHUNK		2048		/* one copy out of the packet */
-#define SLOT_PROBES	4
-#define SOURCE_SLOTS	4
+#define STREAM_MAX   HELLO_MAX /* bytes of the stream, record headers included */
+#define STREAM_WORDS (STREAM_MAX / 64)
+#define CHUNK        2048 /* one copy out of the packet */
+#define SLOT_PROBES  4
+#define SOURCE_SLOTS 4
 
 /* Number of slots - 1, set before loading. */
 const volatile __u32 reassembly_slots = 255;
@@ -32,13 +32,13 @@ const volatile __u32 reassembly_slots = 255;
 struct slot {
 	__u32 busy;
 	__u32 stamp;
-	__u64 owner;		/* flow key, 0 = free */
-	__u64 source;		/* keyed hash of the owner's source */
-	__u32 base;		/* sequence number of offset 0 */
-	__u32 have;		/* bytes known from offset 0 on */
-	__u32 holes;		/* 1: bits beyond `have` are set */
-	__u32 top;		/* end of the highest byte known */
-	__u32 want;		/* nothing new before `have` gets here */
+	__u64 owner;  /* flow key, 0 = free */
+	__u64 source; /* keyed hash of the owner's source */
+	__u32 base;   /* sequence number of offset 0 */
+	__u32 have;   /* bytes known from offset 0 on */
+	__u32 holes;  /* 1: bits beyond `have` are set */
+	__u32 top;    /* end of the highest byte known */
+	__u32 want;   /* nothing new before `have` gets here */
 	__u32 pad;
 	__u64 bit[STREAM_WORDS];
 	__u8 b[STREAM_MAX + CHUNK];
@@ -53,7 +53,7 @@ struct {
 } reassembly SEC(".maps");
 
 struct source_slots {
-	__u32 at[SOURCE_SLOTS];	/* slot + 1 */
+	__u32 at[SOURCE_SLOTS]; /* slot + 1 */
 };
 
 /* Which slots a source holds. Eviction forgets a claim, never grants one twice
@@ -136,7 +136,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 
 		if (!s || slot_live(s, stamp) || !slot_try(s))
 			continue;
-		if (slot_live(s, stamp)) {	/* taken between the look and the lock */
+		if (slot_live(s, stamp)) { /* taken between the look and the lock */
 			slot_release(s);
 			continue;
 		}
@@ -149,7 +149,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 		if (s->holes)
 			for (__u32 w = 0; w < STREAM_WORDS; w++) {
 				s->bit[w] = 0;
-				barrier();	/* no memset() to call here */
+				barrier(); /* no memset() to call here */
 			}
 		s->holes = 0;
 		claim->at[place & (SOURCE_SLOTS - 1)] = at + 1;
@@ -184,9 +184,9 @@ static __always_inline __u32 slot_find(__u64 key, __u32 stamp, __u32 *busy)
 struct span {
 	struct slot *s;
 	struct flat *f;
-	__u32 from, to;		/* bytes of the stream */
-	__u32 at;		/* in the flat message */
-	__u32 twice;		/* out: some byte was known before */
+	__u32 from, to; /* bytes of the stream */
+	__u32 at;       /* in the flat message */
+	__u32 twice;    /* out: some byte was known before */
 };
 
 static __always_inline __u64 word_bits(__u32 word, __u32 from, __u32 to)
@@ -290,7 +290,7 @@ struct merge {
 	struct segment *seg;
 	__u32 off;
 	__u32 len;
-	__u32 known;		/* s->have before this segment */
+	__u32 known; /* s->have before this segment */
 	__u32 differs;
 };
 
@@ -374,7 +374,7 @@ static __always_inline void deframe(struct slot *s, struct flat *f, struct work 
 			return;
 		}
 		at += 5;
-		if (type == 20 || type == 21) {	/* CCS or alert in front of the hello */
+		if (type == 20 || type == 21) { /* CCS or alert in front of the hello */
 			if (len || body > 64) {
 				w->result = HELLO_BAD_RECORD;
 				return;
@@ -503,8 +503,8 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 
 	at = slot_find(w->key, stamp, &busy);
 	if (!at && !busy)
-		at = slot_claim(w->key, mix64(source_word(&w->p.src, w->p.family) ^ w->p.family), stamp,
-				&w->result);
+		at = slot_claim(w->key, mix64(source_word(&w->p.src, w->p.family) ^ w->p.family),
+				stamp, &w->result);
 	if (!at) {
 		if (busy)
 			w->result = HELLO_CONTENDED;

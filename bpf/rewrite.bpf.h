@@ -36,7 +36,7 @@ static __always_inline __s64 csum_pseudo(const struct packet *p, __u32 tcp_len)
 	b[6] = bpf_htonl(p->dst.lo >> 32);
 	b[7] = bpf_htonl(p->dst.lo);
 	if (p->family == 4) {
-		b[2] = 0;		/* the mark of a mapped address */
+		b[2] = 0; /* the mark of a mapped address */
 		b[6] = 0;
 	}
 	b[8] = bpf_htonl(tcp_len);
@@ -123,8 +123,12 @@ __noinline int rewrite_reset(struct xdp_md *ctx, __u32 back)
 		__u32 syn = w->p.tcp_flags & TCP_SYN ? 1 : 0;
 		__u8 port;
 
-		port = b[0]; b[0] = b[2]; b[2] = port;
-		port = b[1]; b[1] = b[3]; b[3] = port;
+		port = b[0];
+		b[0] = b[2];
+		b[2] = port;
+		port = b[1];
+		b[1] = b[3];
+		b[3] = port;
 		tcp_store(b, 4, w->p.tcp_flags & TCP_ACK ? w->p.ack : 0);
 		tcp_store(b, 8, w->p.seq + w->p.payload_len + syn);
 		b[12] = 5 << 4;
@@ -134,7 +138,7 @@ __noinline int rewrite_reset(struct xdp_md *ctx, __u32 back)
 	b[16] = 0;
 	b[17] = 0;
 	sum = csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)b, sizeof(b), csum_pseudo(&w->p, len)));
-	b[16] = sum;			/* already in network order */
+	b[16] = sum; /* already in network order */
 	b[17] = sum >> 8;
 	if (rewrite_ip(ctx, &w->p, len, back) || bpf_xdp_store_bytes(ctx, w->p.l4_off, b, len))
 		return -1;
@@ -206,8 +210,8 @@ static __always_inline void mirror_reset(struct __sk_buff *skb, struct work *w, 
 	back[15] = 0;
 	back[16] = 0;
 	back[17] = 0;
-	sum = csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)back, sizeof(back),
-				      csum_pseudo(&w->p, len)));
+	sum = csum_fold(
+		bpf_csum_diff(NULL, 0, (__be32 *)back, sizeof(back), csum_pseudo(&w->p, len)));
 	back[16] = sum;
 	back[17] = sum >> 8;
 	if (!mirror_swap(skb, &w->p, back, len))

@@ -23,7 +23,7 @@ struct syn_walk {
 	__u32 mss;
 	__u32 scale;
 	__u32 bad;
-	__u32 key;		/* out */
+	__u32 key; /* out */
 	__u32 pad;
 };
 
@@ -50,7 +50,7 @@ __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 		kind = s->tcp[at];
 		o->h = mix64(o->h + kind + 1);
 		if (kind == 0) {
-			o->h = mix64(o->h + end - at);	/* padding behind the end */
+			o->h = mix64(o->h + end - at); /* padding behind the end */
 			break;
 		}
 		if (kind == 1) {

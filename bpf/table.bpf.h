@@ -28,49 +28,49 @@ static __always_inline __u32 tag_of(__u64 key)
 }
 
 /* `gen` odd while the key changes. The fetching add is a full barrier. */
-#define row_open(row)	__sync_fetch_and_add(&(row)->gen, 1)
-#define row_close(row)	__sync_fetch_and_add(&(row)->gen, 1)
+#define row_open(row)  __sync_fetch_and_add(&(row)->gen, 1)
+#define row_close(row) __sync_fetch_and_add(&(row)->gen, 1)
 
 /* How cold a row is: stamps since it was last seen, wrap-around safe. */
 static __always_inline __u32 row_age(__u32 stamp, __u32 last_seen)
 {
 	__u32 age = stamp - last_seen;
 
-	return age >> 31 ? 0 : age;	/* seen "later" on another CPU: hot */
+	return age >> 31 ? 0 : age; /* seen "later" on another CPU: hot */
 }
 
 /* Both searches keep their state in set->spare, under the set's lock: eight turns
  * then cost the verifier eight walks, not 2^8.
  *
  * The way of `set` that satisfies `match` (an expression in `w_`), or WAYS. */
-#define way_find(set, want, match)                                                                 \
-	({                                                                                         \
-		(set)->spare[0] = WAYS;                                                            \
-		_Pragma("unroll") for (__u32 w_ = 0; w_ < WAYS; w_++)                              \
-		{                                                                                  \
-			if ((set)->tag[w_] == (want) && (match))                                   \
-				(set)->spare[0] = w_;                                              \
-			barrier();                                                                 \
-		}                                                                                  \
-		(set)->spare[0];                                                                   \
+#define way_find(set, want, match)                                    \
+	({                                                            \
+		(set)->spare[0] = WAYS;                               \
+		_Pragma("unroll") for (__u32 w_ = 0; w_ < WAYS; w_++) \
+		{                                                     \
+			if ((set)->tag[w_] == (want) && (match))      \
+				(set)->spare[0] = w_;                 \
+			barrier();                                    \
+		}                                                     \
+		(set)->spare[0];                                      \
 	})
 
 /* A free way, else the one for which `age` (an expression in `w_`) is highest. */
-#define way_victim(set, age)                                                                       \
-	({                                                                                         \
-		(set)->spare[0] = 0;                                                               \
-		(set)->spare[1] = 0;                                                               \
-		_Pragma("unroll") for (__u32 w_ = 0; w_ < WAYS; w_++)                              \
-		{                                                                                  \
-			__u32 age_ = (set)->tag[w_] ? (age) : 0xffffffffU;                         \
-                                                                                                   \
-			if (age_ >= (set)->spare[1]) {                                             \
-				(set)->spare[1] = age_;                                            \
-				(set)->spare[0] = w_;                                              \
-			}                                                                          \
-			barrier();                                                                 \
-		}                                                                                  \
-		(set)->spare[0];                                                                   \
+#define way_victim(set, age)                                               \
+	({                                                                 \
+		(set)->spare[0] = 0;                                       \
+		(set)->spare[1] = 0;                                       \
+		_Pragma("unroll") for (__u32 w_ = 0; w_ < WAYS; w_++)      \
+		{                                                          \
+			__u32 age_ = (set)->tag[w_] ? (age) : 0xffffffffU; \
+                                                                           \
+			if (age_ >= (set)->spare[1]) {                     \
+				(set)->spare[1] = age_;                    \
+				(set)->spare[0] = w_;                      \
+			}                                                  \
+			barrier();                                         \
+		}                                                          \
+		(set)->spare[0];                                           \
 	})
 
 #endif

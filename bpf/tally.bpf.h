@@ -32,8 +32,8 @@ static __always_inline struct stripe *tally_lock_at(__u32 set)
 static __always_inline int tally_is(const struct tally *t, __u64 src, __u64 stack, __u16 service,
 				    __u8 family)
 {
-	return t->src == src && t->stack == stack && t->service == service &&
-	       t->family == family && t->proto == IPPROTO_TCP;
+	return t->src == src && t->stack == stack && t->service == service && t->family == family &&
+	       t->proto == IPPROTO_TCP;
 }
 
 /* What earlier connections of (source, stack, service) left; zeros if none. */
@@ -79,7 +79,7 @@ struct tally_join {
 	__u32 bytes_in, bytes_out;
 	__u16 service;
 	__u8 family, pad;
-	__u32 gen;		/* out */
+	__u32 gen; /* out */
 };
 
 __noinline __u32 tally_join(struct tally_join *j)

@@ -17,9 +17,9 @@
 
 #include "abi.h"
 
-#define TALLY_UNKNOWN	0xffffffffU
-#define DSTAR_MAX	(TENTH_MS_MAX - 1)	/* with DSTAR_RESUMED still not DSTAR_NONE */
-#define TALLY_RING_MASK	7			/* of tally.state */
+#define TALLY_UNKNOWN   0xffffffffU
+#define DSTAR_MAX       (TENTH_MS_MAX - 1) /* with DSTAR_RESUMED still not DSTAR_NONE */
+#define TALLY_RING_MASK 7                  /* of tally.state */
 
 #define tally_inline static inline __attribute__((always_inline, unused))
 
@@ -102,7 +102,7 @@ tally_inline void tally_handshake(struct tally *t, __u32 rtt, __u32 d1, __u32 ds
 	if (rtt != TALLY_UNKNOWN) {
 		if (rtt > 0xffff)
 			rtt = 0xffff;
-		if (rtt == 0)		/* 0 means unknown in the row */
+		if (rtt == 0) /* 0 means unknown in the row */
 			rtt = 1;
 		if (!t->rtt_min || rtt < t->rtt_min)
 			t->rtt_min = rtt;
@@ -114,7 +114,7 @@ tally_inline void tally_handshake(struct tally *t, __u32 rtt, __u32 d1, __u32 ds
 	if (d1 != TALLY_UNKNOWN) {
 		__u32 cell = tally_delay_bin(d1) * D_BINS + tally_delay_bin(dstar);
 
-		if (cell >= D_BINS * D_BINS)	/* never; bounds it for the verifier */
+		if (cell >= D_BINS * D_BINS) /* never; bounds it for the verifier */
 			return;
 		if (t->d1dstar[cell] == 0xff) {
 #pragma GCC unroll 25
@@ -142,7 +142,7 @@ tally_inline void tally_exchange(struct tally *t, __u32 stamp)
 
 	if (t->exchanges) {
 		bin = gap >> 31 ? 0 : tally_gap_bin(gap);
-		if (bin >= GAP_BINS)		/* never; bounds it for the verifier */
+		if (bin >= GAP_BINS) /* never; bounds it for the verifier */
 			return;
 		if (t->gaps[bin] == 0xff) {
 #pragma GCC unroll 18

@@ -14,21 +14,21 @@
 #include "parse.bpf.h"
 
 struct verdict {
-	__u32 rule;		/* index, 0 = none */
+	__u32 rule; /* index, 0 = none */
 	__u32 rule_gen;
-	__u32 action;		/* enum rule_action */
+	__u32 action; /* enum rule_action */
 };
 
 enum flow_found { FLOW_NONE, FLOW_OK, FLOW_OUT };
 
 /* What a segment did to its flow. */
 struct moved {
-	__u32 found;		/* enum flow_found */
-	__u32 in, out;		/* new bytes */
-	__u32 exchange;		/* 1: one begins with this segment */
+	__u32 found;    /* enum flow_found */
+	__u32 in, out;  /* new bytes */
+	__u32 exchange; /* 1: one begins with this segment */
 	__u32 tally, tally_gen;
 	__u32 rule, rule_gen;
-	__u32 flags;		/* enum flow_flag */
+	__u32 flags; /* enum flow_flag */
 	__u64 stack;
 };
 
@@ -36,21 +36,21 @@ struct work {
 	struct packet p;
 	struct moved m;
 	struct peek k;
-	__u64 t;		/* ns */
-	__u64 key;		/* of the flow */
-	struct handshake h;	/* copy of the record, after the step */
+	__u64 t;            /* ns */
+	__u64 key;          /* of the flow */
+	struct handshake h; /* copy of the record, after the step */
 	struct hello hello;
-	__u32 result;		/* enum hello_result of this segment's hello */
-	__u32 complete;		/* 1: result is final, 0: more bytes are needed */
-	__u32 hello_end;	/* stream offset behind the hello */
-	__u32 hello_len;	/* of the message now in struct flat */
+	__u32 result;    /* enum hello_result of this segment's hello */
+	__u32 complete;  /* 1: result is final, 0: more bytes are needed */
+	__u32 hello_end; /* stream offset behind the hello */
+	__u32 hello_len; /* of the message now in struct flat */
 	__u32 records;
 	struct verdict v;
-	__u32 tally_ref;	/* set << 3 | way, + 1; 0 = no row */
+	__u32 tally_ref; /* set << 3 | way, + 1; 0 = no row */
 	__u32 tally_gen;
-	__u32 passed;		/* 1: a `pass` rule on the source */
-	__u32 r;		/* enum parse_result */
-	__u8 raw[PARSE_RAW];	/* first bytes of a frame whose headers are not linear */
+	__u32 passed;        /* 1: a `pass` rule on the source */
+	__u32 r;             /* enum parse_result */
+	__u8 raw[PARSE_RAW]; /* first bytes of a frame whose headers are not linear */
 };
 
 struct {

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * record.bpf.h - the steps that change a handshake record, each under its lock.
+ *
+ * They copy the record to work.h, so that what follows works on a picture of it;
+ * what must happen once (the proof, the end) is marked under the lock first.
+ */
+#ifndef WINNOW_RECORD_BPF_H
+#define WINNOW_RECORD_BPF_H
+
+#include "abi.h"
+#include "handshake.bpf.h"
+#include "syn.bpf.h"
+#include "work.bpf.h"
+
+/* Is the 4-tuple's socket ESTABLISHED? The proof where no egress program can run. */
+static __always_inline int socket_established(struct xdp_md *ctx, const struct packet *p)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	__u32 len;
+	int yes;
+
+	if (p->family == 4) {
+		t.ipv4.saddr = bpf_htonl(p->src.lo);
+		t.ipv4.daddr = bpf_htonl(p->dst.lo);
+		t.ipv4.sport = bpf_htons(p->sport);
+		t.ipv4.dport = bpf_htons(p->dport);
+		len = sizeof(t.ipv4);
+	} else {
+		t.ipv6.saddr[0] = bpf_htonl(p->src.hi >> 32);
+		t.ipv6.saddr[1] = bpf_htonl(p->src.hi);
+		t.ipv6.saddr[2] = bpf_htonl(p->src.lo >> 32);
+		t.ipv6.saddr[3] = bpf_htonl(p->src.lo);
+		t.ipv6.daddr[0] = bpf_htonl(p->dst.hi >> 32);
+		t.ipv6.daddr[1] = bpf_htonl(p->dst.hi);
+		t.ipv6.daddr[2] = bpf_htonl(p->dst.lo >> 32);
+		t.ipv6.daddr[3] = bpf_htonl(p->dst.lo);
+		t.ipv6.sport = bpf_htons(p->sport);
+		t.ipv6.dport = bpf_htons(p->dport);
+		len = sizeof(t.ipv6);
+	}
+	sk = bpf_skc_lookup_tcp(ctx, &t, len, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	yes = sk->state == BPF_TCP_ESTABLISHED;
+	bpf_sk_release(sk);
+	return yes;
+}
+
+/* A SYN: a fresh record, or one more of the same. w->h gets the copy. */
+__noinline int syn_step(struct xdp_md *ctx)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	__u32 way, lost = 0, stale = 0;
+	struct syn_walk o = {};
+	struct handshake_set *set;
+	struct handshake *h;
+	struct stripe *lock;
+
+	if (!c || !w)
+		return 0;
+	set = handshake_set(w->key);
+	lock = handshake_lock(w->key);
+	if (!set || !lock)
+		return 0;
+	count(COUNTER_SYN);
+	syn_read(ctx, w);
+	syn_options(&w->h.syn, &o);
+	if (o.bad)
+		count(COUNTER_PARSE_BAD_OPTION);
+	if (c->proof == PROOF_SOCKET)
+		stale = socket_established(ctx, &w->p);
+
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	if (way < WAYS) {
+		h = &set->slot[way];
+		h->stamp = stamp_of(w->t);
+		if (h->state != HS_DONE && h->isn_c == w->p.seq && !(h->flags & HS_NO_SYN)) {
+			h->flags |= HS_SYN_RETX;
+			goto out;
+		}
+		if (h->state != HS_DONE && h->flags & HS_HAS_ISN && h->isn_c != w->p.seq) {
+			/* Another SYN while the server has answered the first: the
+			 * server decides, see winnow_egress(). */
+			h->isn_other = w->p.seq;
+			goto out;
+		}
+	} else {
+		way = way_victim(set, handshake_age(&set->slot[w_], stamp_of(w->t))) & (WAYS - 1);
+		h = &set->slot[way];
+		lost = set->tag[way] && h->state != HS_DONE &&
+		       row_age(stamp_of(w->t), h->stamp) <= HANDSHAKE_LIFE;
+	}
+	handshake_begin(set, way, w->key, w->t);
+	h = &set->slot[way & (WAYS - 1)];
+	h->isn_c = w->p.seq;
+	h->hello_base = w->p.seq + 1;
+	h->high = w->p.seq + 1;
+	h->mss = o.mss;
+	h->tcp_key = o.key;
+	h->syn = w->h.syn;
+	if (stale)
+		h->flags |= HS_STALE;
+	if (w->p.payload_len)
+		h->flags |= HS_SYN_DATA;
+	w->h = *h;
+out:
+	bpf_spin_unlock(&lock->lock);
+	if (lost)
+		count(COUNTER_HANDSHAKE_EVICTED);
+	return 0;
+}
+
+/* In replay a capture may begin behind the SYN: a first segment that looks like a
+ * hello gets a record without times. Live it never does: it could not be proved. */
+static __always_inline void midstream_begin(struct handshake_set *set, __u32 way, struct work *w)
+{
+	struct handshake *h;
+
+	handshake_begin(set, way, w->key, w->t);
+	h = &set->slot[way & (WAYS - 1)];
+	h->isn_c = w->p.seq - 1;
+	h->hello_base = w->p.seq;
+	h->high = w->p.seq;
+	h->flags |= HS_NO_SYN;
+}
+
+/* Any other segment: the step's answer, with the record copied to w->h. */
+__noinline int segment_step(struct xdp_md *ctx)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	struct handshake_set *set;
+	struct stripe *lock;
+	__u32 way, act = 0;
+
+	if (!c || !w || !ctx)
+		return ACT_OUT;
+	set = handshake_set(w->key);
+	lock = handshake_lock(w->key);
+	if (!set || !lock)
+		return ACT_OUT;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	if (way >= WAYS || set->slot[way & (WAYS - 1)].state == HS_DONE) {
+		if (!c->emit_all || !peek_hello(&w->k)) {
+			act = ACT_OUT;
+			goto out;
+		}
+		if (way >= WAYS)
+			way = way_victim(set, handshake_age(&set->slot[w_], stamp_of(w->t)));
+		midstream_begin(set, way & (WAYS - 1), w);
+	}
+	way &= WAYS - 1;
+	act = handshake_step(&set->slot[way], &w->p, &w->k, w->t, c->proof == PROOF_EGRESS);
+	if (!(act & ACT_OUT))
+		set->slot[way].stamp = stamp_of(w->t);
+	w->h = set->slot[way];
+out:
+	bpf_spin_unlock(&lock->lock);
+	return act;
+}
+
+/* What the hello turned out to be goes into the record, unless it has become
+ * another connection's meanwhile. */
+__noinline int hello_store(struct work *w, __u32 again)
+{
+	struct handshake_set *set;
+	struct handshake *h;
+	struct stripe *lock;
+	__u32 way, end;
+
+	if (!w)
+		return 0;
+	set = handshake_set(w->key);
+	lock = handshake_lock(w->key);
+	if (!set || !lock)
+		return 0;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	if (way >= WAYS)
+		goto out;
+	h = &set->slot[way];
+	if (h->isn_c != w->h.isn_c)
+		goto out;
+	if (h->segments < 255 && !again)
+		h->segments++;
+	if (!w->complete)
+		goto copy;
+	end = h->hello_base + w->hello_end;
+	if (again) {
+		if (w->result != HELLO_OK)
+			goto copy;
+		if (end == h->ch_end) {
+			if (w->hello.ja4_key != h->ja4 || w->hello.order_hash != h->order)
+				h->flags |= HS_OVERLAP;
+		} else {
+			h->flags |= HS_ALT;
+			h->alt_ja4 = w->hello.ja4_key;
+			h->alt_stack = w->hello.stack_key;
+			h->alt_order = w->hello.order_hash;
+			h->alt_end = end;
+		}
+		goto copy;
+	}
+	h->state = HS_NAMED;
+	h->d_chc = since(h, w->t);
+	h->result = w->result;
+	h->records = w->records > 255 ? 255 : w->records;
+	h->ch_end = w->result == HELLO_OK ? end : h->high;
+	if (!(h->flags & HS_HRR) && h->flags & HS_FIRST_ACK &&
+	    !(h->flags & (HS_OOO | HS_RETX | HS_SYN_RETX | HS_NO_SYN | HS_SYN_DATA)))
+		h->d1 = h->d_ch - h->d_ack;
+	if (w->result == HELLO_OK) {
+		h->ja4 = w->hello.ja4_key;
+		h->stack = w->hello.stack_key;
+		h->order = w->hello.order_hash;
+		h->hello_flags = w->hello.flags;
+		if (w->hello.flags & HELLO_HAS_PSK)
+			h->flags |= HS_RESUMED;
+	}
+	h->rule = 0;
+	h->rule_gen = 0;
+copy:
+	w->h = *h;
+out:
+	bpf_spin_unlock(&lock->lock);
+	return 0;
+}
+
+/* Sets flags, verdict or the end in the record; answers the flags from before. */
+static __always_inline __u32 record_mark(const struct work *w, __u32 flags, int done, int verdict)
+{
+	struct handshake_set *set = handshake_set(w->key);
+	struct stripe *lock = handshake_lock(w->key);
+	__u32 way, old = ~0U;
+
+	if (!set || !lock)
+		return old;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	if (way < WAYS && set->slot[way].isn_c == w->h.isn_c) {
+		struct handshake *h = &set->slot[way];
+
+		old = h->flags;
+		h->flags |= flags;
+		if (verdict) {
+			h->rule = w->v.rule;
+			h->rule_gen = w->v.rule_gen;
+		}
+		if (done)
+			h->state = HS_DONE;
+		h->proof = w->h.proof;
+	}
+	bpf_spin_unlock(&lock->lock);
+	return old;
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * steps.bpf.h - what a segment of a handshake asks for: name the hello and look up its
+ * rule; tally the connection once the server has answered it; close the record.
+ */
+#ifndef WINNOW_STEPS_BPF_H
+#define WINNOW_STEPS_BPF_H
+
+#include "abi.h"
+#include "emit.bpf.h"
+#include "flow.bpf.h"
+#include "hello.h"
+#include "judge.bpf.h"
+#include "reassemble.bpf.h"
+#include "record.bpf.h"
+#include "tally.bpf.h"
+
+/* Parses what is complete, looks up its rule, tells userspace. */
+__noinline int hello_step(struct xdp_md *ctx, __u32 again)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	struct flat *f = flat_get();
+	__u32 fresh = 0;
+
+	if (!c || !w || !f)
+		return 0;
+	feed(ctx, again);
+	if (w->complete && w->result == HELLO_OK) {
+		w->hello.transport = 't';
+		w->result = hello_parse(&f->h, w->hello_len, &c->secret, &w->hello);
+	}
+	hello_store(w, again);
+	if (again || !w->complete)
+		return 0;
+	count(COUNTER_HELLO_OK + (w->result < HELLO_RESULT_MAX ? w->result : 0));
+	if (w->h.flags & HS_HRR)
+		count(COUNTER_HRR);
+	if (w->result == HELLO_OK) {
+		__u16 dstar[DSTAR_KEPT];
+		__u32 seen = 0, age, resumed = 0;
+
+		judge_hello(ctx);
+		if (w->v.rule)
+			record_mark(w, 0, 0, 1);
+		w->h.rule = w->v.rule;
+		w->h.rule_gen = w->v.rule_gen;
+		if (!c->emit_all) {
+			tally_peek(c, w, &seen, &age, &resumed, dstar);
+			fresh = !seen;
+		}
+	} else {
+		__builtin_memset(&w->hello, 0, sizeof(w->hello));
+	}
+	emit_hello(fresh);
+	return 0;
+}
+
+/* Application bytes behind the client's Finished in the same segment: its records
+ * are ChangeCipherSpec (or not), one encrypted one, then requests. TLS 1.2 clients
+ * wait for the server first. */
+static __always_inline __u32 flight_rest(struct xdp_md *ctx, const struct work *w)
+{
+	__u32 at = 0, len;
+	__u8 head[5];
+
+	if (peek_ccs(&w->k))
+		at = CCS_LEN;
+	if (at + 5 > w->p.payload_len ||
+	    bpf_xdp_load_bytes(ctx, w->p.payload_off + at, head, sizeof(head)))
+		return 0;
+	if (head[0] != 23)
+		return 0;
+	len = at + 5 + (head[3] << 8 | head[4]);
+	return w->p.payload_len > len ? w->p.payload_len - len : 0;
+}
+
+/* The server has answered the hello: tally the connection, once, and open a flow. */
+__noinline int proved_step(struct xdp_md *ctx)
+{
+	struct control *c = control_get();
+	struct tally_join j = {};
+	struct work *w = work_get();
+	__u64 stack, order;
+	__u32 ref;
+
+	if (!c || !w || !ctx)
+		return 0;
+	if (record_mark(w, HS_HELLO_PROVED, 0, 0) & HS_HELLO_PROVED)
+		return 0;
+	count(COUNTER_CONN_PROVED);
+	stack = w->h.stack;
+	order = w->h.order;
+	if (w->h.flags & HS_ALT && w->p.seq == w->h.alt_end) {
+		stack = w->h.alt_stack;
+		order = w->h.alt_order;
+	} else if (w->h.result == HELLO_OK && w->h.flags & HS_OVERLAP) {
+		count(COUNTER_HELLO_OVERLAP);
+		stack = 0;
+	}
+	if (stack)
+		count(COUNTER_HELLO_PROVED);
+	j.src = source_word(&w->p.src, w->p.family);
+	j.stack = stack;
+	j.stamp = stamp_of(w->t);
+	j.tcp_key = w->h.tcp_key;
+	j.resumed = !!(w->h.hello_flags & HELLO_HAS_PSK);
+	j.join = 1;
+	j.bytes_in = w->p.seq + w->p.payload_len - (w->h.isn_c + 1);
+	j.bytes_out = w->p.ack - w->h.ack_first;
+	j.service = w->p.dport;
+	j.family = w->p.family;
+	w->tally_ref = 0;
+	if (!w->p.bad_source) {
+		ref = tally_join(&j);
+		if (!ref)
+			return 0;
+		w->tally_ref = ref - 1;
+		w->tally_gen = j.gen;
+		if (stack)
+			order_join(stack, order, j.src, j.stamp);
+	}
+	flow_begin(w, stack, w->p.seq + w->p.payload_len, key_source(&c->secret, j.src, j.family),
+		   w->p.bad_source);
+	return 0;
+}
+
+/* The second client flight, or the end without one. */
+__noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	struct timing m;
+	__u32 exchange;
+
+	if (!c || !w)
+		return 0;
+	if (!(act & ACT_FLIGHT))
+		w->h.flags |= HS_NOF2;
+	handshake_timing(&w->h, w->h.flags & HS_RESUMED ? c->s0[1] : c->s0[0], &m);
+	record_mark(w, w->h.flags & HS_NOF2, 1, 0);
+	if (w->h.state == HS_HELLO && c->emit_all) {
+		w->result = HELLO_INCOMPLETE;
+		w->records = 0;
+		__builtin_memset(&w->hello, 0, sizeof(w->hello));
+		emit_hello(0);
+	}
+	if (w->h.flags & HS_HELLO_PROVED) {
+		exchange =
+			flow_opened(w->key, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0, w->p.ack);
+		if (!w->p.bad_source) {
+			if (w->h.result == HELLO_OK)
+				tally_measured(ref, gen, &m, w->h.flags);
+			if (exchange)
+				tally_add(ref, gen, stamp_of(w->t), 0, 0, 1);
+		}
+	} else if (w->h.result == HELLO_OK && w->h.state == HS_NAMED) {
+		count(COUNTER_HELLO_UNPROVED);
+	}
+	emit_handshake(c, w, &m);
+	return 0;
+}
+
+#endif
