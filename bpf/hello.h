@@ -140,13 +140,15 @@ HELLO_INLINE __u32 hello_u8(const struct hello_buf *buf, __u32 off)
 	return *hello_at(buf, off);
 }
 
-struct hello_be16 {
-	__u16 v;
-} __attribute__((packed));
+#ifdef __bpf__
+typedef __u16 hello_be16;	/* told that it may be unaligned, clang loads bytes */
+#else
+typedef __u16 hello_be16 __attribute__((aligned(1), may_alias));
+#endif
 
 HELLO_INLINE __u32 hello_u16(const struct hello_buf *buf, __u32 off)
 {
-	return __builtin_bswap16(((const struct hello_be16 *)hello_at(buf, off))->v);
+	return __builtin_bswap16(*(const hello_be16 *)hello_at(buf, off));
 }
 
 /* 1 if x is 0, else 0; x < 2^63. In the loops below a branch is a path and the
