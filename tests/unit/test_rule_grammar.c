@@ -122,7 +122,9 @@ static void names_and_raw_forms_are_told_apart(void **state)
 	(void)state;
 	assert_int_equal(fp_form(JA4), FP_SHORT);
 	assert_int_equal(fp_form(RAW), FP_RAW);
-	assert_int_equal(fp_form("t13i0000" "00_000000000000_000000000000"), FP_SHORT);
+	assert_int_equal(fp_form("t13i0000"
+				 "00_000000000000_000000000000"),
+			 FP_SHORT);
 	assert_int_equal(fp_form("t10i010000_002f_"), FP_RAW);
 	assert_int_equal(fp_form("t10i000000__"), FP_RAW);
 	assert_int_equal(fp_form("t13d0302h2_1301,_0005"), FP_NONE);
@@ -147,14 +149,16 @@ static uint64_t any(uint64_t n)
 
 static struct rule_spec any_spec(void)
 {
-	struct rule_spec s = { .action = 1 + any(RULE_ACTION_MAX - 1), .reason = strdup("why not") };
+	struct rule_spec s = { .action = 1 + any(RULE_ACTION_MAX - 1),
+			       .reason = strdup("why not") };
 	bool fp = any(2);
 
 	if (any(2) || !fp) {
 		s.has_src = true;
 		s.src.plen = any(2) ? 96 + any(33) : any(129);
-		s.src.net = s.src.plen >= 96 && any(2) ? addr_v4(any(1ULL << 32)) :
-							 (struct addr){ any(UINT64_MAX), any(UINT64_MAX) };
+		s.src.net = s.src.plen >= 96 && any(2)
+				    ? addr_v4(any(1ULL << 32))
+				    : (struct addr){ any(UINT64_MAX), any(UINT64_MAX) };
 		s.src.net = addr_mask(s.src.net, s.src.plen);
 	}
 	if (fp && any(2))
@@ -246,9 +250,12 @@ static void a_slot_says_what_the_rule_said(void **state)
 	struct reason r;
 
 	(void)state;
-	assert_int_equal(rule_parse("src 10.1.0.0/16 stack " STACK " state age<=10s state d1>=4ms "
-				    "state split>=2 state resumed=0 state seen>=3 action limit 2.5/s "
-				    "all reason x", &e.spec, &r), 0);
+	assert_int_equal(
+		rule_parse("src 10.1.0.0/16 stack " STACK " state age<=10s state d1>=4ms "
+			   "state split>=2 state resumed=0 state seen>=3 action limit 2.5/s "
+			   "all reason x",
+			   &e.spec, &r),
+		0);
 	rule_slot(&e, 123456789, true, &out);
 	assert_int_equal(out.handle, 7);
 	assert_int_equal(out.gen, 9);
@@ -262,21 +269,25 @@ static void a_slot_says_what_the_rule_said(void **state)
 	assert_int_equal(out.rate, 2500);
 	assert_int_equal(out.burst, 2500);
 	assert_int_equal(out.flags, RULE_EXISTING_KEEP | RULE_SHADOW | RULE_NOT_RESUMED |
-				    RULE_HAS_D1 | RULE_HAS_AGE | RULE_LIMIT_ALL);
+					    RULE_HAS_D1 | RULE_HAS_AGE | RULE_LIMIT_ALL);
 	rule_entry_clear(&e);
 }
 
 static void a_rule_prints_as_the_contract_says(void **state)
 {
-	struct rule_entry e = { .handle = 42, .canary = 10000, .holdout = 200,
-				.expires = 1772366400123000000ULL };
+	struct rule_entry e = {
+		.handle = 42, .canary = 10000, .holdout = 200, .expires = 1772366400123000000ULL
+	};
 	struct rule_hits hits = { .connections = 3, .packets = 5, .bytes = 700, .would = 2 };
 	struct reason r;
 	json_t *j, *m;
 
 	(void)state;
-	assert_int_equal(rule_parse("src 10.0.0.1 stack " STACK " state seen>=2 action reset for 1h "
-				    "reason \"quoted\"", &e.spec, &r), 0);
+	assert_int_equal(rule_parse("src 10.0.0.1 stack " STACK
+				    " state seen>=2 action reset for 1h "
+				    "reason \"quoted\"",
+				    &e.spec, &r),
+			 0);
 	j = rule_json(&e, &hits);
 	assert_non_null(j);
 	m = json_object_get(j, "match");
@@ -292,8 +303,9 @@ static void a_rule_prints_as_the_contract_says(void **state)
 	assert_true(json_is_false(json_object_get(j, "bound")));
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "hits"), "bytes")),
 			 700);
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "would_hit"),
-							    "connections")), 2);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(j, "would_hit"), "connections")),
+		2);
 	assert_true(json_real_value(json_object_get(j, "holdout")) == 0.02);
 	json_decref(j);
 	rule_entry_clear(&e);

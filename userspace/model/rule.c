@@ -67,13 +67,13 @@ bool rule_spec_equal(const struct rule_spec *a, const struct rule_spec *b)
 	return a->has_src == b->has_src &&
 	       (!a->has_src || (a->src.plen == b->src.plen && a->src.net.hi == b->src.net.hi &&
 				a->src.net.lo == b->src.net.lo)) &&
-	       same_text(a->ja4, b->ja4) && same_text(a->stack, b->stack) &&
-	       a->order == b->order && a->split_min == b->split_min &&
-	       a->split_dstar == b->split_dstar && a->not_resumed == b->not_resumed &&
-	       a->seen_min == b->seen_min && a->age_max == b->age_max && a->d1_min == b->d1_min &&
-	       a->action == b->action && a->rate == b->rate && a->limit_all == b->limit_all &&
-	       a->ports_any == b->ports_any && a->existing_keep == b->existing_keep &&
-	       a->lifetime == b->lifetime && same_text(a->reason, b->reason);
+	       same_text(a->ja4, b->ja4) && same_text(a->stack, b->stack) && a->order == b->order &&
+	       a->split_min == b->split_min && a->split_dstar == b->split_dstar &&
+	       a->not_resumed == b->not_resumed && a->seen_min == b->seen_min &&
+	       a->age_max == b->age_max && a->d1_min == b->d1_min && a->action == b->action &&
+	       a->rate == b->rate && a->limit_all == b->limit_all && a->ports_any == b->ports_any &&
+	       a->existing_keep == b->existing_keep && a->lifetime == b->lifetime &&
+	       same_text(a->reason, b->reason);
 }
 
 bool rule_can_sweep(const struct rule_spec *s)
@@ -147,8 +147,8 @@ struct words {
 	const char *const *word;
 	size_t n, at;
 	struct reason *why;
-	uint32_t had;	  /* bit per clause */
-	int existing;	  /* -1: not said */
+	uint32_t had; /* bit per clause */
+	int existing; /* -1: not said */
 };
 
 static const char *next_word(struct words *w)
@@ -193,7 +193,8 @@ static int parse_src(struct words *w, struct rule_spec *s)
 	if (err == -EDOM)
 		return wrong(w, "src", word, "a network without bits behind its prefix length");
 	if (err)
-		return wrong(w, "src", word, "an address or network, like 203.0.113.9 or 2001:db8::/64");
+		return wrong(w, "src", word,
+			     "an address or network, like 203.0.113.9 or 2001:db8::/64");
 	s->has_src = true;
 	return 0;
 }
@@ -316,8 +317,7 @@ static int parse_action(struct words *w, struct rule_spec *s)
 
 	s->action = word ? rule_action_parse(word) : RULE_NONE;
 	if (s->action == RULE_NONE)
-		return wrong(w, "action", word,
-			     "pass, count, limit RATE/s, drop, reset or reject");
+		return wrong(w, "action", word, "pass, count, limit RATE/s, drop, reset or reject");
 	if (s->action != RULE_LIMIT)
 		return 0;
 	word = next_word(w);
@@ -417,8 +417,17 @@ static int parse_reason(struct words *w, struct rule_spec *s)
 }
 
 enum clause {
-	CLAUSE_SRC, CLAUSE_JA4, CLAUSE_STACK, CLAUSE_ORDER, CLAUSE_STATE, CLAUSE_ACTION,
-	CLAUSE_PORTS, CLAUSE_FOR, CLAUSE_EXISTING, CLAUSE_REASON, CLAUSE_MAX
+	CLAUSE_SRC,
+	CLAUSE_JA4,
+	CLAUSE_STACK,
+	CLAUSE_ORDER,
+	CLAUSE_STATE,
+	CLAUSE_ACTION,
+	CLAUSE_PORTS,
+	CLAUSE_FOR,
+	CLAUSE_EXISTING,
+	CLAUSE_REASON,
+	CLAUSE_MAX
 };
 
 static const char *const clause_names[CLAUSE_MAX] = {
@@ -461,8 +470,9 @@ static int check_whole(struct words *w, struct rule_spec *s)
 		return reason_set(w->why, -EINVAL,
 				  "the rule matches everything: expected src, ja4, stack or order");
 	if (s->action == RULE_NONE)
-		return reason_set(w->why, -EINVAL, "action is missing: expected action pass, count, "
-						   "limit RATE/s, drop, reset or reject");
+		return reason_set(w->why, -EINVAL,
+				  "action is missing: expected action pass, count, "
+				  "limit RATE/s, drop, reset or reject");
 	if (!s->reason)
 		return reason_set(w->why, -EINVAL,
 				  "reason is missing: expected reason TEXT at the end");
@@ -470,9 +480,10 @@ static int check_whole(struct words *w, struct rule_spec *s)
 		return reason_set(w->why, -EINVAL,
 				  "ports any: only a rule on src alone reaches ports without TLS");
 	if (w->existing == 0 && !rule_can_sweep(s))
-		return reason_set(w->why, -EINVAL,
-				  "existing drop: only a rule on src and stack alone can tell which "
-				  "running connections it means");
+		return reason_set(
+			w->why, -EINVAL,
+			"existing drop: only a rule on src and stack alone can tell which "
+			"running connections it means");
 	s->existing_keep = w->existing < 0 ? !rule_can_sweep(s) : w->existing;
 	return 0;
 }
@@ -491,7 +502,8 @@ int rule_parse_words(const char *const *word, size_t n, struct rule_spec *out, s
 			;
 		if (c == CLAUSE_MAX)
 			return wrong(&w, "rule", name,
-				     "src, ja4, stack, order, state, action, ports, for, existing or reason");
+				     "src, ja4, stack, order, state, action, ports, for, existing "
+				     "or reason");
 		if (c != CLAUSE_STATE && w.had & 1u << c)
 			return wrong(&w, "rule", name, "each clause but state once");
 		w.had |= 1u << c;
@@ -515,7 +527,8 @@ int rule_parse(const char *text, struct rule_spec *out, struct reason *r)
 	char *at;
 
 	if (strlen(text) >= RULE_TEXT_MAX)
-		return reason_set(r, -EINVAL, "the rule is longer than %d bytes", RULE_TEXT_MAX - 1);
+		return reason_set(r, -EINVAL, "the rule is longer than %d bytes",
+				  RULE_TEXT_MAX - 1);
 	copy = strdup(text);
 	if (!copy)
 		return -ENOMEM;
@@ -649,7 +662,9 @@ void rule_slot(const struct rule_entry *e, uint64_t expires_boot, bool shadow, s
 		.canary = e->canary,
 		.rate = s->rate,
 		/* One second's worth, and never less than one connection. */
-		.burst = s->rate > 1000 ? s->rate : s->action == RULE_LIMIT ? 1000 : 0,
+		.burst = s->rate > 1000            ? s->rate
+			 : s->action == RULE_LIMIT ? 1000
+						   : 0,
 		.epoch = e->epoch,
 	};
 

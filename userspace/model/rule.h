@@ -33,33 +33,33 @@
 #include "base/addr.h"
 #include "base/log.h"
 
-#define RULE_REASON_MAX	   256	/* bytes */
-#define RULE_TEXT_MAX	   16384 /* bytes of a whole rule */
-#define RULE_WORDS_MAX	   128
-#define RULE_SPLIT_DEFAULT 100	/* 0.1 ms; timing.md rule 10, key without a baseline */
-#define RULE_RATE_MAX	   1000000000U /* thousandths a second */
-#define RULE_AGE_MAX_DAYS  365	/* stamps wrap after 2.28 years */
+#define RULE_REASON_MAX    256   /* bytes */
+#define RULE_TEXT_MAX      16384 /* bytes of a whole rule */
+#define RULE_WORDS_MAX     128
+#define RULE_SPLIT_DEFAULT 100         /* 0.1 ms; timing.md rule 10, key without a baseline */
+#define RULE_RATE_MAX      1000000000U /* thousandths a second */
+#define RULE_AGE_MAX_DAYS  365         /* stamps wrap after 2.28 years */
 #define RULE_FOR_MAX_DAYS  3650
 
 struct rule_spec {
 	bool has_src;
 	struct cidr src;
-	char *ja4, *stack;  /* as written, short or raw; NULL: any */
-	uint64_t order;	    /* 0: any */
+	char *ja4, *stack; /* as written, short or raw; NULL: any */
+	uint64_t order;    /* 0: any */
 
-	uint8_t split_min;  /* 0: no such state; likewise below */
+	uint8_t split_min;    /* 0: no such state; likewise below */
 	uint16_t split_dstar; /* 0.1 ms */
 	bool not_resumed;
 	uint32_t seen_min;
-	uint64_t age_max;   /* ns */
-	uint16_t d1_min;    /* 0.1 ms */
+	uint64_t age_max; /* ns */
+	uint16_t d1_min;  /* 0.1 ms */
 
 	enum rule_action action;
-	uint32_t rate;	    /* limit: thousandths a second */
-	bool limit_all;	    /* one bucket for the rule, not one a source */
+	uint32_t rate;  /* limit: thousandths a second */
+	bool limit_all; /* one bucket for the rule, not one a source */
 	bool ports_any;
 	bool existing_keep;
-	uint64_t lifetime;  /* ns; 0: for ever */
+	uint64_t lifetime; /* ns; 0: for ever */
 	char *reason;
 };
 
@@ -93,21 +93,21 @@ enum rule_action rule_action_parse(const char *text); /* RULE_NONE: no such */
 
 struct rule_hits {
 	uint64_t connections, packets, bytes;
-	uint64_t would;	    /* proved, not acted on */
+	uint64_t would; /* proved, not acted on */
 	uint64_t unproved;
-	uint64_t last;	    /* ns since 1970; 0: never */
+	uint64_t last; /* ns since 1970; 0: never */
 };
 
 struct rule_entry {
 	uint32_t handle, gen;
-	uint32_t index;	    /* slot in the kernel; 0: not there (unbound) */
+	uint32_t index; /* slot in the kernel; 0: not there (unbound) */
 	struct rule_spec spec;
-	char *origin;	    /* "operator" or "farm:ID" */
-	uint32_t uid;	    /* who added it */
-	uint64_t created;   /* ns since 1970 */
-	uint64_t expires;   /* the same; 0: never */
+	char *origin;                /* "operator" or "farm:ID" */
+	uint32_t uid;                /* who added it */
+	uint64_t created;            /* ns since 1970 */
+	uint64_t expires;            /* the same; 0: never */
 	uint64_t ja4_key, stack_key; /* 0: none, or not known yet */
-	uint16_t holdout;   /* per 10,000 */
+	uint16_t holdout;            /* per 10,000 */
 	uint16_t canary;
 	uint32_t epoch;
 };

@@ -55,17 +55,17 @@ json_t *rule_json(const struct rule_entry *e, const struct rule_hits *hits)
 
 	if (!text)
 		return NULL;
-	return json_pack(
-		"{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:b,"
-		" s:{s:I, s:I, s:I}, s:{s:I}, s:I, s:o, s:f, s:f, s:s}",
-		"handle", (json_int_t)e->handle, "match", match_json(s), "state", state_json(s),
-		"action", rule_action_text(s->action), "rate",
-		s->action == RULE_LIMIT ? json_real(s->rate / 1000.0) : json_null(), "flags",
-		flags_json(s), "expires", time_json(e->expires), "created", time_json(e->created),
-		"origin", e->origin ? e->origin : "operator", "reason", s->reason, "bound",
-		rule_bound(e), "hits", "connections", (json_int_t)h->connections, "packets",
-		(json_int_t)h->packets, "bytes", (json_int_t)h->bytes, "would_hit", "connections",
-		(json_int_t)h->would, "unproved", (json_int_t)h->unproved, "last_hit",
-		time_json(h->last), "holdout", e->holdout / 10000.0, "canary", e->canary / 10000.0,
-		"text", text);
+	return json_pack("{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:b,"
+			 " s:{s:I, s:I, s:I}, s:{s:I}, s:I, s:o, s:f, s:f, s:s}",
+			 "handle", (json_int_t)e->handle, "match", match_json(s), "state",
+			 state_json(s), "action", rule_action_text(s->action), "rate",
+			 s->action == RULE_LIMIT ? json_real(s->rate / 1000.0) : json_null(),
+			 "flags", flags_json(s), "expires", time_json(e->expires), "created",
+			 time_json(e->created), "origin", e->origin ? e->origin : "operator",
+			 "reason", s->reason, "bound", rule_bound(e), "hits", "connections",
+			 (json_int_t)h->connections, "packets", (json_int_t)h->packets, "bytes",
+			 (json_int_t)h->bytes, "would_hit", "connections", (json_int_t)h->would,
+			 "unproved", (json_int_t)h->unproved, "last_hit", time_json(h->last),
+			 "holdout", e->holdout / 10000.0, "canary", e->canary / 10000.0, "text",
+			 text);
 }
