@@ -51,8 +51,8 @@ static void each_clause_reads_back_as_it_was_written(void **state)
 		 "src 203.0.113.9 action drop reason ticket 4711");
 	reads_as("src 2001:DB8::/64 stack " STACK " action reset for 90m reason x",
 		 "src 2001:db8::/64 stack " STACK " action reset for 1h30m reason x");
-	reads_as("ja4 " RAW " order 00ff00ff00ff00ff action reject reason x",
-		 "ja4 " RAW " order 00ff00ff00ff00ff action reject reason x");
+	reads_as("ja4 " RAW " order 00ff00ff00ff action reject reason x",
+		 "ja4 " RAW " order 00ff00ff00ff action reject reason x");
 	reads_as("stack " STACK " state d1>=3ms state split>=3 state resumed=0 state seen>=7 "
 		 "state age<=2d action count reason x",
 		 "stack " STACK " state split>=3 state resumed=0 state seen>=7 state age<=2d "
@@ -106,8 +106,8 @@ static void an_error_names_the_word_and_what_was_expected(void **state)
 	refused("src 10.0.0.1 action drop existing maybe reason x", "keep or drop");
 	refused("ja4 " JA4 " action drop existing drop reason x", "src and stack alone");
 	refused("stack x action drop reason x", "word 2 is \"x\"");
-	refused("order 0 action drop reason x", "16 hex digits");
-	refused("order 0000000000000000 action drop reason x", "not all zero");
+	refused("order 0 action drop reason x", "12 hex digits");
+	refused("order 001b,grease action drop reason x", "12 hex digits");
 	refused("src 10.0.0.1 state split>=6 action drop reason x", "1 to 5");
 	refused("src 10.0.0.1 state split>=3 state split>=2 action drop reason x", "once");
 	refused("src 10.0.0.1 state seen>=0 action drop reason x", "N from 1");
@@ -166,7 +166,7 @@ static struct rule_spec any_spec(void)
 	if (fp && any(2))
 		s.stack = strdup(any(2) ? STACK : RAW);
 	if (fp && (any(2) || (!s.ja4 && !s.stack)))
-		s.order = 1 + any(UINT64_MAX - 1);
+		s.order = strdup(any(2) ? "00ff00ff00ff" : "GREASE,001b,0000,GREASE");
 	if (any(2)) {
 		s.split_min = 1 + any(5);
 		s.split_dstar = any(2) ? RULE_SPLIT_DEFAULT : 10 * (1 + any(3276));

@@ -108,7 +108,7 @@ static void rules_outlive_the_process_with_their_phase(void **state)
 	assert_int_equal(store_rule_add(s, &a), 0);
 	assert_int_equal(store_rule_add(s, &b), 0);
 	assert_int_equal(store_rule_phase(s, b.handle, RULE_LIVE), 0);
-	assert_int_equal(store_rule_keys(s, b.handle, 0xfedcba9876543210ULL, 0), 0);
+	assert_int_equal((b.ja4_key = 0xfedcba9876543210ULL, store_rule_keys(s, &b)), 0);
 	store_free(s);
 
 	s = opened();

@@ -33,6 +33,7 @@ void rule_spec_clear(struct rule_spec *s)
 {
 	free(s->ja4);
 	free(s->stack);
+	free(s->order);
 	free(s->reason);
 	*s = (struct rule_spec){};
 }
@@ -47,9 +48,9 @@ int rule_spec_copy(const struct rule_spec *s, struct rule_spec *out)
 {
 	struct rule_spec c = *s;
 
-	c.ja4 = c.stack = c.reason = NULL;
+	c.ja4 = c.stack = c.order = c.reason = NULL;
 	if (copy_text(s->ja4, &c.ja4) || copy_text(s->stack, &c.stack) ||
-	    copy_text(s->reason, &c.reason)) {
+	    copy_text(s->order, &c.order) || copy_text(s->reason, &c.reason)) {
 		rule_spec_clear(&c);
 		return -ENOMEM;
 	}
@@ -67,13 +68,13 @@ bool rule_spec_equal(const struct rule_spec *a, const struct rule_spec *b)
 	return a->has_src == b->has_src &&
 	       (!a->has_src || (a->src.plen == b->src.plen && a->src.net.hi == b->src.net.hi &&
 				a->src.net.lo == b->src.net.lo)) &&
-	       same_text(a->ja4, b->ja4) && same_text(a->stack, b->stack) && a->order == b->order &&
-	       a->split_min == b->split_min && a->split_dstar == b->split_dstar &&
-	       a->not_resumed == b->not_resumed && a->seen_min == b->seen_min &&
-	       a->age_max == b->age_max && a->d1_min == b->d1_min && a->action == b->action &&
-	       a->rate == b->rate && a->limit_all == b->limit_all && a->ports_any == b->ports_any &&
-	       a->existing_keep == b->existing_keep && a->lifetime == b->lifetime &&
-	       same_text(a->reason, b->reason);
+	       same_text(a->ja4, b->ja4) && same_text(a->stack, b->stack) &&
+	       same_text(a->order, b->order) && a->split_min == b->split_min &&
+	       a->split_dstar == b->split_dstar && a->not_resumed == b->not_resumed &&
+	       a->seen_min == b->seen_min && a->age_max == b->age_max && a->d1_min == b->d1_min &&
+	       a->action == b->action && a->rate == b->rate && a->limit_all == b->limit_all &&
+	       a->ports_any == b->ports_any && a->existing_keep == b->existing_keep &&
+	       a->lifetime == b->lifetime && same_text(a->reason, b->reason);
 }
 
 bool rule_can_sweep(const struct rule_spec *s)
@@ -137,6 +138,26 @@ enum fp_form fp_form(const char *text)
 		at = hex_list(at + 1);
 		if (at[-1] == ',' || at[-1] == '_')
 			return FP_NONE;
+	}
+	return *at ? FP_NONE : FP_RAW;
+}
+
+enum fp_form order_form(const char *text)
+{
+	const char *at = text;
+
+	if (strlen(text) == 12 && hex_run(text, 12))
+		return FP_SHORT;
+	for (;;) {
+		if (!strncmp(at, "GREASE", 6))
+			at += 6;
+		else if (hex_run(at, 4))
+			at += 4;
+		else
+			return FP_NONE;
+		if (*at != ',')
+			break;
+		at++;
 	}
 	return *at ? FP_NONE : FP_RAW;
 }
@@ -213,10 +234,10 @@ static int parse_order(struct words *w, struct rule_spec *s)
 {
 	const char *word = next_word(w);
 
-	if (!word || strlen(word) != 16 || !hex_run(word, 16) || !strtoull(word, NULL, 16))
-		return wrong(w, "order", word, "16 hex digits, not all zero");
-	s->order = strtoull(word, NULL, 16);
-	return 0;
+	if (!word || order_form(word) == FP_NONE)
+		return wrong(w, "order", word,
+			     "12 hex digits, or a list of extension types like GREASE,001b,0000");
+	return copy_text(word, &s->order);
 }
 
 /* A duration that fits 15 bits of 0.1 ms, at least 1 ms. */
@@ -610,7 +631,7 @@ char *rule_format(const struct rule_spec *s)
 	if (s->stack)
 		fprintf(f, "stack %s ", s->stack);
 	if (s->order)
-		fprintf(f, "order %016llx ", (unsigned long long)s->order);
+		fprintf(f, "order %s ", s->order);
 	for (unsigned int i = 0; rule_state_text(s, i, state); i++)
 		fprintf(f, "state %s ", state);
 	fprintf(f, "action %s", rule_action_text(s->action));
@@ -642,7 +663,8 @@ void rule_entry_clear(struct rule_entry *e)
 
 bool rule_bound(const struct rule_entry *e)
 {
-	return (!e->spec.ja4 || e->ja4_key) && (!e->spec.stack || e->stack_key);
+	return (!e->spec.ja4 || e->ja4_key) && (!e->spec.stack || e->stack_key) &&
+	       (!e->spec.order || e->order_key);
 }
 
 void rule_slot(const struct rule_entry *e, uint64_t expires_boot, bool shadow, struct rule *out)

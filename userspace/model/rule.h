@@ -9,7 +9,8 @@
  *
  * Clauses come in any order, each once (but state), reason last: its text is
  * the rest. At least one of src, ja4, stack, order. S is the short name
- * (t13d1516h2_8daaf6152771_02713d6af862) or the raw form (JA4_r), H 16 hex digits.
+ * (t13d1516h2_8daaf6152771_02713d6af862) or the raw form (JA4_r); so is H: 12 hex
+ * digits, or the list of extension types (GREASE,001b,0000).
  * States, read from earlier connections of the same source and stack:
  *
  *     split>=N[@T]   of the last five D*, at least N reached T (10 ms)
@@ -44,8 +45,7 @@
 struct rule_spec {
 	bool has_src;
 	struct cidr src;
-	char *ja4, *stack; /* as written, short or raw; NULL: any */
-	uint64_t order;    /* 0: any */
+	char *ja4, *stack, *order; /* as written, short or raw; NULL: any */
 
 	uint8_t split_min;    /* 0: no such state; likewise below */
 	uint16_t split_dstar; /* 0.1 ms */
@@ -82,6 +82,7 @@ bool rule_state_text(const struct rule_spec *s, unsigned int i, char out[RULE_ST
 enum fp_form { FP_NONE, FP_SHORT, FP_RAW };
 /* What a ja4 or stack word looks like; FP_NONE: neither. */
 enum fp_form fp_form(const char *text);
+enum fp_form order_form(const char *text);
 
 /* Whether `existing drop` is possible. */
 bool rule_can_sweep(const struct rule_spec *s);
@@ -102,12 +103,12 @@ struct rule_entry {
 	uint32_t handle, gen;
 	uint32_t index; /* slot in the kernel; 0: not there (unbound) */
 	struct rule_spec spec;
-	char *origin;                /* "operator" or "farm:ID" */
-	uint32_t uid;                /* who added it */
-	uint64_t created;            /* ns since 1970 */
-	uint64_t expires;            /* the same; 0: never */
-	uint64_t ja4_key, stack_key; /* 0: none, or not known yet */
-	uint16_t holdout;            /* per 10,000 */
+	char *origin;                           /* "operator" or "farm:ID" */
+	uint32_t uid;                           /* who added it */
+	uint64_t created;                       /* ns since 1970 */
+	uint64_t expires;                       /* the same; 0: never */
+	uint64_t ja4_key, stack_key, order_key; /* 0: none, or not known yet */
+	uint16_t holdout;                       /* per 10,000 */
 	uint16_t canary;
 	uint32_t epoch;
 };

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/rule_json.h"
 
-#include <stdio.h>
-
 #include "base/cleanup.h"
 #include "base/time.h"
 
@@ -15,12 +13,11 @@ json_t *time_json(uint64_t ns)
 
 static json_t *match_json(const struct rule_spec *s)
 {
-	char src[ADDR_TEXT], order[17];
+	char src[ADDR_TEXT];
 
-	snprintf(order, sizeof(order), "%016llx", (unsigned long long)s->order);
 	return json_pack("{s:s?, s:s?, s:s?, s:s?}", "src",
 			 s->has_src ? cidr_text(&s->src, src) : NULL, "ja4", s->ja4, "stack",
-			 s->stack, "order", s->order ? order : NULL);
+			 s->stack, "order", s->order);
 }
 
 static json_t *state_json(const struct rule_spec *s)

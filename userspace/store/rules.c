@@ -54,13 +54,13 @@ int store_rule_add(struct store *s, struct rule_entry *e)
 		return err;
 	return store_run(s,
 			 "INSERT INTO rules (handle, gen, phase, text, origin, uid, created,"
-			 " expires, ja4_key, stack_key, holdout, canary, epoch)"
-			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			 "iiissiiiuuiii", (sqlite3_int64)e->handle, (sqlite3_int64)e->gen,
+			 " expires, ja4_key, stack_key, order_key, holdout, canary, epoch)"
+			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			 "iiissiiiuuuiii", (sqlite3_int64)e->handle, (sqlite3_int64)e->gen,
 			 (sqlite3_int64)RULE_PENDING, text, e->origin, (sqlite3_int64)e->uid,
 			 (sqlite3_int64)e->created, (sqlite3_int64)e->expires, e->ja4_key,
-			 e->stack_key, (sqlite3_int64)e->holdout, (sqlite3_int64)e->canary,
-			 (sqlite3_int64)e->epoch);
+			 e->stack_key, e->order_key, (sqlite3_int64)e->holdout,
+			 (sqlite3_int64)e->canary, (sqlite3_int64)e->epoch);
 }
 
 int store_rule_phase(struct store *s, uint32_t handle, enum rule_phase phase)
@@ -104,10 +104,12 @@ int store_rule_regen(struct store *s, struct rule_entry *e)
 	return err;
 }
 
-int store_rule_keys(struct store *s, uint32_t handle, uint64_t ja4, uint64_t stack)
+int store_rule_keys(struct store *s, const struct rule_entry *e)
 {
-	return store_run(s, "UPDATE rules SET ja4_key = ?, stack_key = ? WHERE handle = ?", "uui",
-			 ja4, stack, (sqlite3_int64)handle);
+	return store_run(s,
+			 "UPDATE rules SET ja4_key = ?, stack_key = ?, order_key = ?"
+			 " WHERE handle = ?",
+			 "uuui", e->ja4_key, e->stack_key, e->order_key, (sqlite3_int64)e->handle);
 }
 
 static int read_row(struct store *s, sqlite3_stmt *q, struct rule_entry *e)
@@ -128,9 +130,10 @@ static int read_row(struct store *s, sqlite3_stmt *q, struct rule_entry *e)
 	e->expires = column_u64(q, 7);
 	e->ja4_key = column_hex(q, 8);
 	e->stack_key = column_hex(q, 9);
-	e->holdout = column_u64(q, 10);
-	e->canary = column_u64(q, 11);
-	e->epoch = column_u64(q, 12);
+	e->order_key = column_hex(q, 10);
+	e->holdout = column_u64(q, 11);
+	e->canary = column_u64(q, 12);
+	e->epoch = column_u64(q, 13);
 	return e->origin ? 0 : -ENOMEM;
 }
 
@@ -139,7 +142,8 @@ int store_rules(struct store *s, store_rule_fn fn, void *ctx)
 	_cleanup_(stmt_freep) sqlite3_stmt *q = store_prepare(
 		s,
 		"SELECT handle, gen, phase, text, origin, uid, created, expires, ja4_key,"
-		" stack_key, holdout, canary, epoch FROM rules WHERE phase < ? ORDER BY handle",
+		" stack_key, order_key, holdout, canary, epoch FROM rules WHERE phase < ? ORDER BY "
+		"handle",
 		"i", (sqlite3_int64)RULE_GONE);
 	int code, err;
 

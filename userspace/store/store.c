@@ -21,7 +21,7 @@ static const char *const migrations[] = {
 	"	handle INTEGER PRIMARY KEY, gen INTEGER NOT NULL, phase INTEGER NOT NULL,"
 	"	text TEXT NOT NULL, origin TEXT NOT NULL, uid INTEGER NOT NULL,"
 	"	created INTEGER NOT NULL, expires INTEGER NOT NULL,"
-	"	ja4_key TEXT NOT NULL, stack_key TEXT NOT NULL,"
+	"	ja4_key TEXT NOT NULL, stack_key TEXT NOT NULL, order_key TEXT NOT NULL,"
 	"	holdout INTEGER NOT NULL, canary INTEGER NOT NULL, epoch INTEGER NOT NULL,"
 	"	ended INTEGER, why TEXT,"
 	"	connections INTEGER NOT NULL DEFAULT 0, packets INTEGER NOT NULL DEFAULT 0,"

@@ -64,7 +64,7 @@ int store_rule_gone(struct store *s, uint32_t handle, const char *why, uint64_t 
 		    const struct rule_hits *hits);
 /* A new gen for a slot that is written again; stored before it is used. */
 int store_rule_regen(struct store *s, struct rule_entry *e);
-int store_rule_keys(struct store *s, uint32_t handle, uint64_t ja4, uint64_t stack);
+int store_rule_keys(struct store *s, const struct rule_entry *e); /* writes its three keys */
 
 /* Rows that are not gone, oldest first. The entry is the callee's to keep. */
 typedef int (*store_rule_fn)(void *ctx, struct rule_entry *e, enum rule_phase phase);
@@ -86,7 +86,7 @@ int store_allows(struct store *s, void (*fn)(void *ctx, const struct allow_row *
 
 /* ---- names ----------------------------------------------------------------------- */
 
-enum name_kind { NAME_JA4 = 1, NAME_STACK, NAME_TCP, NAME_KIND_MAX };
+enum name_kind { NAME_JA4 = 1, NAME_STACK, NAME_ORDER, NAME_TCP, NAME_KIND_MAX };
 
 /* A key and what it stands for. Keys depend on the secret; raw does not. */
 struct name_row {
