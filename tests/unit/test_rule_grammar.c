@@ -133,6 +133,12 @@ static void names_and_raw_forms_are_told_apart(void **state)
 	assert_int_equal(fp_form("t13d0302h2_1301"), FP_NONE);
 	assert_int_equal(fp_form("t13d0302h2"), FP_NONE);
 	assert_int_equal(fp_form("x13d0302h2_1301_0005"), FP_NONE);
+	assert_int_equal(fp_form("key:00ff00ff00ff00ff"), FP_KEY);
+	assert_int_equal(fp_form("key:0000000000000000"), FP_NONE);
+	assert_int_equal(fp_form("key:00ff00ff00ff00f"), FP_NONE);
+	assert_int_equal(order_form("GREASE,001b,0000"), FP_RAW);
+	assert_int_equal(order_form("00ff00ff00ff"), FP_SHORT);
+	assert_int_equal(order_form("GREASE,"), FP_NONE);
 	assert_int_equal(fp_form(""), FP_NONE);
 	assert_int_equal(fp_form("t13d1516h2_8DAAF6152771_02713d6af862"), FP_NONE);
 }

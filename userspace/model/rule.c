@@ -118,10 +118,23 @@ static bool fp_head(const char *s)
 	return isalnum((unsigned char)s[8]) && isalnum((unsigned char)s[9]);
 }
 
+static bool key_form(const char *text)
+{
+	return !strncmp(text, "key:", 4) && strlen(text) == 20 && hex_run(text + 4, 16) &&
+	       fp_key(text);
+}
+
+uint64_t fp_key(const char *text)
+{
+	return strtoull(text + 4, NULL, 16);
+}
+
 enum fp_form fp_form(const char *text)
 {
 	const char *at;
 
+	if (key_form(text))
+		return FP_KEY;
 	if (!fp_head(text))
 		return FP_NONE;
 	at = text + 11;
@@ -146,6 +159,8 @@ enum fp_form order_form(const char *text)
 {
 	const char *at = text;
 
+	if (key_form(text))
+		return FP_KEY;
 	if (strlen(text) == 12 && hex_run(text, 12))
 		return FP_SHORT;
 	for (;;) {
