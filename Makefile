@@ -110,6 +110,11 @@ $(B)/tests/unit/test_cli_%: $(B)/tests/unit/test_cli_%.o $(TESTLIB) \
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+$(B)/tests/unit/test_daemon_%: $(B)/tests/unit/test_daemon_%.o $(TESTLIB) \
+		$(filter-out $(B)/userspace/daemon/main.o,$(DAEMON)) $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(B)/libwinnow.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lcmocka

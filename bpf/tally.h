@@ -157,6 +157,29 @@ tally_inline void tally_exchange(struct tally *t, __u32 stamp)
 	t->last_seen = stamp;
 }
 
+/* An extension order seen from `src`; `hash` is a keyed hash of it. `o` has its
+ * key already. Two sources are told apart exactly, more by new bits of the sketch. */
+tally_inline void tally_order(struct order_tally *o, __u64 src, __u64 hash, __u32 stamp)
+{
+	__u64 bit = 1ULL << (hash & 63);
+
+	o->connections++;
+	o->last_seen = stamp;
+	if (o->distinct == 0) {
+		o->first[0] = src;
+		o->distinct = 1;
+	} else if (o->distinct == 1) {
+		if (o->first[0] != src) {
+			o->first[1] = src;
+			o->distinct = 2;
+		}
+	} else if (o->first[0] != src && o->first[1] != src && !(o->sketch & bit)) {
+		if (o->distinct < 64)
+			o->distinct++;
+	}
+	o->sketch |= bit;
+}
+
 /* Payload moved, from the client and to it. */
 tally_inline void tally_bytes(struct tally *t, __u32 stamp, __u32 in, __u32 out)
 {

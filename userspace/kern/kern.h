@@ -113,6 +113,15 @@ int kern_allow_remove(struct kern *k, const struct cidr *c);
 /* Sets the verdict of live flows of (source hash, tally stack): `existing drop`. */
 int kern_rule_sweep(struct kern *k, uint32_t index, const struct rule_match *m);
 
+/* ---- the way back, when the database was lost -------------------------------- */
+
+/* What each slot matches; `out` has room for all of them, unused ones are 0. */
+int kern_rule_matches(const struct kern *k, struct rule_match *out);
+/* `fn` must not change the table. */
+int kern_allows(const struct kern *k, void (*fn)(void *ctx, const struct cidr *c), void *ctx);
+/* The next hello of every key comes up the ring again. */
+int kern_names_forget(struct kern *k);
+
 /* ---- replay ------------------------------------------------------------------ */
 
 /* One frame through the loaded program, as if it had arrived (or left) at

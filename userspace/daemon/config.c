@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ini.h>
+
+#include "base/cleanup.h"
+#include "base/time.h"
+
+#define VALUE_MAX 256
+
+/* Debian's libinih cuts lines of 200 bytes in silence; we refuse them. */
+#define LINE_MAX_BYTES 198
+
+struct reader {
+	FILE *f;
+	const char *file;
+	struct config c;
+	struct reason *why;
+	unsigned int line;
+	int err;
+	uint32_t had; /* bit per key of this file */
+};
+
+static int bad(struct reader *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static int bad(struct reader *in, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	if (in->err)
+		return in->err;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	in->err = reason_set(in->why, -EINVAL, "%s:%u: %s", in->file, in->line, text);
+	return in->err;
+}
+
+/* ---- values ---------------------------------------------------------------- */
+
+/* Each word of a list, in turn; `value` is cut up. */
+static char *list_word(char **value)
+{
+	char *word;
+
+	*value += strspn(*value, " \t,");
+	if (!**value)
+		return NULL;
+	word = *value;
+	*value += strcspn(*value, " \t,");
+	if (**value)
+		*(*value)++ = '\0';
+	return word;
+}
+
+static void set_interfaces(struct reader *in, char *value)
+{
+	char *word;
+
+	for (in->c.n_interfaces = 0; (word = list_word(&value));) {
+		if (in->c.n_interfaces == CONFIG_INTERFACES_MAX)
+			bad(in, "interfaces: more than %d", CONFIG_INTERFACES_MAX);
+		else if (strlen(word) > 15 || strchr(word, '/'))
+			bad(in, "interfaces: \"%s\" is no device name", word);
+		else
+			strcpy(in->c.interfaces[in->c.n_interfaces++], word);
+	}
+}
+
+static bool whole_number(const char *word, uint64_t lo, uint64_t hi, uint64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(word, &end, 10);
+	return !errno && *word >= '0' && *word <= '9' && !*end && *out >= lo && *out <= hi;
+}
+
+static void set_ports(struct reader *in, char *value)
+{
+	uint64_t port;
+	char *word;
+
+	for (in->c.n_ports = 0; (word = list_word(&value));) {
+		if (!whole_number(word, 1, 65535, &port))
+			bad(in, "ports: \"%s\" is no port from 1 to 65535", word);
+		else if (in->c.n_ports == CONFIG_PORTS_MAX)
+			bad(in, "ports: more than %d", CONFIG_PORTS_MAX);
+		else
+			in->c.ports[in->c.n_ports++] = port;
+	}
+	if (!in->c.n_ports)
+		bad(in, "ports: expected at least one port");
+}
+
+static void set_allow(struct reader *in, char *value)
+{
+	char *word;
+
+	for (in->c.n_allow = 0; (word = list_word(&value));) {
+		struct cidr *c = &in->c.allow[in->c.n_allow];
+		int err;
+
+		if (in->c.n_allow == CONFIG_ALLOW_MAX) {
+			bad(in, "allow: more than %d", CONFIG_ALLOW_MAX);
+			return;
+		}
+		err = cidr_parse(word, c);
+		if (err)
+			bad(in, "allow: \"%s\" %s", word,
+			    err == -EDOM ? "has bits set behind its prefix length"
+					 : "is no address or network");
+		in->c.n_allow++;
+	}
+}
+
+static void set_choice(struct reader *in, const char *key, const char *value,
+		       const char *const *choice, int *out)
+{
+	char list[128] = "";
+
+	for (int i = 0; choice[i]; i++) {
+		if (!strcmp(choice[i], value)) {
+			*out = i;
+			return;
+		}
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+			 choice[i]);
+	}
+	bad(in, "%s: \"%s\" is none of %s", key, value, list);
+}
+
+static int choice_of(struct reader *in, const char *key, const char *value,
+		     const char *const *choice)
+{
+	int i = 0;
+
+	set_choice(in, key, value, choice, &i);
+	return i;
+}
+
+static void set_duration(struct reader *in, const char *key, const char *value, uint64_t lo,
+			 uint64_t hi, uint64_t *out)
+{
+	char a[DURATION_TEXT], b[DURATION_TEXT];
+	uint64_t ns;
+
+	if (duration_parse(value, &ns) || ns < lo || ns > hi)
+		bad(in, "%s: \"%s\" is no duration from %s to %s, like 10s or 15m", key, value,
+		    duration_text(lo, 0, a), duration_text(hi, 0, b));
+	else
+		*out = ns;
+}
+
+static void set_path(struct reader *in, const char *key, const char *value, char out[PATH_MAX])
+{
+	if (value[0] != '/')
+		bad(in, "%s: \"%s\" does not begin with /", key, value);
+	else
+		snprintf(out, PATH_MAX, "%s", value);
+}
+
+static void set_rows(struct reader *in, const char *key, const char *value, uint32_t *out)
+{
+	uint64_t n;
+
+	if (whole_number(value, 64, 1 << 26, &n))
+		*out = n;
+	else
+		bad(in, "%s: \"%s\" is no number from 64 to %d", key, value, 1 << 26);
+}
+
+static void set_ring(struct reader *in, const char *value, uint32_t *out)
+{
+	uint64_t n;
+
+	if (whole_number(value, 4096, 1 << 30, &n) && !(n & (n - 1)))
+		*out = n;
+	else
+		bad(in, "ring_bytes: \"%s\" is no power of two from 4096 to %d", value, 1 << 30);
+}
+
+/* ---- keys ------------------------------------------------------------------ */
+
+#define KEYS(X)                                       \
+	X(INTERFACES, "winnow", "interfaces")         \
+	X(PORTS, "winnow", "ports")                   \
+	X(MODE, "winnow", "mode")                     \
+	X(PROOF, "winnow", "proof")                   \
+	X(ENFORCE, "winnow", "enforce")               \
+	X(ALLOW, "winnow", "allow")                   \
+	X(TICK, "winnow", "tick")                     \
+	X(MAX_UNATTENDED, "winnow", "max_unattended") \
+	X(ON_STOP, "winnow", "on_stop")               \
+	X(GROUP, "winnow", "group")                   \
+	X(STATE_DIR, "winnow", "state_dir")           \
+	X(RUN_DIR, "winnow", "run_dir")               \
+	X(BPFFS, "winnow", "bpffs")                   \
+	X(TALLIES, "tables", "tallies")               \
+	X(ORDERS, "tables", "orders")                 \
+	X(FLOWS, "tables", "flows")                   \
+	X(HANDSHAKES, "tables", "handshakes")         \
+	X(RULES, "tables", "rules")                   \
+	X(PREFIXES, "tables", "prefixes")             \
+	X(REASSEMBLY, "tables", "reassembly")         \
+	X(RING_BYTES, "tables", "ring_bytes")
+
+enum key {
+#define X(id, section, name) KEY_##id,
+	KEYS(X)
+#undef X
+		KEY_MAX
+};
+
+static const struct {
+	const char *section, *name;
+} keys[KEY_MAX] = {
+#define X(id, section, name) { section, name },
+	KEYS(X)
+#undef X
+};
+
+static void set_key(struct reader *in, enum key k, char *value)
+{
+	static const char *const modes[] = { "native", "generic", NULL };
+	static const char *const proofs[] = { "auto", "egress", "socket", NULL };
+	static const char *const stops[] = { "keep", "detach", NULL };
+	static const char *const answers[] = { "no", "yes", NULL };
+	struct config *c = &in->c;
+	const char *name = keys[k].name;
+
+	switch (k) {
+	case KEY_INTERFACES:
+		set_interfaces(in, value);
+		break;
+	case KEY_PORTS:
+		set_ports(in, value);
+		break;
+	case KEY_MODE:
+		c->mode = choice_of(in, name, value, modes);
+		break;
+	case KEY_PROOF:
+		c->proof = choice_of(in, name, value, proofs);
+		break;
+	case KEY_ENFORCE:
+		c->enforce = choice_of(in, name, value, answers);
+		break;
+	case KEY_ALLOW:
+		set_allow(in, value);
+		break;
+	case KEY_TICK:
+		set_duration(in, name, value, 100 * NSEC_PER_MSEC, 300 * NSEC_PER_SEC, &c->tick);
+		break;
+	case KEY_MAX_UNATTENDED:
+		set_duration(in, name, value, 0, 30 * 86400 * NSEC_PER_SEC, &c->max_unattended);
+		break;
+	case KEY_ON_STOP:
+		c->detach_on_stop = choice_of(in, name, value, stops);
+		break;
+	case KEY_GROUP:
+		if (strlen(value) >= sizeof(c->group))
+			bad(in, "group: \"%s\" is too long", value);
+		else
+			strcpy(c->group, value);
+		break;
+	case KEY_STATE_DIR:
+		set_path(in, name, value, c->state_dir);
+		break;
+	case KEY_RUN_DIR:
+		set_path(in, name, value, c->run_dir);
+		break;
+	case KEY_BPFFS:
+		set_path(in, name, value, c->bpffs);
+		break;
+	case KEY_TALLIES:
+		set_rows(in, name, value, &c->tables.tallies);
+		break;
+	case KEY_ORDERS:
+		set_rows(in, name, value, &c->tables.orders);
+		break;
+	case KEY_FLOWS:
+		set_rows(in, name, value, &c->tables.flows);
+		break;
+	case KEY_HANDSHAKES:
+		set_rows(in, name, value, &c->tables.handshakes);
+		break;
+	case KEY_RULES:
+		set_rows(in, name, value, &c->tables.rules);
+		break;
+	case KEY_PREFIXES:
+		set_rows(in, name, value, &c->tables.prefixes);
+		break;
+	case KEY_REASSEMBLY:
+		set_rows(in, name, value, &c->tables.reassembly);
+		break;
+	case KEY_RING_BYTES:
+		set_ring(in, value, &c->tables.ring_bytes);
+		break;
+	case KEY_MAX:
+		break;
+	}
+}
+
+/* Insertions, deletions and changes from a to b; names are short. */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[64];
+	size_t n = strlen(b);
+
+	if (n >= 64)
+		return n;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < n; j++) {
+			unsigned int best = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (diagonal + 1 < best)
+				best = diagonal + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[n];
+}
+
+static void unknown_key(struct reader *in, const char *section, const char *name)
+{
+	unsigned int best = 4;
+	int meant = -1;
+
+	for (int k = 0; k < KEY_MAX; k++) {
+		unsigned int d = distance(name, keys[k].name);
+
+		if (d < best) {
+			best = d;
+			meant = k;
+		}
+	}
+	if (meant < 0)
+		bad(in, "unknown key \"%s\"", name);
+	else if (best == 0)
+		bad(in, "\"%s\" belongs in [%s], not [%s]", name, keys[meant].section, section);
+	else
+		bad(in, "unknown key \"%s\"; did you mean \"%s\"?", name, keys[meant].name);
+}
+
+/* libinih's answer: nonzero is fine. */
+static int on_key(void *user, const char *section, const char *name, const char *value)
+{
+	struct reader *in = user;
+	char copy[VALUE_MAX];
+
+	if (in->err)
+		return 1;
+	if (strcmp(section, "winnow") && strcmp(section, "tables")) {
+		bad(in, "unknown section [%s]; expected [winnow] or [tables]", section);
+		return 1;
+	}
+	for (int k = 0; k < KEY_MAX; k++) {
+		if (strcmp(section, keys[k].section) || strcmp(name, keys[k].name))
+			continue;
+		if (in->had & 1u << k)
+			bad(in, "%s is set twice in this file", name);
+		in->had |= 1u << k;
+		snprintf(copy, sizeof(copy), "%s", value ? value : "");
+		if (!in->err)
+			set_key(in, k, copy);
+		return 1;
+	}
+	unknown_key(in, section, name);
+	return 1;
+}
+
+/* libinih's fgets: one line at a time, so that `line` is where a key stands. */
+static char *next_line(char *out, int size, void *user)
+{
+	_cleanup_(freep) char *line = NULL;
+	struct reader *in = user;
+	size_t room = 0, skip = 0;
+	ssize_t n;
+
+	if (in->err)
+		return NULL;
+	n = getline(&line, &room, in->f);
+	if (n < 0)
+		return NULL;
+	in->line++;
+	if (in->line == 1 && !strncmp(line, "\xef\xbb\xbf", 3))
+		skip = 3;
+	if (memchr(line, 0, n)) {
+		bad(in, "a NUL byte");
+		return NULL;
+	}
+	while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+		line[--n] = '\0';
+	/* A blank in front would continue the value before. */
+	skip += strspn(line + skip, " \t");
+	if (n - skip > LINE_MAX_BYTES || n - skip + 2 > (size_t)size) {
+		bad(in, "the line is longer than %d bytes", LINE_MAX_BYTES);
+		return NULL;
+	}
+	sprintf(out, "%s\n", line + skip);
+	return out;
+}
+
+void config_default(struct config *c)
+{
+	*c = (struct config){
+		.ports = { 443 },
+		.n_ports = 1,
+		.enforce = true,
+		.tick = 10 * NSEC_PER_SEC,
+		.max_unattended = 15 * 60 * NSEC_PER_SEC,
+		.state_dir = "/var/lib/winnow",
+		.run_dir = "/run/winnow",
+		.bpffs = "/sys/fs/bpf/winnow",
+	};
+	kern_config_default(&c->tables);
+}
+
+int config_read_file(const char *file, struct config *c, struct reason *r)
+{
+	_cleanup_(fclosep) FILE *f = fopen(file, "re");
+	struct reader *in;
+	int line, err;
+
+	if (!f)
+		return reason_set(r, -errno, "%s: %s", file, strerror(errno));
+	in = calloc(1, sizeof(*in));
+	if (!in)
+		return reason_set(r, -ENOMEM, "out of memory");
+	in->f = f;
+	in->file = file;
+	in->c = *c;
+	in->why = r;
+	line = ini_parse_stream(next_line, in, on_key, in);
+	if (!in->err && line) {
+		in->line = line > 0 ? (unsigned int)line : in->line;
+		bad(in, "neither [section] nor key = value");
+	}
+	if (!in->err && ferror(f))
+		in->err = reason_set(r, -EIO, "%s: %s", file, strerror(EIO));
+	err = in->err;
+	if (!err)
+		*c = in->c;
+	free(in);
+	return err;
+}
+
+static int read_layer(const char *file, struct config *c, struct reason *r)
+{
+	int err = config_read_file(file, c, r);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+int config_read(const char *file, struct config *out, struct reason *r)
+{
+	_cleanup_(freep) struct config *c = malloc(sizeof(*c));
+	glob_t found = {};
+	int err;
+
+	if (!c)
+		return reason_set(r, -ENOMEM, "out of memory");
+	config_default(c);
+	if (file) {
+		err = config_read_file(file, c, r);
+	} else {
+		err = read_layer("/usr/lib/winnow/winnow.conf", c, r);
+		if (!err)
+			err = read_layer("/etc/winnow/winnow.conf", c, r);
+		if (!err && !glob("/etc/winnow/winnow.conf.d/*.conf", 0, NULL, &found))
+			for (size_t i = 0; !err && i < found.gl_pathc; i++)
+				err = config_read_file(found.gl_pathv[i], c, r);
+		globfree(&found);
+	}
+	if (!err)
+		*out = *c;
+	return err;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * snapshot.h - all tallies at one time: what detect/ sees of the world.
+ *
+ * Live maps, replayed captures and event streams end here and cannot be told
+ * apart afterwards. A snapshot may leave out rows that did not change since the
+ * one before (the event inlet does): a row that is missing is as it was.
+ *
+ * Time:   `time` is the one clock; `time + epoch` is ns since 1970. Stamps of
+ *         rows (ns >> STAMP_SHIFT, wrapping) are turned back by snapshot_ns().
+ * Errors: -ENOMEM; the snapshot is then as it was.
+ */
+#ifndef WINNOW_MODEL_SNAPSHOT_H
+#define WINNOW_MODEL_SNAPSHOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi.h"
+
+/* What was not counted, since the start. Confidence falls with it. */
+struct losses {
+	uint64_t tally_evicted; /* live rows overwritten by newer ones */
+	uint64_t order_evicted;
+	uint64_t flow_evicted;
+	uint64_t handshake_evicted;
+	uint64_t ring_lost;
+	uint64_t hello_unproved;
+	uint64_t rows_skipped; /* changed under the reader */
+};
+
+/* What hellos of a stack have said about it, or'ed together. */
+struct snapshot_stack {
+	uint64_t stack;
+	uint32_t hello_flags; /* enum hello_flag */
+	uint32_t zero;
+};
+
+struct snapshot {
+	uint64_t time;	/* ns of the one clock */
+	uint64_t epoch; /* ns; time + epoch is since 1970 */
+	struct tally *rows;
+	size_t n_rows;
+	struct order_tally *orders;
+	size_t n_orders;
+	struct snapshot_stack *stacks; /* may be empty */
+	size_t n_stacks;
+	struct losses losses;
+	/* private */
+	size_t room_rows, room_orders, room_stacks;
+};
+
+struct snapshot *snapshot_new(uint64_t time, uint64_t epoch);
+void snapshot_free(struct snapshot *s);
+void snapshot_freep(struct snapshot **s);
+
+int snapshot_add(struct snapshot *s, const struct tally *row);
+int snapshot_add_order(struct snapshot *s, const struct order_tally *row);
+int snapshot_add_stack(struct snapshot *s, uint64_t stack, uint32_t hello_flags);
+
+/* Copies the mapped tables. A row that changes its key meanwhile is skipped and
+ * counted in losses.rows_skipped; counts of one row may be a packet apart. */
+int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
+		      const struct order_set *orders, size_t n_order_sets);
+
+/* ns since 1970 of a stamp that is at most 2.28 years old; never after `time`. */
+uint64_t snapshot_ns(const struct snapshot *s, uint32_t stamp);
+
+/* Distinct sources of an order: exact for 0..2, else linear counting,
+ * -64 ln(1 - set bits / 64), which is within 20% up to about 100. */
+double order_sources(const struct order_tally *o);
+
+#endif

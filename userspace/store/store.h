@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.h - what must outlive the daemon and the machine: rules, allowed
+ * networks, names of fingerprints, the audit. One SQLite file (WAL, STRICT
+ * tables, migrations by user_version).
+ *
+ * A rule's row moves  pending -> live -> leaving -> gone.  The daemon writes
+ * `pending`, then the kernel, then `live`; and `leaving`, the kernel, `gone`; so
+ * after kill -9 at any point the rows in between say what to finish. A rule
+ * that waits for a name (or that ran out of kernel slots) is live without a slot.
+ *
+ * Times are ns since 1970. Errors: 0 or -errno and a sentence in store_error();
+ * -EUCLEAN: the file is no database of ours or is damaged (quarantine it).
+ */
+#ifndef WINNOW_STORE_H
+#define WINNOW_STORE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "model/rule.h"
+
+#define STORE_VERSION 1 /* user_version of the newest migration */
+
+struct store;
+
+/* Makes the file (0600) if need be, migrates it, checks it. -EUCLEAN: damaged;
+ * -EBUSY: another process holds it; -EPROTO: written by a newer winnow. */
+int store_open(const char *path, struct store **out, struct reason *r);
+void store_free(struct store *s);
+void store_freep(struct store **s);
+const char *store_error(const struct store *s); /* of the last call that failed */
+
+/* Renames a damaged file (and its -wal, -shm) to PATH.damaged-TIME; `out` gets
+ * the new name. */
+int store_quarantine(const char *path, uint64_t now, char out[PATH_MAX]);
+
+/* All that is written between them is there whole or not at all. */
+int store_begin(struct store *s);
+int store_commit(struct store *s);
+void store_rollback(struct store *s);
+
+/* ---- settings ---------------------------------------------------------------- */
+
+int store_number_set(struct store *s, const char *key, uint64_t value);
+int store_number(struct store *s, const char *key, uint64_t *out); /* -ENOENT */
+
+/* ---- rules ------------------------------------------------------------------- */
+
+enum rule_phase { RULE_PENDING, RULE_LIVE, RULE_LEAVING, RULE_GONE };
+
+/* Draws the next handle and gen, never used before, and writes the row. */
+int store_rule_add(struct store *s, struct rule_entry *e);
+/* Handles and gens start above these: the kernel may remember more than a lost
+ * database did. */
+int store_rule_floor(struct store *s, uint32_t handle, uint32_t gen);
+int store_rule_phase(struct store *s, uint32_t handle, enum rule_phase phase);
+/* The row stays as history; why: "deleted", "expired", "flushed", "abandoned". */
+int store_rule_gone(struct store *s, uint32_t handle, const char *why, uint64_t when,
+		    const struct rule_hits *hits);
+/* A new gen for a slot that is written again; stored before it is used. */
+int store_rule_regen(struct store *s, struct rule_entry *e);
+int store_rule_keys(struct store *s, const struct rule_entry *e); /* writes its three keys */
+
+/* Rows that are not gone, oldest first. The entry is the callee's to keep. */
+typedef int (*store_rule_fn)(void *ctx, struct rule_entry *e, enum rule_phase phase);
+int store_rules(struct store *s, store_rule_fn fn, void *ctx);
+
+/* ---- allowed networks ---------------------------------------------------------- */
+
+struct allow_row {
+	struct cidr net;
+	const char *reason;
+	const char *origin; /* "operator", "config", "built-in" */
+	uint32_t uid;
+	uint64_t created;
+};
+
+int store_allow_put(struct store *s, const struct allow_row *row);
+int store_allow_remove(struct store *s, const struct cidr *net); /* -ENOENT */
+int store_allows(struct store *s, void (*fn)(void *ctx, const struct allow_row *row), void *ctx);
+
+/* ---- names ----------------------------------------------------------------------- */
+
+enum name_kind { NAME_JA4 = 1, NAME_STACK, NAME_ORDER, NAME_TCP, NAME_KIND_MAX };
+
+/* A key and what it stands for. Keys depend on the secret; raw does not. */
+struct name_row {
+	enum name_kind kind;
+	uint64_t key;
+	const char *name; /* short */
+	const char *raw;  /* canonical lists */
+	const char *ja3;  /* of the first such hello; NULL but for NAME_JA4 */
+	uint64_t stack;   /* NAME_JA4: key of its stack */
+	uint64_t first_seen, last_seen;
+};
+
+int store_name_put(struct store *s, const struct name_row *row);
+int store_name_forget(struct store *s, enum name_kind kind, uint64_t key);
+int store_names(struct store *s, void (*fn)(void *ctx, const struct name_row *row), void *ctx);
+int store_names_clear(struct store *s);
+
+/* ---- audit --------------------------------------------------------------------------- */
+
+/* Rows only ever join: triggers refuse UPDATE and DELETE, and each row's hash is
+ * SHA-256 over the hash before it and its own fields, lengths included. */
+struct audit_row {
+	uint64_t time;
+	uint32_t uid;
+	const char *verb, *args; /* args: JSON */
+	int result;              /* exit code */
+	const char *detail;      /* error or handle; may be NULL */
+};
+
+int store_audit(struct store *s, const struct audit_row *row);
+/* 0 and *rows; -EBADMSG and the first row whose hash does not fit. */
+int store_audit_verify(struct store *s, uint64_t *rows, struct reason *r);
+
+#endif
