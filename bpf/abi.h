@@ -253,6 +253,7 @@ enum flow_flag {
 	FLOW_CLOSED	= 1 << 1,	/* FIN or RST seen */
 	FLOW_HANDSHAKE	= 1 << 2,	/* the second client flight is still to come */
 	FLOW_SILENT	= 1 << 3,	/* joined no tally: a source no client can have */
+	FLOW_REJECT	= 1 << 4,	/* the client is to be told with the next RST */
 };
 
 struct flow {
@@ -446,6 +447,8 @@ struct control {
 	__u32 n_any_port_rules;	/* of the two above, with RULE_PORTS_ANY */
 	__u32 panic;		/* 1: drop nothing */
 	__u32 emit_all;		/* replay: every hello and handshake goes up the ring */
+	__u32 mirror;		/* 1: the tc ingress program runs and can tell clients */
+	__u32 pad;
 	__u64 heartbeat;	/* ns of CLOCK_BOOTTIME, by the daemon each tick */
 	__u64 max_unattended;	/* ns; 0: no dead-man */
 	__u32 name_budget;	/* hello events a second, live */

@@ -167,6 +167,52 @@ static __always_inline __u32 flow_opened(__u64 key, __u32 rest, __u32 ack)
 	return exchange;
 }
 
+/* A new connection begins on this 4-tuple: an ended one's row goes at once, so that
+ * numbers that happen to fit are not taken for it. */
+static __always_inline void flow_forget(__u64 key, int whatever)
+{
+	struct flow_set *set = flow_set_at(key);
+	struct stripe *lock = flow_lock_at(key);
+	__u32 way;
+
+	if (!set || !lock)
+		return;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	if (way < WAYS && (whatever || set->slot[way].flags & FLOW_CLOSED)) {
+		set->tag[way] = 0;
+		set->slot[way].key = 0;
+	}
+	bpf_spin_unlock(&lock->lock);
+}
+
+/* Its flag FLOW_REJECT on or off; answers the next byte expected of the client, and
+ * in *was whether the flag was set. */
+static __always_inline __u32 flow_reject(__u64 key, int on, __u32 *was)
+{
+	struct flow_set *set = flow_set_at(key);
+	struct stripe *lock = flow_lock_at(key);
+	__u32 way, seq = 0;
+
+	*was = 0;
+	if (!set || !lock)
+		return 0;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	if (way < WAYS) {
+		struct flow *f = &set->slot[way];
+
+		*was = f->flags & FLOW_REJECT;
+		seq = f->seq;
+		if (on)
+			f->flags |= FLOW_REJECT;
+		else
+			f->flags &= ~FLOW_REJECT;
+	}
+	bpf_spin_unlock(&lock->lock);
+	return seq;
+}
+
 /* The row its flow joined has been evicted and made again. */
 static __always_inline void flow_rejoin(__u64 key, __u32 tally, __u32 gen)
 {

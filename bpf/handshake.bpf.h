@@ -47,6 +47,7 @@ enum handshake_act {
 	ACT_OUT = 1 << 5,    /* not of this connection */
 	ACT_EARLY = 1 << 6,
 	ACT_HRR = 1 << 7,
+	ACT_GONE = 1 << 8, /* no record, or a finished one */
 };
 
 /* First bytes of a payload, enough to tell a ChangeCipherSpec and a hello. */
@@ -231,8 +232,8 @@ static __always_inline void handshake_timing(const struct handshake *h, __u64 s0
 	out->dstar = d < 0 ? 0 : d;
 }
 
-/* How little a record is worth: finished ones and ones past their time go first,
- * then the oldest. */
+/* How little a record is worth: finished ones go first, then ones past their time,
+ * then SYNs that nobody followed up (a flood is made of those), then the oldest. */
 static __always_inline __u32 handshake_age(const struct handshake *h, __u32 stamp)
 {
 	__u32 age = row_age(stamp, h->stamp);
@@ -241,6 +242,8 @@ static __always_inline __u32 handshake_age(const struct handshake *h, __u32 stam
 		return age + (1U << 30);
 	if (age > HANDSHAKE_LIFE)
 		return age + (1U << 29);
+	if (h->state == HS_SYN && !h->d_ack)
+		return age + (1U << 28);
 	return age;
 }
 

@@ -167,52 +167,6 @@ __noinline __u32 rule_consider(__u32 index, const struct state *s)
 	return r->next;
 }
 
-/* The rule that speaks for this hello, into w->v. */
-__noinline int judge_hello(struct xdp_md *ctx)
-{
-	struct control *c = control_get();
-	struct work *w = work_get();
-	struct state s = {};
-
-	if (!w || !c || !ctx)
-		return 0;
-	w->v.rule = 0;
-	w->v.rule_gen = 0;
-	w->v.action = RULE_NONE;
-	if (!c->kinds)
-		return 0;
-	s.d1 = w->h.d1 == US_UNKNOWN ? 0xffff : w->h.d1 / 100 > 0xfffe ? 0xfffe : w->h.d1 / 100;
-	s.resumed = !!(w->hello.flags & HELLO_HAS_PSK);
-	tally_peek(c, w, &s.seen, &s.age, &s.resumed, s.dstar);
-	for (__u32 kind = 1; kind < MATCH_KINDS; kind++) {
-		struct match_key key = {};
-		__u32 *index, next;
-
-		if (!(c->kinds >> kind & 1) || !(kind & 7))
-			continue;
-		if (kind & MATCH_JA4)
-			key.ja4 = w->hello.ja4_key;
-		if (kind & MATCH_STACK)
-			key.stack = w->hello.stack_key;
-		if (kind & MATCH_ORDER)
-			key.order = w->hello.order_hash;
-		if (kind >> 3 == 1) {
-			key.src = w->p.src;
-			key.plen = 128;
-		} else if (kind >> 3 == 2) {
-			key.src.hi = w->p.src.hi;
-			key.plen = 64;
-		}
-		index = bpf_map_lookup_elem(&match, &key);
-		if (!index)
-			continue;
-		next = *index;
-		for (int i = 0; i < MATCH_CHAIN_MAX && next; i++)
-			next = rule_consider(next, &s);
-	}
-	return 0;
-}
-
 /* The rule on this source alone: /128 and /32, then /64, then the longest prefix. */
 static __always_inline __u32 source_rule(const struct control *c, const struct packet *p)
 {
@@ -241,6 +195,61 @@ static __always_inline __u32 source_rule(const struct control *c, const struct p
 		index = bpf_map_lookup_elem(&prefix_rules, &net);
 		if (index)
 			return *index;
+	}
+	return 0;
+}
+
+/* The rule that speaks for this hello, into w->v. */
+__noinline int judge_hello(struct xdp_md *ctx)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	struct state s = {};
+	struct rule *r;
+	__u32 index;
+
+	if (!w || !c || !ctx)
+		return 0;
+	w->v.rule = 0;
+	w->v.rule_gen = 0;
+	w->v.action = RULE_NONE;
+	index = source_rule(c, &w->p);
+	r = rule_at(index);
+	if (r && r->action == RULE_LIMIT && rule_live(r)) {
+		w->v.rule = index;
+		w->v.rule_gen = r->gen;
+		w->v.action = RULE_LIMIT;
+	}
+	if (!c->kinds)
+		return 0;
+	s.d1 = w->h.d1 == US_UNKNOWN ? 0xffff : w->h.d1 / 100 > 0xfffe ? 0xfffe : w->h.d1 / 100;
+	s.resumed = !!(w->hello.flags & HELLO_HAS_PSK);
+	tally_peek(c, w, &s.seen, &s.age, &s.resumed, s.dstar);
+	for (__u32 kind = 1; kind < MATCH_KINDS; kind++) {
+		struct match_key key = {};
+		__u32 *first, next;
+
+		if (!(c->kinds >> kind & 1) || !(kind & 7))
+			continue;
+		if (kind & MATCH_JA4)
+			key.ja4 = w->hello.ja4_key;
+		if (kind & MATCH_STACK)
+			key.stack = w->hello.stack_key;
+		if (kind & MATCH_ORDER)
+			key.order = w->hello.order_hash;
+		if (kind >> 3 == 1) {
+			key.src = w->p.src;
+			key.plen = 128;
+		} else if (kind >> 3 == 2) {
+			key.src.hi = w->p.src.hi;
+			key.plen = 64;
+		}
+		first = bpf_map_lookup_elem(&match, &key);
+		if (!first)
+			continue;
+		next = *first;
+		for (int i = 0; i < MATCH_CHAIN_MAX && next; i++)
+			next = rule_consider(next, &s);
 	}
 	return 0;
 }
@@ -293,7 +302,7 @@ static __always_inline __u32 rule_act(const struct control *c, __u32 index, __u3
 		}
 		if (!first || bucket_take(c, index, r, src, t))
 			return RULE_NONE;
-		action = RULE_DROP;
+		action = RULE_RESET; /* a bare drop leaves the server waiting */
 	}
 	if (action == RULE_COUNT || r->flags & RULE_SHADOW || spared(c, r, src, stack)) {
 		rule_hit(r, p, t, proved, 0, first);

@@ -147,7 +147,7 @@ __noinline int segment_step(struct xdp_md *ctx)
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way >= WAYS || set->slot[way & (WAYS - 1)].state == HS_DONE) {
 		if (!c->emit_all || !peek_hello(&w->k)) {
-			act = ACT_OUT;
+			act = ACT_OUT | ACT_GONE;
 			goto out;
 		}
 		if (way >= WAYS)

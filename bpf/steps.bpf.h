@@ -88,7 +88,8 @@ __noinline int proved_step(struct xdp_md *ctx)
 		return 0;
 	if (record_mark(w, HS_HELLO_PROVED, 0, 0) & HS_HELLO_PROVED)
 		return 0;
-	count(COUNTER_CONN_PROVED);
+	if (w->h.proof != PROOF_EGRESS)
+		count(COUNTER_CONN_PROVED);
 	stack = w->h.stack;
 	order = w->h.order;
 	if (w->h.flags & HS_ALT && w->p.seq == w->h.alt_end) {

@@ -71,7 +71,7 @@ static __always_inline int carry_out(struct xdp_md *ctx, struct work *w, __u32 a
 static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *c, struct work *w)
 {
 	__u32 act, ref = w->m.tally, gen = w->m.tally_gen, n = w->p.payload_len;
-	__u32 action;
+	__u32 action, again = 0, first = 0, flags = HS_RULED;
 
 	w->k.len = 0;
 	if (n && !w->p.cut) {
@@ -87,35 +87,32 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 	if (act & ACT_OUT) {
 		if (w->m.found == FLOW_OUT)
 			count(COUNTER_OUT_OF_WINDOW);
+		if (act & ACT_GONE && w->m.found == FLOW_OK)
+			flow_opened(w->key, 0, w->p.ack); /* its record was evicted */
 		return verdict_pass();
 	}
-	w->v.rule = w->h.rule;
+	if (act & ACT_CONN)
+		count(COUNTER_CONN_PROVED);
 	if (act & ACT_EARLY)
 		count(COUNTER_EARLY_DATA);
 	if (act & ACT_FEED) {
-		int again = w->h.state >= HS_NAMED;
-
+		again = w->h.state >= HS_NAMED;
 		hello_step(ctx, again);
-		if (!again && w->complete && w->v.rule) {
-			action = rule_act(c, w->v.rule, w->v.rule_gen, &w->p,
-					  source_word(&w->p.src, w->p.family), w->h.stack, w->t,
-					  w->h.proof != 0, 1);
-			if (w->passed)
-				action = RULE_NONE;
-			if (action != RULE_NONE) {
-				record_mark(w,
-					    action == RULE_REJECT ? HS_RULED | HS_REJECT : HS_RULED,
-					    0, 0);
-				return carry_out(ctx, w, action);
-			}
-		}
+		first = !again && w->complete;
 	}
-	if (w->h.flags & HS_RULED && w->h.rule && !w->passed) {
+	/* A hello in the SYN was judged there, and is acted on with what follows. */
+	if (w->h.flags & HS_SYN_DATA && !(w->h.flags & HS_RULED))
+		first = 1;
+	if (w->h.rule && !w->passed && (first || w->h.flags & HS_RULED)) {
 		action = rule_act(c, w->h.rule, w->h.rule_gen, &w->p,
 				  source_word(&w->p.src, w->p.family), w->h.stack, w->t,
-				  w->h.proof != 0, 0);
-		if (action != RULE_NONE)
+				  w->h.proof != 0, first);
+		if (action == RULE_REJECT || (action == RULE_RESET && !first))
+			flags |= HS_REJECT;
+		if (action != RULE_NONE && (first || c->mirror || action == RULE_DROP)) {
+			record_mark(w, flags, 0, 0);
 			return carry_out(ctx, w, action);
+		}
 	}
 	if (act & (ACT_PROVED | ACT_FLIGHT)) {
 		if (!w->h.proof && clock_virtual)
@@ -177,6 +174,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		if (w->p.tcp_flags & (TCP_ACK | TCP_RST | TCP_FIN))
 			return verdict_pass();
 		w->t = now();
+		flow_forget(w->key, c->emit_all);
 		w->h.isn_c = w->p.seq - 1;
 		syn_step(ctx);
 		if (w->p.payload_len && w->h.isn_c == w->p.seq) {
@@ -191,9 +189,13 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 	flow_step(w->key, &w->p, stamp_of(w->t), &w->m);
 	if (w->m.found == FLOW_OK) {
 		if (w->m.rule && !w->passed) {
+			__u32 was;
+
 			action = rule_act(c, w->m.rule, w->m.rule_gen, &w->p,
 					  source_word(&w->p.src, w->p.family), w->m.stack, w->t, 1,
 					  0);
+			if (action == RULE_RESET || action == RULE_REJECT)
+				flow_reject(w->key, 1, &was);
 			if (action != RULE_NONE)
 				return carry_out(ctx, w, action);
 		}
@@ -418,6 +420,8 @@ int winnow_ingress(struct __sk_buff *skb)
 		tell = 1;
 	}
 	bpf_spin_unlock(&lock->lock);
+	if (!tell)
+		acked = flow_reject(key, 0, &tell);
 	if (tell)
 		mirror_reset(skb, w, acked);
 	return TC_ACT_UNSPEC;
