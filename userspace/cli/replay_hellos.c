@@ -50,8 +50,7 @@ static void row_print(const struct replay_name *n)
 	       time_text(n->h->time_ns, 6, time), addr_text(e->head.src, src), e->head.dport,
 	       n->text->ja4 ? n->text->ja4 : hello_result_name(e->result),
 	       us_cell(h ? h->rtt_us : US_UNKNOWN, rtt), us_cell(h ? h->d1_us : US_UNKNOWN, d1),
-	       us_cell(h ? h->dstar_us : US_UNKNOWN, dstar), proof ? proof : "-",
-	       sni ? sni : "-");
+	       us_cell(h ? h->dstar_us : US_UNKNOWN, dstar), proof ? proof : "-", sni ? sni : "-");
 }
 
 static int hello(const struct replay_name *n)
