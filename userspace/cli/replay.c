@@ -1,7 +1,278 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* `winnow replay`: a capture through the classifier, without a daemon. */
+#include "cli/replay.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/units.h"
+
+#define PORTS_DEFAULT "443"
+
+static volatile sig_atomic_t stop, tell;
+
+static struct run {
+	const struct replay_view *view;
+	struct namer *namer;
+	uint64_t named, unproved, failed[HELLO_RESULT_MAX];
+	int err; /* of the view */
+	struct timespec started, shown;
+	bool progress;
+} run;
+
+static void on_interrupt(int sig)
+{
+	if (sig == SIGINT)
+		stop = 1;
+	else
+		tell = 1;
+}
+
+int replay_ports(const char *text, struct ports *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (strcmp(text, "any") == 0) {
+		memset(out, 0xff, sizeof(*out));
+		return 0;
+	}
+	do {
+		unsigned long from, to;
+		char *end;
+
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		from = to = strtoul(text, &end, 10);
+		if (*end == '-') {
+			if (end[1] < '0' || end[1] > '9')
+				return -EINVAL;
+			to = strtoul(end + 1, &end, 10);
+		}
+		if ((*end && *end != ',') || from < 1 || to > 65535 || from > to)
+			return -EINVAL;
+		for (unsigned long p = from; p <= to; p++) {
+			out->tcp[p / 64] |= 1ULL << p % 64;
+			out->udp[p / 64] |= 1ULL << p % 64;
+		}
+		text = *end ? end + 1 : NULL;
+	} while (text);
+	return 0;
+}
+
+static void on_hello(void *ctx, const struct replay_hello *h)
+{
+	const struct event_hello *e = h->hello;
+	struct hello_bytes alpn[NAMES_ALPN_MAX];
+	const struct names *names = NULL;
+	struct hello_text text = { .alpn = alpn };
+	struct replay_name n = { .h = h, .text = &text };
+	int err;
+
+	if (e->result == HELLO_OK &&
+	    !namer_name(run.namer, e->bytes, e->hello_len, &e->hello, &names)) {
+		n.names = names;
+		text.ja4 = names->ja4;
+		text.ja4_r = names->ja4_r;
+		text.ja3 = names->ja3;
+		text.stack = names->stack;
+		text.order = names->order;
+		text.sni = (struct hello_bytes){ names->sni.at, names->sni.len };
+		for (; text.n_alpn < names->n_alpn; text.n_alpn++)
+			alpn[text.n_alpn] = (struct hello_bytes){ names->alpn[text.n_alpn].at,
+								  names->alpn[text.n_alpn].len };
+		text.resumed = names_resumed(&e->hello);
+		run.named++;
+		run.unproved += !(h->handshake && h->handshake->flags & HS_HELLO_PROVED);
+	} else {
+		run.failed[e->result < HELLO_RESULT_MAX ? e->result : 0]++;
+	}
+	err = run.view->hello(&n);
+	if (err)
+		run.err = err;
+	if (ferror(stdout)) /* nobody reads any more */
+		stop = 1;
+}
+
+static double since(const struct timespec *a, const struct timespec *b)
+{
+	return b->tv_sec - a->tv_sec + (b->tv_nsec - a->tv_nsec) / 1e9;
+}
+
+/* On a terminal, past the first second, twice a second; and once per SIGUSR1. */
+static void on_progress(void *ctx, uint64_t at, uint64_t size)
+{
+	char done[UNIT_TEXT], rate[UNIT_TEXT], eta[64] = "";
+	struct timespec now;
+	double s;
+
+	if (!run.progress && !tell)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	s = since(&run.started, &now);
+	if (!tell && (s < 1 || since(&run.shown, &now) < 0.5))
+		return;
+	run.shown = now;
+	bytes_text(at, done);
+	bytes_text(s > 0 ? at / s : 0, rate);
+	if (size && at)
+		snprintf(eta, sizeof(eta), ", %.0f%%, %.0f s to go", 100.0 * at / size,
+			 s * (size - at) / at);
+	fprintf(stderr, "%swinnow: %s bytes, %s bytes/s%s%s", tell ? "" : "\r", done, rate, eta,
+		tell ? "\n" : "\033[K");
+	tell = 0;
+}
+
+static void add(FILE *out, uint64_t n, const char *what)
+{
+	char text[UNIT_TEXT];
+
+	if (n)
+		fprintf(out, ", %s %s", count_text(n, text), what);
+}
+
+/* One line: what was read, what came of it, and everything that was lost. */
+static void summary(struct replay *p)
+{
+	static const struct {
+		unsigned int counter;
+		const char *name;
+	} losses[] = {
+		{ COUNTER_HANDSHAKE_EVICTED, "handshake_evicted" },
+		{ COUNTER_FLOW_EVICTED, "flow_evicted" },
+		{ COUNTER_TALLY_EVICTED, "tally_evicted" },
+		{ COUNTER_ORDER_EVICTED, "order_evicted" },
+		{ COUNTER_RING_LOST, "ring_lost" },
+	};
+	const struct replay_stats *s = replay_stats(p);
+	char packets[UNIT_TEXT], hellos[UNIT_TEXT], named[UNIT_TEXT], unproved[UNIT_TEXT];
+	uint64_t c[COUNTER_MAX], lost = 0;
+
+	kern_counters(replay_kern(p), c);
+	if (run.progress && run.shown.tv_sec)
+		fputs("\r\033[K", stderr);
+	fprintf(stderr, "winnow: %s packets, %s hellos, %s named, %s unproved",
+		count_text(s->frames, packets), count_text(s->hellos, hellos),
+		count_text(run.named, named), count_text(run.unproved, unproved));
+	for (unsigned int i = 0; i < HELLO_RESULT_MAX; i++)
+		add(stderr, run.failed[i], hello_result_name(i));
+	for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++)
+		lost += c[losses[i].counter];
+	fprintf(stderr, "; %s lost", count_text(lost, packets));
+	for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++)
+		add(stderr, c[losses[i].counter], losses[i].name);
+	if (s->cut || s->back)
+		fputs("; capture", stderr);
+	add(stderr, s->cut, "frames cut by its snaplen");
+	add(stderr, s->back, "steps back in time");
+	fputc('\n', stderr);
+	if (!s->hellos && s->frames && !c[COUNTER_SYN] && c[COUNTER_PARSE_NOT_OURS])
+		fputs("winnow: no segment for a protected port. Try: --ports any\n", stderr);
+}
+
+static int exit_code(enum replay_end end, const char *path, const struct reason *r)
+{
+	switch (end) {
+	case REPLAY_DONE:
+		break;
+	case REPLAY_TRUNCATED:
+		return cli_fail(CLI_NO, "replay %s: %s; what came before is above", path, r->text);
+	case REPLAY_BROKEN:
+	case REPLAY_FAILED:
+		return cli_fail(CLI_NO, "replay %s: stopped: %s", path, r->text);
+	case REPLAY_INTERRUPTED:
+		return ferror(stdout) ? CLI_NO : CLI_INTERRUPTED;
+	}
+	if (run.err)
+		return cli_fail(CLI_NO, "replay %s: %s: something was not printed", path,
+				strerror(-run.err));
+	return CLI_DONE;
+}
+
+static void catch_signals(void)
+{
+	/* No SA_RESTART: a read that waits on a pipe has to end. */
+	struct sigaction sa = { .sa_handler = on_interrupt };
+
+	sigaction(SIGINT, &sa, NULL);
+	sa.sa_flags = SA_RESTART;
+	sigaction(SIGUSR1, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+}
+
+static int play(struct capture *capture, const char *path, struct replay_config *c)
+{
+	_cleanup_(replay_freep) struct replay *p = NULL;
+	enum replay_end end;
+	struct reason r = {};
+	int err;
+
+	err = replay_new(c, &p, &r);
+	if (err)
+		return cli_fail(err == -EPERM ? CLI_DENIED : CLI_NO, "replay: %s", r.text);
+	catch_signals();
+	clock_gettime(CLOCK_MONOTONIC, &run.started);
+	run.progress = isatty(STDERR_FILENO);
+	err = run.view->begin();
+	if (err)
+		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
+	end = replay_run(p, capture, &r);
+	err = run.view->finish(p);
+	if (err)
+		run.err = err;
+	fflush(stdout);
+	summary(p);
+	return exit_code(end, path, &r);
+}
+
+/* What a build of another day will do. */
+static const char *not_yet(void)
+{
+	static const char *const options[] = { "--farms", "--events", "--state",
+					       "--baseline-until" };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (cli_option(options[i]))
+			return options[i];
+	return NULL;
+}
 
 int cmd_replay(int argc, char **argv)
 {
-	return cli_fail(CLI_NO, "replay: not part of this build");
+	_cleanup_(capture_freep) struct capture *capture = NULL;
+	_cleanup_(namer_freep) struct namer *namer = NULL;
+	const char *ports = cli_option("--ports"), *missing;
+	struct replay_config c = { .hello = on_hello, .progress = on_progress, .stop = &stop };
+	struct reason r = {};
+	int err;
+
+	if (not_yet())
+		return cli_usage("%s: not part of this build", not_yet());
+	if (argc < 2)
+		return cli_usage("which capture?");
+	if (cli_option("--hellos") && cli_option("--sources"))
+		return cli_usage("--hellos or --sources, not both");
+	run.view = cli_option("--sources") ? &replay_sources : &replay_hellos;
+	if (cli.format == FORMAT_CSV && run.view == &replay_hellos)
+		return cli_usage("--csv: hellos are printed as a table, -j or --jsonl");
+	if (replay_ports(ports ? ports : PORTS_DEFAULT, &c.ports))
+		return cli_usage("--ports %s: not a list of ports (443,8443,9000-9100) or any",
+				 ports);
+	missing = kern_missing_capability();
+	if (missing)
+		return cli_fail(CLI_DENIED, "replay: %s is missing. Try: run as root", missing);
+	err = namer_new(&namer);
+	if (err)
+		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
+	run.namer = namer;
+	if (capture_open(argv[1], &capture, &r))
+		return cli_fail(CLI_NO, "replay: %s", r.text);
+	kern_config_default(&c.kern);
+	return play(capture, argv[1], &c);
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * replay.h - what the files of `winnow replay` share.
+ *
+ * A view is what the command prints: it sees each hello as it comes and the
+ * tables at the end. Hellos are written at once, so memory stays flat however
+ * long the capture is; sources and farms are written by finish().
+ */
+#ifndef WINNOW_CLI_REPLAY_H
+#define WINNOW_CLI_REPLAY_H
+
+#include "kern/replay.h"
+#include "model/hello_json.h"
+#include "tls/names.h"
+
+struct replay_name {
+	const struct replay_hello *h;
+	const struct hello_text *text;
+	const struct names *names; /* NULL: the hello could not be named */
+};
+
+struct replay_view {
+	/* -errno ends nothing; the summary says that something was not printed. */
+	int (*begin)(void);
+	int (*hello)(const struct replay_name *n);
+	int (*finish)(struct replay *p);
+};
+
+extern const struct replay_view replay_hellos, replay_sources;
+
+/* "443,8443,9000-9100" or "any". -EINVAL. */
+int replay_ports(const char *text, struct ports *out);
+
+#endif
