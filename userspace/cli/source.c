@@ -22,7 +22,7 @@ static json_t *dstar_median(const json_t *row)
 	json_int_t seen[DSTAR_KEPT];
 	size_t n = 0, i;
 
-	json_array_foreach ((json_t *)last, i, v)
+	json_array_foreach((json_t *)last, i, v)
 		if (json_is_integer(v) && n < DSTAR_KEPT)
 			seen[n++] = json_integer_value(v);
 	if (!n)
@@ -46,16 +46,20 @@ static json_t *flags(const json_t *row)
 }
 
 static const struct column columns[] = {
-	{ "source", "src", COL_TEXT, false, NULL, NULL },
-	{ "stack", "stack", COL_TEXT, true, NULL, NULL },
-	{ "service", "service", COL_COUNT, false, NULL, NULL },
-	{ "conns", "connections", COL_COUNT, false, NULL, NULL },
-	{ "exchanges", "exchanges", COL_COUNT, false, NULL, NULL },
-	{ "in", "bytes_in", COL_BYTES, false, NULL, NULL },
-	{ "out", "bytes_out", COL_BYTES, false, NULL, NULL },
-	{ "last seen", "last_seen", COL_AGE, false, NULL, NULL },
-	{ "D* median", "dstar_median_us", COL_US, false, dstar_median, NULL },
-	{ "flags", "flags", COL_TEXT, false, flags, NULL },
+	{ .head = "source", .key = "src" },
+	{ .head = "stack", .key = "stack", .elastic = true },
+	{ .head = "service", .key = "service", .kind = COL_COUNT, .brief = "port" },
+	{ .head = "conns", .key = "connections", .kind = COL_COUNT },
+	{ .head = "exchanges", .key = "exchanges", .kind = COL_COUNT, .brief = "exch" },
+	{ .head = "in", .key = "bytes_in", .kind = COL_BYTES },
+	{ .head = "out", .key = "bytes_out", .kind = COL_BYTES },
+	{ .head = "last seen", .key = "last_seen", .kind = COL_AGE, .brief = "seen" },
+	{ .head = "D* median",
+	  .key = "dstar_median_us",
+	  .kind = COL_US,
+	  .derive = dstar_median,
+	  .brief = "D*" },
+	{ .head = "flags", .key = "flags", .elastic = true, .derive = flags },
 	{ 0 },
 };
 
@@ -91,7 +95,7 @@ static void gaps(const json_t *g)
 	size_t b;
 
 	printf("  gaps between exchanges:");
-	json_array_foreach ((json_t *)g, b, v) {
+	json_array_foreach((json_t *)g, b, v) {
 		if (!json_integer_value(v))
 			continue;
 		printf("  %llds..%lld", (1LL << b) - 1, (long long)json_integer_value(v));
@@ -105,7 +109,7 @@ static void details(const json_t *rows)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach ((json_t *)rows, i, row) {
+	json_array_foreach((json_t *)rows, i, row) {
 		_cleanup_(freep) char *stack =
 			text_safe(json_text_at(row, "stack", "no ClientHello"));
 		_cleanup_(freep) char *tcp = text_safe(json_text_at(row, "tcp", "not seen"));
