@@ -370,12 +370,12 @@ static void yes_lets_flush_through_where_nobody_can_be_asked(void **state)
 	assert_string_equal(c.err, "2 rules removed.\n");
 }
 
-#define SOURCE                                                                                 \
-	"{\"exit\":0,\"error\":null,\"data\":{\"schema\":\"winnow.sources/1\",\"time\":"       \
-	"\"2026-03-01T12:00:00Z\",\"sources\":[{\"src\":\"192.0.2.1\",\"stack\":"              \
-	"\"t13d1516h2_8daaf6152771_d8a2da3f94cd\\u001b[2J\\u009b\\u202e\",\"service\":443,"    \
-	"\"connections\":12,\"exchanges\":345,\"bytes_in\":1500,\"bytes_out\":2500000,"        \
-	"\"last_seen\":\"2026-03-01T11:58:30Z\",\"dstar_last_us\":[1000,3000,2000,null,null]," \
+#define SOURCE                                                                                                                                  \
+	"{\"exit\":0,\"error\":null,\"data\":{\"schema\":\"winnow.sources/1\",\"time\":"                                                        \
+	"\"2026-03-01T12:00:00Z\",\"sources\":[{\"src\":\"192.0.2.1\",\"stack\":"                                                               \
+	"\"t13d1516h2_8daaf6152771_d8a2da3f94cd\\u001b[2J\\u009b\\u202e\",\"service\":443,"                                                     \
+	"\"connections\":12,\"exchanges\":345,\"bytes_in\":1500,\"bytes_out\":2500000,"                                                         \
+	"\"last_seen\":\"2026-03-01T11:58:30Z\",\"dstar_last_us\":[1000,3000,2000,90000,null],\"dstar_resumed\":[false,false,false,true,null]," \
 	"\"resumed\":3,\"piggy\":0}]}}"
 
 /* Fault 85: 20 columns, no TERM, escape codes in a name. */

@@ -15,20 +15,32 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of the last five; null entries are slots not used yet. */
-static json_t *dstar_median(const json_t *row)
+/* Median of those among the last five that were resumed, or were not; -1: none. */
+static json_int_t median(const json_t *row, bool resumed)
 {
 	const json_t *last = json_object_get(row, "dstar_last_us"), *v;
+	const json_t *was = json_object_get(row, "dstar_resumed");
 	json_int_t seen[DSTAR_KEPT];
 	size_t n = 0, i;
 
 	json_array_foreach((json_t *)last, i, v)
-		if (json_is_integer(v) && n < DSTAR_KEPT)
+		if (json_is_integer(v) && n < DSTAR_KEPT &&
+		    json_is_true(json_array_get(was, i)) == resumed)
 			seen[n++] = json_integer_value(v);
 	if (!n)
-		return json_null();
+		return -1;
 	qsort(seen, n, sizeof(seen[0]), by_value);
-	return json_integer(n % 2 ? seen[n / 2] : (seen[n / 2 - 1] + seen[n / 2]) / 2);
+	return n % 2 ? seen[n / 2] : (seen[n / 2 - 1] + seen[n / 2]) / 2;
+}
+
+/* Full and resumed handshakes are two populations; the full ones say more. */
+static json_t *dstar_median(const json_t *row)
+{
+	json_int_t us = median(row, false);
+
+	if (us < 0)
+		us = median(row, true);
+	return us < 0 ? json_null() : json_integer(us);
 }
 
 static json_t *flags(const json_t *row)
