@@ -361,6 +361,24 @@ static void rule_check_says_its_paragraph_and_keeps_the_answer_as_exit_code(void
 	assert_non_null(strstr(c.out, "\"schema\": \"winnow.check/1\""));
 }
 
+/* Anything but yes, the end of input too, changes nothing and asks nobody. */
+static void on_a_terminal_flush_asks_and_only_yes_goes_on(void **state)
+{
+	static const char *const no[] = { "n\n", "\n", "yesterday\n", "\x04" };
+
+	(void)state;
+	unlink(at);
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		capture_typing(cli_main, LINE("rule", "flush"), no[i], &c);
+		assert_int_equal(c.exit, CLI_NO);
+		assert_non_null(strstr(c.out, "Remove every rule? [y/N]"));
+		assert_non_null(strstr(c.out, "Nothing was changed."));
+	}
+	/* Yes goes on to the daemon, which is not there. */
+	capture_typing(cli_main, LINE("rule", "flush"), "yes\n", &c);
+	assert_int_equal(c.exit, CLI_NO_DAEMON);
+}
+
 static void yes_lets_flush_through_where_nobody_can_be_asked(void **state)
 {
 	(void)state;
@@ -501,6 +519,7 @@ int main(void)
 		cmocka_unit_test(half_an_answer_is_a_failure_with_a_reason),
 		cmocka_unit_test(a_rule_goes_over_in_the_words_that_were_typed),
 		cmocka_unit_test(rule_check_says_its_paragraph_and_keeps_the_answer_as_exit_code),
+		cmocka_unit_test(on_a_terminal_flush_asks_and_only_yes_goes_on),
 		cmocka_unit_test(yes_lets_flush_through_where_nobody_can_be_asked),
 		cmocka_unit_test(a_terminal_of_any_width_gets_no_escape_code_from_a_name),
 		cmocka_unit_test(a_pipe_gets_every_column_whole),
