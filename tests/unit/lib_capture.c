@@ -5,25 +5,26 @@
 #include <fcntl.h>
 #include <pty.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void child(int (*program)(int, char **), const char *const *argv)
+static void child(int (*program)(int, char **), const char *const *argv, bool typing)
 {
 	static const int caught[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS };
-	int argc = 0, code, null = open("/dev/null", O_RDONLY);
+	int argc = 0;
 
 	/* cmocka would jump out of a crash and go on with the tests in the child. */
 	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
 		signal(caught[i], SIG_DFL);
-	dup2(null, STDIN_FILENO);
+	if (!typing)
+		dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
 	while (argv[argc])
 		argc++;
-	code = program(argc, (char **)argv);
-	_exit(code);
+	_exit(program(argc, (char **)argv));
 }
 
 /* A terminal answers EIO when its other side is gone. */
@@ -39,7 +40,8 @@ static void collect(int fd, char *to, size_t size)
 	close(fd);
 }
 
-void capture(int (*program)(int, char **), const char *const *argv, int columns, struct captured *c)
+static void run(int (*program)(int, char **), const char *const *argv, int columns,
+		const char *typed, struct captured *c)
 {
 	struct winsize size = { .ws_col = columns, .ws_row = 24 };
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, status;
@@ -61,16 +63,29 @@ void capture(int (*program)(int, char **), const char *const *argv, int columns,
 			dup2(out[1], STDOUT_FILENO);
 			dup2(err[1], STDERR_FILENO);
 		}
-		child(program, argv);
+		child(program, argv, typed != NULL);
 	}
 	if (!columns) {
 		close(out[1]);
 		close(err[1]);
 	}
+	if (typed && write(out[0], typed, strlen(typed)) < 0)
+		abort();
 	/* What a command says on stderr fits into the pipe, so out comes first. */
 	collect(out[0], c->out, sizeof(c->out));
 	if (!columns)
 		collect(err[0], c->err, sizeof(c->err));
 	waitpid(pid, &status, 0);
 	c->exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+void capture(int (*program)(int, char **), const char *const *argv, int columns, struct captured *c)
+{
+	run(program, argv, columns, NULL, c);
+}
+
+void capture_typing(int (*program)(int, char **), const char *const *argv, const char *typed,
+		    struct captured *c)
+{
+	run(program, argv, 80, typed, c);
 }

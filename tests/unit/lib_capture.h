@@ -18,4 +18,8 @@ struct captured {
 void capture(int (*program)(int, char **), const char *const *argv, int columns,
 	     struct captured *c);
 
+/* The same on a terminal 80 wide, with `typed` on its keyboard as stdin. */
+void capture_typing(int (*program)(int, char **), const char *const *argv, const char *typed,
+		    struct captured *c);
+
 #endif

@@ -361,6 +361,24 @@ static void rule_check_says_its_paragraph_and_keeps_the_answer_as_exit_code(void
 	assert_non_null(strstr(c.out, "\"schema\": \"winnow.check/1\""));
 }
 
+/* Anything but yes, the end of input too, changes nothing and asks nobody. */
+static void on_a_terminal_flush_asks_and_only_yes_goes_on(void **state)
+{
+	static const char *const no[] = { "n\n", "\n", "yesterday\n", "\x04" };
+
+	(void)state;
+	unlink(at);
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		capture_typing(cli_main, LINE("rule", "flush"), no[i], &c);
+		assert_int_equal(c.exit, CLI_NO);
+		assert_non_null(strstr(c.out, "Remove every rule? [y/N]"));
+		assert_non_null(strstr(c.out, "Nothing was changed."));
+	}
+	/* Yes goes on to the daemon, which is not there. */
+	capture_typing(cli_main, LINE("rule", "flush"), "yes\n", &c);
+	assert_int_equal(c.exit, CLI_NO_DAEMON);
+}
+
 static void yes_lets_flush_through_where_nobody_can_be_asked(void **state)
 {
 	(void)state;
@@ -370,12 +388,12 @@ static void yes_lets_flush_through_where_nobody_can_be_asked(void **state)
 	assert_string_equal(c.err, "2 rules removed.\n");
 }
 
-#define SOURCE                                                                                 \
-	"{\"exit\":0,\"error\":null,\"data\":{\"schema\":\"winnow.sources/1\",\"time\":"       \
-	"\"2026-03-01T12:00:00Z\",\"sources\":[{\"src\":\"192.0.2.1\",\"stack\":"              \
-	"\"t13d1516h2_8daaf6152771_d8a2da3f94cd\\u001b[2J\\u009b\\u202e\",\"service\":443,"    \
-	"\"connections\":12,\"exchanges\":345,\"bytes_in\":1500,\"bytes_out\":2500000,"        \
-	"\"last_seen\":\"2026-03-01T11:58:30Z\",\"dstar_last_us\":[1000,3000,2000,null,null]," \
+#define SOURCE                                                                                                                                  \
+	"{\"exit\":0,\"error\":null,\"data\":{\"schema\":\"winnow.sources/1\",\"time\":"                                                        \
+	"\"2026-03-01T12:00:00Z\",\"sources\":[{\"src\":\"192.0.2.1\",\"stack\":"                                                               \
+	"\"t13d1516h2_8daaf6152771_d8a2da3f94cd\\u001b[2J\\u009b\\u202e\",\"service\":443,"                                                     \
+	"\"connections\":12,\"exchanges\":345,\"bytes_in\":1500,\"bytes_out\":2500000,"                                                         \
+	"\"last_seen\":\"2026-03-01T11:58:30Z\",\"dstar_last_us\":[1000,3000,2000,90000,null],\"dstar_resumed\":[false,false,false,true,null]," \
 	"\"resumed\":3,\"piggy\":0}]}}"
 
 /* Fault 85: 20 columns, no TERM, escape codes in a name. */
@@ -404,7 +422,7 @@ static void a_pipe_gets_every_column_whole(void **state)
 	(void)state;
 	against(SOURCE, LINE("source", "ls"), 0);
 	assert_non_null(strstr(c.out, "t13d1516h2_8daaf6152771_d8a2da3f94cd\\x1b[2J"));
-	assert_non_null(strstr(c.out, "2.0 ms"));
+	assert_non_null(strstr(c.out, "2.0ms"));
 	assert_non_null(strstr(c.out, "2.5M"));
 	against(SOURCE, LINE("source", "ls", "--csv"), 0);
 	assert_int_equal(
@@ -415,8 +433,9 @@ static void a_pipe_gets_every_column_whole(void **state)
 		0);
 	assert_non_null(strstr(c.out, ",2500000,2026-03-01T11:58:30Z,2000,resumed\n"));
 	against(SOURCE, LINE("source", "ls", "--jsonl"), 0);
-	assert_int_equal(
-		strncmp(c.out, "{\"schema\":\"winnow.source/1\",\"src\":\"192.0.2.1\"", 45), 0);
+	assert_int_equal(strncmp(c.out, "{\"schema\":\"winnow.source/1\",\"src\":\"192.0.2.1\"",
+				 45),
+			 0);
 	assert_null(strchr(c.out, '\x1b'));
 	assert_null(strstr(c.out, "\xc2\x9b"));
 }
@@ -500,6 +519,7 @@ int main(void)
 		cmocka_unit_test(half_an_answer_is_a_failure_with_a_reason),
 		cmocka_unit_test(a_rule_goes_over_in_the_words_that_were_typed),
 		cmocka_unit_test(rule_check_says_its_paragraph_and_keeps_the_answer_as_exit_code),
+		cmocka_unit_test(on_a_terminal_flush_asks_and_only_yes_goes_on),
 		cmocka_unit_test(yes_lets_flush_through_where_nobody_can_be_asked),
 		cmocka_unit_test(a_terminal_of_any_width_gets_no_escape_code_from_a_name),
 		cmocka_unit_test(a_pipe_gets_every_column_whole),

@@ -19,12 +19,12 @@ static const char *paint(const char *text)
 }
 
 static const struct column columns[] = {
-	{ "name", "name", COL_TEXT, true, NULL, NULL },
-	{ "action", "action", COL_TEXT, false, NULL, paint },
-	{ "n", "hits.n", COL_COUNT, false, NULL, NULL },
-	{ "in", "bytes", COL_BYTES, false, NULL, NULL },
-	{ "seen", "seen", COL_AGE, false, NULL, NULL },
-	{ "ends", "ends", COL_LEFT, false, NULL, NULL },
+	{ .head = "name", .key = "name", .elastic = true },
+	{ .head = "action", .key = "action", .paint = paint, .brief = "act." },
+	{ .head = "n", .key = "hits.n", .kind = COL_COUNT },
+	{ .head = "in", .key = "bytes", .kind = COL_BYTES },
+	{ .head = "seen", .key = "seen", .kind = COL_AGE },
+	{ .head = "ends", .key = "ends", .kind = COL_LEFT },
 	{ 0 },
 };
 
@@ -81,10 +81,19 @@ static void columns_line_up_numbers_to_the_right(void **state)
 static void a_terminal_shrinks_the_elastic_column_and_nothing_else(void **state)
 {
 	(void)state;
+	assert_string_equal(table(TWO, 54, false),
+			    "name                 action      n    in  seen  ends\n"
+			    "a-name-of-thirty-..  drop        7  1.5k    2m  in 12h\n"
+			    "b                    pass    12345     0     -  never\n");
+}
+
+static void a_narrow_terminal_gets_short_heads_and_gaps(void **state)
+{
+	(void)state;
 	assert_string_equal(table(TWO, 50, false),
-			    "name             action      n    in  seen  ends\n"
-			    "a-name-of-thi..  drop        7  1.5k    2m  in 12h\n"
-			    "b                pass    12345     0     -  never\n");
+			    "name                   act.     n   in seen ends\n"
+			    "a-name-of-thirty-two.. drop     7 1.5k   2m in 12h\n"
+			    "b                      pass 12345    0    - never\n");
 }
 
 static void what_cannot_shrink_becomes_blocks(void **state)
@@ -214,8 +223,8 @@ static void amounts_read_as_people_write_them(void **state)
 	assert_string_equal(count_text(999, s), "999");
 	assert_string_equal(count_text(1000, s), "1,000");
 	assert_string_equal(count_text(UINT64_MAX, s), "18,446,744,073,709,551,615");
-	assert_string_equal(ms_text(12345, s), "12.3 ms");
-	assert_string_equal(ms_text(250000, s), "250 ms");
+	assert_string_equal(ms_text(12345, s), "12.3ms");
+	assert_string_equal(ms_text(250000, s), "250ms");
 }
 
 int main(void)
@@ -223,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(columns_line_up_numbers_to_the_right),
 		cmocka_unit_test(a_terminal_shrinks_the_elastic_column_and_nothing_else),
+		cmocka_unit_test(a_narrow_terminal_gets_short_heads_and_gaps),
 		cmocka_unit_test(what_cannot_shrink_becomes_blocks),
 		cmocka_unit_test(color_changes_no_width_and_the_word_stays),
 		cmocka_unit_test(no_string_reaches_the_table_with_a_control_character),

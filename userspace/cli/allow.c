@@ -7,10 +7,10 @@
 #include "cli/cli.h"
 
 static const struct column columns[] = {
-	{ "network", "cidr", COL_TEXT, false, NULL, NULL },
-	{ "age", "created", COL_AGE, false, NULL, NULL },
-	{ "origin", "origin", COL_TEXT, true, NULL, NULL },
-	{ "reason", "reason", COL_TEXT, true, NULL, NULL },
+	{ .head = "network", .key = "cidr" },
+	{ .head = "age", .key = "created", .kind = COL_AGE },
+	{ .head = "origin", .key = "origin", .elastic = true },
+	{ .head = "reason", .key = "reason", .elastic = true },
 	{ 0 },
 };
 

@@ -67,10 +67,11 @@ const struct command commands[] = {
 		.summary = "the sources tallied so far",
 		.run = cmd_source_list,
 		.help =
-			"One row for each source, stack and service, newest first. A source is an\n"
-			"IPv4 address or an IPv6 /64. D* is the hidden leg of timing, the median of\n"
-			"the last five handshakes. Flags: resumed, piggy (acknowledgement and TLS\n"
-			"answer in one segment), ccs-alone, ccs-twice (how ChangeCipherSpec came).",
+			"One row for each source, stack and service. A source is an IPv4 address or\n"
+			"an IPv6 /64. D* is what timing knows of a hidden leg: the median of the full\n"
+			"handshakes among the last five, of resumed ones where there was no other.\n"
+			"Flags: resumed, piggy (acknowledgement and TLS answer in one segment),\n"
+			"ccs-alone, ccs-twice (how ChangeCipherSpec came).",
 	},
 	{
 		.object = "source",

@@ -6,13 +6,13 @@
 #include "cli/cli.h"
 
 static const struct column columns[] = {
-	{ "stack", "stack", COL_TEXT, true, NULL, NULL },
-	{ "label", "label", COL_TEXT, true, NULL, NULL },
-	{ "ja4", "ja4", COL_TEXT, true, NULL, NULL },
-	{ "sources", "sources", COL_COUNT, false, NULL, NULL },
-	{ "conns", "connections", COL_COUNT, false, NULL, NULL },
-	{ "exchanges", "exchanges", COL_COUNT, false, NULL, NULL },
-	{ "last seen", "last_seen", COL_AGE, false, NULL, NULL },
+	{ .head = "stack", .key = "stack", .elastic = true },
+	{ .head = "label", .key = "label", .elastic = true },
+	{ .head = "ja4", .key = "ja4", .elastic = true },
+	{ .head = "sources", .key = "sources", .kind = COL_COUNT, .brief = "srcs" },
+	{ .head = "conns", .key = "connections", .kind = COL_COUNT },
+	{ .head = "exchanges", .key = "exchanges", .kind = COL_COUNT, .brief = "exch" },
+	{ .head = "last seen", .key = "last_seen", .kind = COL_AGE, .brief = "seen" },
 	{ 0 },
 };
 
@@ -36,7 +36,7 @@ int cmd_fp_show(int argc, char **argv)
 		return r.exit;
 	if (cli.format != FORMAT_TABLE)
 		return rows_print(r.data, "fingerprints", ROW_SCHEMA, columns, "", r.exit);
-	json_array_foreach (json_object_get(r.data, "fingerprints"), i, row) {
+	json_array_foreach(json_object_get(r.data, "fingerprints"), i, row) {
 		if (i)
 			putchar('\n');
 		fields_print(stdout, row);

@@ -12,7 +12,8 @@
 #include "cli/units.h"
 
 #define COLUMNS_MAX   24
-#define ELASTIC_LEAST 12 /* narrower than this a name says nothing */
+#define ELASTIC_LEAST 16 /* narrower than this a name says little ... */
+#define ELASTIC_BRIEF 8  /* ... and than this, nothing */
 
 const json_t *json_at(const json_t *o, const char *path)
 {
@@ -63,7 +64,7 @@ static char *value_raw(const json_t *v)
 	f = open_memstream(&text, &len);
 	if (!f)
 		return NULL;
-	json_array_foreach ((json_t *)v, i, e) {
+	json_array_foreach((json_t *)v, i, e) {
 		char *one = value_raw(e);
 
 		fprintf(f, "%s%s", i ? " " : "", one ? one : "?");
@@ -137,7 +138,9 @@ static char *cell(const struct column *c, const json_t *row, bool raw, uint64_t 
 	char *text = raw ? value_raw(v) : value_text(v, c->kind, now);
 
 	json_decref(own);
-	return text ? text : strdup("?");
+	if (!text)
+		abort(); /* no memory for one word */
+	return text;
 }
 
 static bool right_aligned(enum column_kind kind)
@@ -145,60 +148,99 @@ static bool right_aligned(enum column_kind kind)
 	return kind != COL_TEXT && kind != COL_LEFT;
 }
 
-static void put_cell(FILE *out, const struct column *c, const char *text, size_t width, bool color,
-		     bool last)
-{
-	const char *sgr = color && c->paint ? c->paint(text) : NULL;
-	size_t own = strlen(text);
-	size_t pad = width > own ? width - own : 0;
+/* How a table is laid out: roomy, or brief where a terminal is narrow. */
+struct layout {
+	size_t width[COLUMNS_MAX];
+	size_t n;
+	bool brief, color;
+};
 
-	if (right_aligned(c->kind))
-		fprintf(out, "%*s", (int)pad, "");
+static const char *head_of(const struct layout *l, const struct column *c)
+{
+	return l->brief && c->brief ? c->brief : c->head;
+}
+
+static void put_cell(FILE *out, const struct layout *l, const struct column *cols, size_t c,
+		     const char *text)
+{
+	const char *sgr = l->color && cols[c].paint ? cols[c].paint(text) : NULL;
+	size_t own = strlen(text);
+	int pad = l->width[c] > own ? (int)(l->width[c] - own) : 0;
+	bool last = c + 1 == l->n;
+
+	if (right_aligned(cols[c].kind))
+		fprintf(out, "%*s", pad, "");
 	if (sgr)
 		fprintf(out, "\033[%sm%s\033[0m", sgr, text);
 	else
 		fputs(text, out);
-	if (!right_aligned(c->kind) && !last)
-		fprintf(out, "%*s", (int)pad, "");
-	fputs(last ? "\n" : "  ", out);
+	if (!right_aligned(cols[c].kind) && !last)
+		fprintf(out, "%*s", pad, "");
+	fputs(last ? "\n" : l->brief ? " " : "  ", out);
 }
 
-/* Too narrow for columns: each row is a block of "head  value" lines. */
-static void blocks_print(FILE *out, char **cells, size_t n_rows, size_t n_cols,
-			 const struct column *cols, bool color)
+static void put_table(FILE *out, const struct layout *l, const struct column *cols, char **cells,
+		      size_t n_cells)
 {
-	size_t head = 0;
+	struct column heads[COLUMNS_MAX];
 
-	for (size_t c = 0; c < n_cols; c++)
-		head = strlen(cols[c].head) > head ? strlen(cols[c].head) : head;
-	for (size_t r = 0; r < n_rows; r++) {
-		if (r)
-			fputc('\n', out);
-		for (size_t c = 0; c < n_cols; c++) {
-			fprintf(out, "%-*s  ", (int)head, cols[c].head);
-			put_cell(out, &cols[c], cells[r * n_cols + c], 0, color, true);
-		}
+	for (size_t c = 0; c < l->n; c++)
+		heads[c] = (struct column){ .kind = cols[c].kind };
+	if (l->color)
+		fputs("\033[1m", out);
+	for (size_t c = 0; c < l->n; c++)
+		put_cell(out, l, heads, c, head_of(l, &cols[c]));
+	if (l->color)
+		fputs("\033[0m", out);
+	for (size_t i = 0; i < n_cells; i++) {
+		text_cut(cells[i], l->width[i % l->n]);
+		put_cell(out, l, cols, i % l->n, cells[i]);
 	}
 }
 
-/* Takes what is too much from the widest elastic columns. False: it cannot fit. */
-static bool widths_fit(size_t *width, const struct column *cols, size_t n, size_t room)
+/* Too narrow for columns: each row is a block of "head  value" lines. */
+static void put_blocks(FILE *out, const struct layout *l, const struct column *cols, char **cells,
+		       size_t n_cells)
 {
-	size_t total = 2 * (n - 1);
+	size_t head = 0;
 
-	for (size_t c = 0; c < n; c++)
-		total += width[c];
-	while (total > room) {
-		size_t widest = n;
+	for (size_t c = 0; c < l->n; c++)
+		head = strlen(cols[c].head) > head ? strlen(cols[c].head) : head;
+	for (size_t i = 0; i < n_cells; i++) {
+		const struct column *c = &cols[i % l->n];
+		const char *sgr = l->color && c->paint ? c->paint(cells[i]) : NULL;
 
-		for (size_t c = 0; c < n; c++)
-			if (cols[c].elastic && width[c] > ELASTIC_LEAST &&
-			    (widest == n || width[c] > width[widest]))
-				widest = c;
-		if (widest == n)
+		if (i && i % l->n == 0)
+			fputc('\n', out);
+		fprintf(out, "%-*s  ", (int)head, c->head);
+		fprintf(out, sgr ? "\033[%sm%s\033[0m\n" : "%s%s\n", sgr ? sgr : "", cells[i]);
+	}
+}
+
+/* Sets the widths; takes what is too much from the widest elastic columns.
+ * False: even that does not fit into `room` (0: any width will do). */
+static bool layout_fits(struct layout *l, const struct column *cols, const size_t *widest_cell,
+			size_t room)
+{
+	size_t least = l->brief ? ELASTIC_BRIEF : ELASTIC_LEAST;
+	size_t total = (l->brief ? 1 : 2) * (l->n - 1);
+
+	for (size_t c = 0; c < l->n; c++) {
+		size_t head = strlen(head_of(l, &cols[c]));
+
+		l->width[c] = widest_cell[c] > head ? widest_cell[c] : head;
+		total += l->width[c];
+	}
+	for (; room && total > room; total--) {
+		size_t most = l->n;
+
+		for (size_t c = 0; c < l->n; c++)
+			if (cols[c].elastic && l->width[c] > least &&
+			    (most == l->n || l->width[c] > l->width[most]))
+				most = c;
+		if (most == l->n)
 			return false;
-		width[widest]--;
-		total--;
+		l->width[most]--;
 	}
 	return true;
 }
@@ -206,47 +248,34 @@ static bool widths_fit(size_t *width, const struct column *cols, size_t n, size_
 void rows_table(FILE *out, const json_t *rows, const struct column *cols,
 		const struct rows_look *look)
 {
-	size_t width[COLUMNS_MAX], n_rows = json_array_size(rows), n_cols = 0;
+	struct layout l = { .color = look->color };
+	size_t widest[COLUMNS_MAX] = { 0 }, n_cells;
 	_cleanup_(freep) char **cells = NULL;
+	bool fits;
 
-	while (cols[n_cols].head && n_cols < COLUMNS_MAX) {
-		width[n_cols] = strlen(cols[n_cols].head);
-		n_cols++;
-	}
-	cells = calloc(n_rows * n_cols + 1, sizeof(*cells));
+	while (cols[l.n].head && l.n < COLUMNS_MAX)
+		l.n++;
+	n_cells = json_array_size(rows) * l.n;
+	cells = calloc(n_cells + 1, sizeof(*cells));
 	if (!cells)
 		return;
-	for (size_t r = 0; r < n_rows; r++) {
-		for (size_t c = 0; c < n_cols; c++) {
-			char *text = cell(&cols[c], json_array_get(rows, r), false, look->now);
-			size_t w = text ? strlen(text) : 0;
+	for (size_t i = 0; i < n_cells; i++) {
+		size_t c = i % l.n, len;
 
-			cells[r * n_cols + c] = text;
-			if (w > width[c])
-				width[c] = w;
-		}
+		cells[i] = cell(&cols[c], json_array_get(rows, i / l.n), false, look->now);
+		len = strlen(cells[i]);
+		widest[c] = len > widest[c] ? len : widest[c];
 	}
-	if (look->width && !widths_fit(width, cols, n_cols, look->width)) {
-		blocks_print(out, cells, n_rows, n_cols, cols, look->color);
-	} else {
-		for (size_t c = 0; c < n_cols; c++) {
-			struct column head = { .kind = cols[c].kind };
-
-			if (look->color)
-				fputs("\033[1m", out);
-			put_cell(out, &head, cols[c].head, width[c], false, c + 1 == n_cols);
-			if (look->color)
-				fputs("\033[0m", out);
-		}
-		for (size_t i = 0; i < n_rows * n_cols; i++) {
-			size_t c = i % n_cols;
-
-			if (look->width)
-				text_cut(cells[i], width[c]);
-			put_cell(out, &cols[c], cells[i], width[c], look->color, c + 1 == n_cols);
-		}
+	fits = layout_fits(&l, cols, widest, look->width);
+	if (!fits) {
+		l.brief = true;
+		fits = layout_fits(&l, cols, widest, look->width);
 	}
-	for (size_t i = 0; i < n_rows * n_cols; i++)
+	if (fits)
+		put_table(out, &l, cols, cells, n_cells);
+	else
+		put_blocks(out, &l, cols, cells, n_cells);
+	for (size_t i = 0; i < n_cells; i++)
 		free(cells[i]);
 }
 
@@ -294,7 +323,7 @@ void rows_csv(FILE *out, const json_t *rows, const struct column *cols)
 			fputc(*p == '.' ? '_' : *p, out);
 	}
 	fputc('\n', out);
-	json_array_foreach ((json_t *)rows, i, row) {
+	json_array_foreach((json_t *)rows, i, row) {
 		for (const struct column *c = cols; c->head; c++) {
 			_cleanup_(freep) char *text = cell(c, row, true, 0);
 
@@ -312,9 +341,9 @@ void fields_print(FILE *out, const json_t *o)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach ((json_t *)o, key, v)
+	json_object_foreach((json_t *)o, key, v)
 		width = strlen(key) > width ? strlen(key) : width;
-	json_object_foreach ((json_t *)o, key, v) {
+	json_object_foreach((json_t *)o, key, v) {
 		size_t n = json_is_array(v) && json_array_size(v) ? json_array_size(v) : 1;
 
 		for (size_t i = 0; i < n; i++) {
@@ -331,7 +360,7 @@ static void fields_below(FILE *out, const char *prefix, const json_t *o)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach ((json_t *)o, key, v) {
+	json_object_foreach((json_t *)o, key, v) {
 		char name[256];
 
 		snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", key);
@@ -394,7 +423,7 @@ int rows_print(const json_t *doc, const char *list, const char *row_schema,
 		json_print(stdout, doc, false);
 		break;
 	case FORMAT_JSONL:
-		json_array_foreach ((json_t *)rows, i, row)
+		json_array_foreach((json_t *)rows, i, row)
 			row_line(row, row_schema);
 		break;
 	case FORMAT_CSV:

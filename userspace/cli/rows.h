@@ -5,7 +5,7 @@
  * A command gives its columns once; every format shows the same ones.
  *
  * Table: aligned, two spaces apart. On a terminal (width > 0) elastic columns
- * shrink, and when even that is too wide each row becomes a block of lines. In
+ * shrink, then heads and gaps do; when even that is too wide each row becomes a block of lines. In
  * a pipe (width 0) nothing is ever cut. Strings go through text_escape().
  * CSV: RFC 4180 with a header of keys, values as in the JSON; a cell that a
  * spreadsheet would take for a formula starts with an apostrophe.
@@ -35,6 +35,7 @@ struct column {
 	bool elastic;                           /* may shrink on a terminal */
 	json_t *(*derive)(const json_t *row);   /* a new value instead of the one at key */
 	const char *(*paint)(const char *text); /* SGR parameters ("31"), or NULL */
+	const char *brief;                      /* head on a narrow terminal; NULL: the same */
 };
 
 struct rows_look {

@@ -28,13 +28,13 @@ static json_t *match(const json_t *rule)
 	const char *key;
 	size_t i;
 
-	json_object_foreach (match, key, v)
+	json_object_foreach(match, key, v)
 		if (json_is_string(v))
 			json_array_append_new(words,
 					      json_sprintf("%s %s", key, json_string_value(v)));
-	json_array_foreach (json_object_get(rule, "state"), i, v)
+	json_array_foreach(json_object_get(rule, "state"), i, v)
 		json_array_append_new(words, json_sprintf("state %s", json_string_value(v)));
-	json_array_foreach (json_object_get(rule, "flags"), i, v)
+	json_array_foreach(json_object_get(rule, "flags"), i, v)
 		json_array_append(words, v);
 	return words;
 }
@@ -49,14 +49,17 @@ static const char *paint_action(const char *text)
 }
 
 static const struct column columns[] = {
-	{ "handle", "handle", COL_COUNT, false, NULL, NULL },
-	{ "action", "action", COL_TEXT, false, action, paint_action },
-	{ "match", "match", COL_TEXT, true, match, NULL },
-	{ "hits", "hits.connections", COL_COUNT, false, NULL, NULL },
-	{ "would hit", "would_hit.connections", COL_COUNT, false, NULL, NULL },
-	{ "expires", "expires", COL_LEFT, false, NULL, NULL },
-	{ "origin", "origin", COL_TEXT, true, NULL, NULL },
-	{ "reason", "reason", COL_TEXT, true, NULL, NULL },
+	{ .head = "handle", .key = "handle", .kind = COL_COUNT },
+	{ .head = "action", .key = "action", .derive = action, .paint = paint_action },
+	{ .head = "match", .key = "match", .elastic = true, .derive = match },
+	{ .head = "hits", .key = "hits.connections", .kind = COL_COUNT },
+	{ .head = "would hit",
+	  .key = "would_hit.connections",
+	  .kind = COL_COUNT,
+	  .brief = "would" },
+	{ .head = "expires", .key = "expires", .kind = COL_LEFT },
+	{ .head = "origin", .key = "origin", .elastic = true },
+	{ .head = "reason", .key = "reason", .elastic = true },
 	{ 0 },
 };
 

@@ -15,20 +15,32 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of the last five; null entries are slots not used yet. */
-static json_t *dstar_median(const json_t *row)
+/* Median of those among the last five that were resumed, or were not; -1: none. */
+static json_int_t median(const json_t *row, bool resumed)
 {
 	const json_t *last = json_object_get(row, "dstar_last_us"), *v;
+	const json_t *was = json_object_get(row, "dstar_resumed");
 	json_int_t seen[DSTAR_KEPT];
 	size_t n = 0, i;
 
-	json_array_foreach ((json_t *)last, i, v)
-		if (json_is_integer(v) && n < DSTAR_KEPT)
+	json_array_foreach((json_t *)last, i, v)
+		if (json_is_integer(v) && n < DSTAR_KEPT &&
+		    json_is_true(json_array_get(was, i)) == resumed)
 			seen[n++] = json_integer_value(v);
 	if (!n)
-		return json_null();
+		return -1;
 	qsort(seen, n, sizeof(seen[0]), by_value);
-	return json_integer(n % 2 ? seen[n / 2] : (seen[n / 2 - 1] + seen[n / 2]) / 2);
+	return n % 2 ? seen[n / 2] : (seen[n / 2 - 1] + seen[n / 2]) / 2;
+}
+
+/* Full and resumed handshakes are two populations; the full ones say more. */
+static json_t *dstar_median(const json_t *row)
+{
+	json_int_t us = median(row, false);
+
+	if (us < 0)
+		us = median(row, true);
+	return us < 0 ? json_null() : json_integer(us);
 }
 
 static json_t *flags(const json_t *row)
@@ -46,16 +58,20 @@ static json_t *flags(const json_t *row)
 }
 
 static const struct column columns[] = {
-	{ "source", "src", COL_TEXT, false, NULL, NULL },
-	{ "stack", "stack", COL_TEXT, true, NULL, NULL },
-	{ "service", "service", COL_COUNT, false, NULL, NULL },
-	{ "conns", "connections", COL_COUNT, false, NULL, NULL },
-	{ "exchanges", "exchanges", COL_COUNT, false, NULL, NULL },
-	{ "in", "bytes_in", COL_BYTES, false, NULL, NULL },
-	{ "out", "bytes_out", COL_BYTES, false, NULL, NULL },
-	{ "last seen", "last_seen", COL_AGE, false, NULL, NULL },
-	{ "D* median", "dstar_median_us", COL_US, false, dstar_median, NULL },
-	{ "flags", "flags", COL_TEXT, false, flags, NULL },
+	{ .head = "source", .key = "src" },
+	{ .head = "stack", .key = "stack", .elastic = true },
+	{ .head = "service", .key = "service", .kind = COL_COUNT, .brief = "port" },
+	{ .head = "conns", .key = "connections", .kind = COL_COUNT },
+	{ .head = "exchanges", .key = "exchanges", .kind = COL_COUNT, .brief = "exch" },
+	{ .head = "in", .key = "bytes_in", .kind = COL_BYTES },
+	{ .head = "out", .key = "bytes_out", .kind = COL_BYTES },
+	{ .head = "last seen", .key = "last_seen", .kind = COL_AGE, .brief = "seen" },
+	{ .head = "D* median",
+	  .key = "dstar_median_us",
+	  .kind = COL_US,
+	  .derive = dstar_median,
+	  .brief = "D*" },
+	{ .head = "flags", .key = "flags", .elastic = true, .derive = flags },
 	{ 0 },
 };
 
@@ -91,7 +107,7 @@ static void gaps(const json_t *g)
 	size_t b;
 
 	printf("  gaps between exchanges:");
-	json_array_foreach ((json_t *)g, b, v) {
+	json_array_foreach((json_t *)g, b, v) {
 		if (!json_integer_value(v))
 			continue;
 		printf("  %llds..%lld", (1LL << b) - 1, (long long)json_integer_value(v));
@@ -105,7 +121,7 @@ static void details(const json_t *rows)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach ((json_t *)rows, i, row) {
+	json_array_foreach((json_t *)rows, i, row) {
 		_cleanup_(freep) char *stack =
 			text_safe(json_text_at(row, "stack", "no ClientHello"));
 		_cleanup_(freep) char *tcp = text_safe(json_text_at(row, "tcp", "not seen"));

@@ -63,7 +63,7 @@ static void devices(const json_t *list)
 		paint(YELLOW, "none attached");
 		putchar('\n');
 	}
-	json_array_foreach ((json_t *)list, i, v) {
+	json_array_foreach((json_t *)list, i, v) {
 		head(i ? "" : "devices");
 		paint(BOLD, json_text_at(v, "device", "?"));
 		printf("  %s", json_text_at(v, "mode", "?"));
@@ -90,7 +90,7 @@ static void proof_and_ports(const json_t *d)
 	       : !strcmp(proof, "ingress") ? "the client's numbers must fit"
 					   : "no connection can be proved");
 	head("ports");
-	json_array_foreach (json_object_get(d, "ports"), i, v)
+	json_array_foreach(json_object_get(d, "ports"), i, v)
 		printf("%s%lld", i ? ", " : "", (long long)json_integer_value(v));
 	puts(i ? "" : "none");
 }
@@ -119,7 +119,7 @@ static void tables(const json_t *list)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach ((json_t *)list, i, v) {
+	json_array_foreach((json_t *)list, i, v) {
 		json_int_t used = json_int_at(v, "used"), capacity = json_int_at(v, "capacity");
 		double share = capacity ? (double)used / (double)capacity : 0;
 		char percent[16];
@@ -150,7 +150,7 @@ static int named_counts(const json_t *o, const char *sgr)
 	json_t *v;
 	int n = 0;
 
-	json_object_foreach ((json_t *)o, key, v) {
+	json_object_foreach((json_t *)o, key, v) {
 		char count[UNIT_TEXT];
 
 		if (!json_integer_value(v))

@@ -38,6 +38,6 @@ const char *count_text(uint64_t n, char out[UNIT_TEXT])
 
 const char *ms_text(double us, char out[UNIT_TEXT])
 {
-	snprintf(out, UNIT_TEXT, us < 99950 ? "%.1f ms" : "%.0f ms", us / 1000);
+	snprintf(out, UNIT_TEXT, us < 99950 ? "%.1fms" : "%.0fms", us / 1000);
 	return out;
 }

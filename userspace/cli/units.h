@@ -11,6 +11,6 @@
 
 const char *bytes_text(uint64_t n, char out[UNIT_TEXT]); /* "1.2M", steps of 1000 */
 const char *count_text(uint64_t n, char out[UNIT_TEXT]); /* "1,234,567" */
-const char *ms_text(double us, char out[UNIT_TEXT]);     /* "12.3 ms" */
+const char *ms_text(double us, char out[UNIT_TEXT]);     /* "12.3ms" */
 
 #endif
