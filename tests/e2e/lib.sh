@@ -41,6 +41,7 @@ FAILED=0
 cleanup() {
 	local status=$? ns pid
 	trap '' EXIT INT TERM
+	exec 2>/dev/null	# bash would name every process it buries
 	for pid in "${PIDS[@]-}"; do
 		[ -n "$pid" ] && kill "$pid" 2>/dev/null
 	done
@@ -199,7 +200,7 @@ net_far() {
 	ip -n "$OP" addr add 2001:db8:8000::2/64 dev eth0 nodad
 	ip -n "$OP" route add default via 172.16.0.1
 	ip -n "$OP" route add default via 2001:db8:8000::1
-	any_local "$OP" 172.20.0.0/14 2001:db8:c000::/34
+	any_local "$OP" 172.20.0.0/14 2001:db8:c000::/36
 
 	start forwarder "$WIRE" "$TOOLS/forwarder" "$1" world0 edge0 "$2" op0 world1
 	eventually 5 said forwarder ready || { cat "$TMP/forwarder.log"; exit 1; }
