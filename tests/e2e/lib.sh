@@ -230,11 +230,24 @@ any_local() {
 
 # ---- the edge's nginx ------------------------------------------------------------------
 
-# One key and certificate for the run; $TMP/ca.pem is what clients trust.
+# Root, intermediate and leaf, ECDSA, once a run; clients trust $TMP/ca.pem. Public
+# leaves carry about 600 bytes of policies, URLs and timestamps: so does this one, for
+# a server flight of two segments as everybody's (1.9 kB).
 certificate() {
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
-		-subj "/CN=$NAME" -addext "subjectAltName=DNS:$NAME,DNS:v4.$NAME,DNS:v6.$NAME" \
-		-keyout "$TMP/key.pem" -out "$TMP/ca.pem" 2>/dev/null
+	local kind=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2)
+	(
+		cd "$TMP" || exit
+		openssl req -x509 "${kind[@]}" -subj "/CN=winnow test root" -keyout ca.key -out ca.pem
+		openssl req -x509 "${kind[@]}" -CA ca.pem -CAkey ca.key \
+			-subj "/O=winnow test/CN=intermediate" \
+			-addext "keyUsage=critical,keyCertSign,digitalSignature" \
+			-keyout mid.key -out mid.pem
+		openssl req -x509 "${kind[@]}" -CA mid.pem -CAkey mid.key -subj "/CN=$NAME" \
+			-addext "basicConstraints=critical,CA:false" \
+			-addext "subjectAltName=DNS:$NAME,DNS:v4.$NAME,DNS:v6.$NAME" \
+			-addext "nsComment=$(printf '%0600d' 0)" -keyout key.pem -out leaf.pem
+		cat leaf.pem mid.pem >chain.pem
+	) 2>"$TMP/openssl.log" || { cat "$TMP/openssl.log"; exit 1; }
 }
 
 # web_up [TLS_VERSIONS]: GET or POST /small /big /sse; POST /echo. The log has one
@@ -267,7 +280,7 @@ web_up() {
 			server {
 				listen $PORT ssl http2 backlog=4096;
 				listen [::]:$PORT ssl http2 backlog=4096;
-				ssl_certificate $TMP/ca.pem;
+				ssl_certificate $TMP/chain.pem;
 				ssl_certificate_key $TMP/key.pem;
 				ssl_protocols ${1:-TLSv1.2 TLSv1.3};
 				ssl_session_cache shared:s:10m;
@@ -301,10 +314,11 @@ logged() { grep -cE -- "${1:-.}" "$TMP/access.log"; }
 # capture FILE: all that passes the edge's device, as winnow's replay wants it.
 capture() {
 	need tcpdump
-	start tcpdump "$EDGE" tcpdump -i eth0 -U -n -s 0 -B 32768 -w "$1" "${2:-port $PORT}"
+	start tcpdump "$EDGE" tcpdump -i eth0 --immediate-mode -U -n -s 0 -B 32768 -w "$1" "${2:-port $PORT}"
 	eventually 5 said tcpdump 'listening on' || { cat "$TMP/tcpdump.log"; exit 1; }
 }
 
+# All that has passed is in the file when this returns.
 capture_end() {
 	kill -INT "$tcpdump_pid"
 	wait "$tcpdump_pid" 2>/dev/null
