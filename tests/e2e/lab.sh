@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
 # lab.sh - the lab as a library: honest clients, look-alikes, a farm behind 300 exits.
 #
 #	. tests/e2e/lab.sh		then, in this order:
@@ -41,14 +42,15 @@ lab_listens() { on "$WORLD" ss -Htln "sport = :$1" | grep -q LISTEN; }
 
 # One process a stack and namespace; each counts its schedule from its own start.
 lab_visit() {
-	local who=${1##*/} stack ns=$WORLD
+	local who=${1##*/} stack ns=$WORLD program
 	stack=${who#*.}
 	stack=${stack%.wave*}
+	read -ra program <<<"$(visitor "$stack")"
 	[ "${who%%.*}" = world ] || ns=$OP
 	start "visit-$who" "$ns" env EDGE4=$EDGE4 EDGE6=$EDGE6 PORT=$PORT NAME=$NAME CA="$TMP/ca.pem" \
 		STEER="$TOOLS/steer.so" unshare -m sh -c \
 		'mount --bind "$1" /etc/hosts && exec 0<"$2" 1>"$3" && shift 3 && exec "$@"' sh \
-		"$TMP/hosts" "$1" "$LAB/results/$who.jsonl" $(visitor "$stack") "$stack"
+		"$TMP/hosts" "$1" "$LAB/results/$who.jsonl" "${program[@]}" "$stack"
 	LAB_VISITORS+=($!)
 }
 

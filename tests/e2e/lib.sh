@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
 # lib.sh - stories in network namespaces; a story sources this and calls net_up.
 #
 #	edge	nginx and winnow live here; eth0 is the protected device
@@ -33,6 +34,8 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/$RUN.XXXXXX")
 chmod 711 "$TMP"
 PINS=/sys/fs/bpf/$RUN
 PIDS=()
+nginx_pid='' origin_pid='' tcpdump_pid='' forwarder_pid='' winnowd_pid=''	# set by start
+export nginx_pid origin_pid forwarder_pid
 CHECKS=0
 FAILED=0
 
@@ -329,10 +332,11 @@ capture_end() {
 # visits STACK [NS] <SCHEDULE: the visits of clients/visit.py's format, result lines on
 # stdout. Every stack but the named libraries' own programs is one cheap process.
 visits() {
-	local stack=$1 ns=${2:-$WORLD}
+	local stack=$1 ns=${2:-$WORLD} program
 	clients_built
+	read -ra program <<<"$(visitor "$stack")"
 	EDGE4=$EDGE4 EDGE6=$EDGE6 PORT=$PORT NAME=$NAME CA=$TMP/ca.pem STEER=$TOOLS/steer.so \
-		client "$ns" $(visitor "$stack") "$stack"
+		client "$ns" "${program[@]}" "$stack"
 }
 
 visitor() {
@@ -343,6 +347,32 @@ visitor() {
 	esac
 }
 
+# visit STACK SRC [N [KIND]]: one connection; succeeds if every request did.
+visit() {
+	local line
+	line=$(printf '0 %s - %d 50 %s story\n' "$2" "${3:-1}" "${4:-post}" | visits "$1")
+	echo "$line"
+	jq -se 'length == 1 and .[0].failed == 0 and .[0].ok > 0' <<<"$line" >/dev/null
+}
+
+# What a Python client would say first, as bytes in FILE.
+hello_file() {
+	python3 - "$NAME" >"$1" <<-'EOF'
+		import ssl, sys
+		read, write = ssl.MemoryBIO(), ssl.MemoryBIO()
+		tls = ssl.create_default_context().wrap_bio(read, write, server_hostname=sys.argv[1])
+		try:
+		    tls.do_handshake()
+		except ssl.SSLWantReadError:
+		    sys.stdout.buffer.write(write.read())
+	EOF
+}
+
+# frames <COMMANDS: raw frames from world to the edge (frames.c).
+frames() {
+	on "$WORLD" "$TOOLS/frames" eth0 "$(on "$EDGE" ip -br link show eth0 | awk '{ print $3 }')"
+}
+
 # What make does not: the Java class and the preload that gives a program its address.
 clients_built() {
 	mkdir -p "$TOOLS"
@@ -351,3 +381,57 @@ clients_built() {
 	! command -v javac >/dev/null || [ "$TOOLS/Visit.class" -nt "$CLIENTS/Visit.java" ] ||
 		javac -d "$TOOLS" "$CLIENTS/Visit.java"
 }
+
+# ---- winnow ----------------------------------------------------------------------------------
+
+# winnow_up [native|generic]: the daemon in the edge, its device attached.
+winnow_up() {
+	[ -x "$WINNOWD" ] && [ -x "$WINNOW" ] || skip "winnow is not built"
+	mkdir -p "$TMP/state"
+	cat >"$TMP/winnow.conf" <<-EOF
+		${WINNOW_CONF:-}
+	EOF
+	winnowd_start
+	eventually 20 w attach eth0 --mode "${1:-native}" || { cat "$TMP/winnowd.log"; exit 1; }
+}
+
+winnowd_start() {
+	start winnowd "$EDGE" "$WINNOWD" --config "$TMP/winnow.conf"
+	eventually 20 w status || { cat "$TMP/winnowd.log"; exit 1; }
+}
+
+# The daemon dies without a word.
+winnowd_kill() {
+	kill -KILL "$winnowd_pid"
+	wait "$winnowd_pid" 2>/dev/null
+	! [ -e "/proc/$winnowd_pid" ]
+}
+
+w() { on "$EDGE" "$WINNOW" --socket "$TMP/winnow.sock" "$@"; }
+
+# A source as winnow writes it.
+source_name() { [[ $1 == *:* ]] && echo "${1%::*}::/64" || echo "$1"; }
+
+# tally FIELD SRC [STACK]: the sum over the source's rows; 0 if it has none.
+tally() {
+	w source list --jsonl | jq -s --arg f "$1" --arg src "$(source_name "$2")" --arg s "${3:-}" \
+		'[.[] | select(.src == $src and ($s == "" or .stack == $s)) | .[$f]] | add // 0'
+}
+
+tally_is() { [ "$(tally "$1" "$2")" = "$3" ] || { echo "$1 of $2: $(tally "$1" "$2"), not $3"; false; }; }
+
+# The stack of a source with one stack.
+stack_of() {
+	w source list --jsonl |
+		jq -rs --arg src "$(source_name "$1")" 'first(.[] | select(.src == $src and .stack) | .stack) // empty'
+}
+
+# rule_field HANDLE PATH: from `rule list -j`, as .hits.connections
+rule_field() { w rule list -j | jq --argjson h "$1" ".rules[] | select(.handle == \$h) | $2"; }
+
+# counter NAME: from `status -j`, wherever it stands.
+counter() { w status -j | jq --arg n "$1" 'first(.. | objects | select(has($n)) | .[$n]) // 0'; }
+
+# Connections of a source that the server still holds.
+server_sockets() { on "$EDGE" ss -Htn state all "sport = :$PORT" dst "$1"; }
+no_server_socket() { [ -z "$(server_sockets "$1" | grep -v TIME-WAIT)" ] || { server_sockets "$1"; false; }; }

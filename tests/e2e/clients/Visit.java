@@ -89,8 +89,9 @@ public final class Visit {
 	}
 
 	private static void request(SSLSocket s, InputStream in, String kind) throws IOException {
-		boolean post = kind.equals("post");
-		String head = (post ? "POST /echo" : "GET /" + kind) + " HTTP/1.1\r\nHost: " + NAME + "\r\nAccept: */*\r\n"
+		boolean post = kind.startsWith("post");
+		String path = post ? kind.length() > 5 ? kind.substring(5) : "echo" : kind;
+		String head = (post ? "POST /" : "GET /") + path + " HTTP/1.1\r\nHost: " + NAME + "\r\nAccept: */*\r\n"
 				+ (post ? "Content-Type: application/json\r\nContent-Length: " + BODY.length + "\r\n" : "") + "\r\n";
 		byte[] bytes = new byte[head.length() + (post ? BODY.length : 0)];
 		System.arraycopy(head.getBytes(), 0, bytes, 0, head.length());

@@ -8,7 +8,8 @@
 // One visit a line, blank-separated:
 // 	AT_MS  SRC  VIA  N  GAP_MS  KIND  [TAG]
 // At AT_MS after the start one new connection from SRC ("-": any) makes N requests of
-// KIND (small, post, big, sse), GAP_MS apart. VIA: "-" straight to the edge, or
+// KIND, GAP_MS apart: small, big, sse (GET), post-small, post-big, post-sse (the same
+// asked for by POST), post (an echo of 370 bytes). VIA: "-" straight to the edge, or
 // connect:ADDR:PORT, socks:ADDR:PORT, tcp:ADDR:PORT (IPv6 in brackets).
 // One result a visit: {"at","stack","src","via","tag","port","ok","failed","why"}.
 //
@@ -87,8 +88,9 @@ async function reach(v) {
 }
 
 function method(kind) {
-	return kind === 'post' ? { method: 'POST', path: '/echo', body: BODY } :
-		{ method: 'GET', path: `/${kind}` };
+	const [, post, path] = /^(post)?-?(.*)$/.exec(kind);
+	return post ? { method: 'POST', path: `/${path || 'echo'}`, body: BODY } :
+		{ method: 'GET', path: `/${path}` };
 }
 
 async function overHttp1(v, each) {

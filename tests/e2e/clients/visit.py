@@ -44,7 +44,9 @@ def parse_via(via):
 
 
 def method(kind):
-    return ("POST", "/echo", BODY) if kind == "post" else ("GET", "/" + kind, b"")
+    if kind.startswith("post"):
+        return "POST", "/" + (kind[5:] or "echo"), BODY
+    return "GET", "/" + kind, b""
 
 
 def http1(kind, last=False):
