@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """plan.py - who visits the lab's edge, from where, when: all of it from one seed.
 
-    plan.py --out DIR [--seed N] [--family both|4|6] [--seconds S] [--scale F] [--waves 1|2]
+    plan.py --out DIR [--seed N] [--family both|4|6] [--seconds S] [--baseline S]
+            [--scale F] [--waves 1|2] [--farm-stack STACK]
 
 Writes into DIR (0700):
     visits/NS.STACK[.waveN]  schedules for the clients (format: clients/visit.mjs)
@@ -26,7 +27,6 @@ import os
 import random
 
 EDGE = {4: "198.51.100.10", 6: "2001:db8:ed9e::10"}
-BASELINE = 45                   # s of honest traffic before the farm begins
 TINYPROXY, DANTE, RELAY = 8888, 1080, 8443
 
 # Stacks that one process can present from thousands of sources, any role ...
@@ -187,7 +187,7 @@ def build(a):
     relay = next(s for s in RELAY_STACKS if s in rest)
     rest.remove(relay)
     pods, load = rest[:2]
-    pods_at, load_at = (0, 60) if not a.seed else p.rng.choice([(0, 60), (BASELINE, 20)])
+    pods_at, load_at = (0, 60) if not a.seed else p.rng.choice([(0, 60), (a.baseline, 20)])
 
     for stack in bulk:
         if stack != farm:
@@ -200,13 +200,13 @@ def build(a):
     p.load(load, load_at)
 
     # Exits are other people's homes: some of them visit too, by a browser of their own.
-    exits = p.farm(farm, p.scaled(300), BASELINE, a.seconds, 1)
+    exits = p.farm(farm, p.scaled(300), a.baseline, a.seconds, 1)
     for src, _, _ in p.rng.sample(exits, p.scaled(20)):
         p.honest(rest[2], 1, 15, "home", src)
     if a.waves == 2:
         exits += p.farm(farm, p.scaled(300), 0, 60, 2)
     p.exits = exits
-    p.story = {"seed": a.seed, "family": a.family, "seconds": a.seconds, "baseline_s": BASELINE,
+    p.story = {"seed": a.seed, "family": a.family, "seconds": a.seconds, "baseline_s": a.baseline,
                "farm_stack": farm, "pods_stack": pods, "relay_stack": relay, "load_stack": load,
                "home_stack": rest[2], "stacks": sorted({s for _, s, _ in p.truth}),
                "sources": {role: len({t[0] for t in p.truth if t[2] == role})
@@ -289,6 +289,7 @@ def main():
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--family", choices=["both", "4", "6"], default="both")
     a.add_argument("--seconds", type=int, default=120)
+    a.add_argument("--baseline", type=int, default=45, help="seconds before the farm begins")
     a.add_argument("--scale", type=float, default=1.0)
     a.add_argument("--waves", type=int, choices=[1, 2], default=1)
     a.add_argument("--farm-stack", choices=BULK)
