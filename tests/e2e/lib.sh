@@ -59,7 +59,7 @@ cleanup() {
 		[ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
 	done
 	wait 2>/dev/null
-	rm -rf "$PINS"
+	rm -rf "$PINS"	# tables, programs, links
 	[ -n "${KEEP:-}" ] && echo "# kept $TMP" || rm -rf "$TMP"
 	exit $status
 }
@@ -384,21 +384,31 @@ clients_built() {
 
 # ---- winnow ----------------------------------------------------------------------------------
 
-# winnow_up [native|generic]: the daemon in the edge, its device attached.
+# winnow_up [native|generic]: the daemon in the edge, its device attached. Lines of
+# $WINNOW_CONF are settings of [winnow] beyond these.
 winnow_up() {
 	[ -x "$WINNOWD" ] && [ -x "$WINNOW" ] || skip "winnow is not built"
-	mkdir -p "$TMP/state"
+	mkdir -p "$TMP/state" "$TMP/run" "$PINS"
 	cat >"$TMP/winnow.conf" <<-EOF
+		[winnow]
+		interfaces = eth0
+		ports = $PORT
+		mode = ${1:-native}
+		enforce = yes
+		state_dir = $TMP/state
+		run_dir = $TMP/run
+		bpffs = $PINS
 		${WINNOW_CONF:-}
 	EOF
 	winnowd_start
-	eventually 20 w attach eth0 --mode "${1:-native}" || { cat "$TMP/winnowd.log"; exit 1; }
 }
 
 winnowd_start() {
-	start winnowd "$EDGE" "$WINNOWD" --config "$TMP/winnow.conf"
-	eventually 20 w status || { cat "$TMP/winnowd.log"; exit 1; }
+	start winnowd "$EDGE" "$WINNOWD" -c "$TMP/winnow.conf"
+	eventually 20 attached || { cat "$TMP/winnowd.log"; exit 1; }
 }
+
+attached() { w status -j | jq -e '[.. | strings] | any(. == "eth0")'; }
 
 # The daemon dies without a word.
 winnowd_kill() {
@@ -407,7 +417,7 @@ winnowd_kill() {
 	! [ -e "/proc/$winnowd_pid" ]
 }
 
-w() { on "$EDGE" "$WINNOW" --socket "$TMP/winnow.sock" "$@"; }
+w() { on "$EDGE" "$WINNOW" --socket "$TMP/run/control.sock" "$@"; }
 
 # A source as winnow writes it.
 source_name() { [[ $1 == *:* ]] && echo "${1%::*}::/64" || echo "$1"; }
