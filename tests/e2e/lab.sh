@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# lab.sh - the lab as a library: honest clients, look-alikes, a farm behind 300 exits.
+#
+#	. tests/e2e/lab.sh		then, in this order:
+#	lab_up [PLAN OPTIONS]		plan (lab/plan.py), namespaces, nginx, proxies
+#	capture FILE			optional; what replay is checked against
+#	(attach winnow to $EDGE's eth0)
+#	lab_run				everybody begins to visit; returns at once
+#	lab_at SECONDS			waits until this second of the run
+#	lab_replace			the farm's second set of exits begins (--waves 2)
+#	lab_wait			until every visit is over
+#	lab_score [FARMS.json [APPLIED_S]]	winnow's answer against the truth, JSON
+#
+# LAB_TLS="TLSv1.2" makes the edge speak nothing else. $LAB holds the plan, results/
+# and the truth, which only root can read.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+LAB=$TMP/lab
+
+lab_up() {
+	need nginx tinyproxy danted haproxy node java curl gnutls-cli
+	clients_built
+	python3 "$E2E/lab/plan.py" --out "$LAB" "$@" >"$TMP/story" || exit 1
+	mkdir -p "$LAB/results"
+	net_far "$LAB/rules" "$LAB/legs"
+	web_up "${LAB_TLS:-}"
+
+	start_client tinyproxy "$WORLD" tinyproxy -d -c "$LAB/tinyproxy.conf"
+	start_client danted "$WORLD" danted -N 4 -f "$LAB/danted.conf"
+	start_client haproxy "$WORLD" haproxy -db -f "$LAB/haproxy.cfg"
+	for port in 8888 1080 8443; do
+		eventually 10 lab_listens $port || {
+			cat "$TMP"/{tinyproxy,danted,haproxy}.log
+			exit 1
+		}
+	done
+}
+
+lab_listens() { on "$WORLD" ss -Htln "sport = :$1" | grep -q LISTEN; }
+
+# One process a stack and namespace; each counts its schedule from its own start.
+lab_visit() {
+	local who=${1##*/} stack ns=$WORLD program
+	stack=${who#*.}
+	stack=${stack%.wave*}
+	read -ra program <<<"$(visitor "$stack")"
+	[ "${who%%.*}" = world ] || ns=$OP
+	start "visit-$who" "$ns" env EDGE4=$EDGE4 EDGE6=$EDGE6 PORT=$PORT NAME=$NAME CA="$TMP/ca.pem" \
+		STEER="$TOOLS/steer.so" unshare -m sh -c \
+		'mount --bind "$1" /etc/hosts && exec 0<"$2" 1>"$3" && shift 3 && exec "$@"' sh \
+		"$TMP/hosts" "$1" "$LAB/results/$who.jsonl" "${program[@]}" "$stack"
+	LAB_VISITORS+=($!)
+}
+
+lab_run() {
+	local file
+	LAB_VISITORS=()
+	LAB_T0=${EPOCHREALTIME/./}
+	for file in "$LAB"/visits/*; do
+		[[ $file == *.wave* ]] || lab_visit "$file"
+	done
+}
+
+lab_replace() {
+	local file
+	for file in "$LAB"/visits/*.wave2; do
+		lab_visit "$file"
+	done
+}
+
+# Seconds of the run so far.
+lab_now() { echo $(((${EPOCHREALTIME/./} - LAB_T0) / 1000000)); }
+
+lab_at() {
+	local left=$((LAB_T0 + $1 * 1000000 - ${EPOCHREALTIME/./}))
+	[ $left -le 0 ] || sleep "$((left / 1000000)).$(printf %06d $((left % 1000000)))"
+}
+
+lab_wait() { wait "${LAB_VISITORS[@]}"; }
+
+lab_score() { python3 "$E2E/lab/score.py" "$LAB" "$@"; }
