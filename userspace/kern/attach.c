@@ -407,8 +407,10 @@ int attach_renew(struct kern *k, struct reason *r)
 	int err;
 
 	/* Both names: a renewal that was cut short left filters of either. */
-	k->old_egress_id[0] = pin_program_id(k, PROG_EGRESS);
-	k->old_egress_id[1] = pin_program_id(k, PROG_EGRESS ":next");
+	k->old_id[FILTER_EGRESS][0] = pin_program_id(k, PROG_EGRESS);
+	k->old_id[FILTER_EGRESS][1] = pin_program_id(k, PROG_EGRESS ":next");
+	k->old_id[FILTER_MIRROR][0] = pin_program_id(k, PROG_MIRROR);
+	k->old_id[FILTER_MIRROR][1] = pin_program_id(k, PROG_MIRROR ":next");
 	err = pin_programs_next(k, r);
 	if (err)
 		return err;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The program that sees SYN|ACKs leave: a tc filter at the device's clsact
- * qdisc. One handle at one priority is ours; no other filter is ever touched,
- * and the qdisc goes only if we made it and nobody moved in meanwhile.
+ * Two tc filters at the device's clsact qdisc: one sees SYN|ACKs leave, the other
+ * tells a rejected client. One handle at one priority of each side is ours; no
+ * other filter is ever touched, and the qdisc goes only if we made it and nobody
+ * moved in meanwhile.
  */
 #include "kern/internal.h"
 
@@ -24,9 +25,17 @@ static struct bpf_tc_hook hook_of(uint32_t ifindex, enum bpf_tc_attach_point poi
 				     .attach_point = point };
 }
 
-static int filter_id(uint32_t ifindex, uint32_t *id)
+static const struct side {
+	enum bpf_tc_attach_point point;
+	const char *program;
+} sides[FILTERS] = {
+	[FILTER_EGRESS] = { BPF_TC_EGRESS, PROG_EGRESS },
+	[FILTER_MIRROR] = { BPF_TC_INGRESS, PROG_MIRROR },
+};
+
+static int filter_id(uint32_t ifindex, enum filter f, uint32_t *id)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, BPF_TC_EGRESS);
+	struct bpf_tc_hook hook = hook_of(ifindex, sides[f].point);
 	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY);
 	int err;
 
@@ -37,26 +46,57 @@ static int filter_id(uint32_t ifindex, uint32_t *id)
 	return 0;
 }
 
-static uint32_t own_id(const struct kern *k)
+static uint32_t own_id(const struct kern *k, enum filter f)
 {
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
 
-	if (bpf_obj_get_info_by_fd(kern_prog_fd(k, PROG_EGRESS), &info, &len))
+	if (bpf_obj_get_info_by_fd(kern_prog_fd(k, sides[f].program), &info, &len))
 		return 0;
 	return info.id;
 }
 
-static bool known_id(const struct kern *k, uint32_t id)
+static bool known_id(const struct kern *k, enum filter f, uint32_t id)
 {
-	return id && (id == own_id(k) || id == k->old_egress_id[0] || id == k->old_egress_id[1]);
+	return id && (id == own_id(k, f) || id == k->old_id[f][0] || id == k->old_id[f][1]);
+}
+
+static bool filter_is_ours(const struct kern *k, uint32_t ifindex, enum filter f)
+{
+	uint32_t id;
+
+	return !filter_id(ifindex, f, &id) && known_id(k, f, id);
+}
+
+/* 0, -EBUSY with the other program's id, or what tc says. */
+static int filter_put(struct kern *k, uint32_t ifindex, enum filter f, uint32_t *id)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, sides[f].point);
+	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY,
+		    .prog_fd = kern_prog_fd(k, sides[f].program));
+	int err;
+
+	err = filter_id(ifindex, f, id);
+	if (!err && !known_id(k, f, *id))
+		return -EBUSY;
+	if (!err)
+		o.flags = BPF_TC_F_REPLACE;
+	message_clear();
+	return bpf_tc_attach(&hook, &o);
+}
+
+static void filter_remove(const struct kern *k, uint32_t ifindex, enum filter f)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, sides[f].point);
+	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY);
+
+	if (filter_is_ours(k, ifindex, f))
+		bpf_tc_detach(&hook, &o);
 }
 
 bool egress_is_ours(const struct kern *k, uint32_t ifindex)
 {
-	uint32_t id;
-
-	return !filter_id(ifindex, &id) && known_id(k, id);
+	return filter_is_ours(k, ifindex, FILTER_EGRESS);
 }
 
 static const char *why(int err)
@@ -70,8 +110,6 @@ int egress_attach(struct kern *k, const char *device, uint32_t ifindex, bool *ma
 		  struct reason *r)
 {
 	struct bpf_tc_hook hook = hook_of(ifindex, BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY,
-		    .prog_fd = kern_prog_fd(k, PROG_EGRESS));
 	uint32_t id = 0;
 	int err;
 
@@ -85,18 +123,18 @@ int egress_attach(struct kern *k, const char *device, uint32_t ifindex, bool *ma
 				  device, why(err));
 	*made_qdisc = !err;
 
-	err = filter_id(ifindex, &id);
-	if (!err && !known_id(k, id))
+	err = filter_put(k, ifindex, FILTER_EGRESS, &id);
+	if (err == -EBUSY && id)
 		return reason_set(r, -EBUSY,
 				  "egress of %s is not seen: the tc filter at priority %u belongs "
 				  "to program %u; connections are proved by socket look-up instead",
 				  device, EGRESS_PRIORITY, id);
-	if (!err)
-		o.flags = BPF_TC_F_REPLACE;
-	message_clear();
-	err = bpf_tc_attach(&hook, &o);
-	if (!err)
+	if (!err) {
+		/* Without it a client is told by its next segment's fate only. */
+		if (!filter_put(k, ifindex, FILTER_MIRROR, &id))
+			kern_control(k)->mirror = 1;
 		return 0;
+	}
 	reason_set(r, err,
 		   "egress of %s is not seen: tc refuses the filter (%s); connections are proved "
 		   "by socket look-up instead",
@@ -142,10 +180,9 @@ static bool has_filters(uint32_t ifindex, uint32_t side)
 void egress_detach(const struct kern *k, uint32_t ifindex, bool made_qdisc)
 {
 	struct bpf_tc_hook hook = hook_of(ifindex, BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY);
 
-	if (egress_is_ours(k, ifindex))
-		bpf_tc_detach(&hook, &o);
+	filter_remove(k, ifindex, FILTER_EGRESS);
+	filter_remove(k, ifindex, FILTER_MIRROR);
 	if (!made_qdisc || has_filters(ifindex, TC_H_MIN_INGRESS) ||
 	    has_filters(ifindex, TC_H_MIN_EGRESS))
 		return;

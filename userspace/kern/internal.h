@@ -25,6 +25,9 @@
 
 #define PROG_XDP    "winnow_xdp"
 #define PROG_EGRESS "winnow_egress"
+#define PROG_MIRROR "winnow_ingress"
+
+enum filter { FILTER_EGRESS, FILTER_MIRROR, FILTERS };
 
 struct winnow_bpf;
 
@@ -46,7 +49,7 @@ struct kern {
 	struct winnow_bpf *skel;
 	char *pin_dir; /* NULL: never pin */
 	bool adopted;
-	uint32_t old_egress_id[2]; /* of programs an adopted state may have attached */
+	uint32_t old_id[FILTERS][2]; /* of programs an adopted state may have attached */
 	struct mapping control, ports, tallies, orders, flows, rules;
 	uint64_t *virtual_ns;
 	int xdp_fd, egress_fd;
