@@ -24,6 +24,7 @@ int namebook_init(struct namebook *b, const struct secret *secret)
 {
 	*b = (struct namebook){ .secret = *secret };
 	tables_init(&b->names, &b->words);
+	table_init(&b->wanted, sizeof(struct name_word), 0);
 	return namer_new(&b->namer);
 }
 
@@ -38,6 +39,7 @@ void namebook_clear(struct namebook *b)
 {
 	names_clear(&b->names);
 	table_clear(&b->words);
+	table_clear(&b->wanted);
 	namer_free(b->namer);
 	b->namer = NULL;
 }
@@ -238,17 +240,35 @@ static int note(struct namebook *b, struct store *s, const struct name_row *row,
 	return s ? store_name_put(s, row) : 0;
 }
 
+int namebook_want_order(struct namebook *b, const char *name)
+{
+	struct name_word w = word_of(NAME_ORDER, name);
+
+	return table_add(&b->wanted, &w, NULL) ? 0 : -ENOMEM;
+}
+
+static int note_order(struct namebook *b, struct store *s, const struct names *n, uint64_t key,
+		      uint64_t seen, bool *fresh)
+{
+	struct name_word w = word_of(NAME_ORDER, n->order);
+	struct name_row row = { NAME_ORDER, key, n->order, n->order_r, NULL, 0, seen, seen };
+
+	*fresh = false;
+	if (!b->wanted.n || !table_remove(&b->wanted, &w))
+		return 0;
+	return note(b, s, &row, fresh);
+}
+
 int namebook_event(struct namebook *b, struct store *s, const struct clock *c,
-		   const struct event_hello *e, unsigned int *fresh, char order_name[13])
+		   const struct event_hello *e, unsigned int *fresh)
 {
 	uint64_t seen = clock_real_of_mono(c, e->head.time);
+	bool ja4, stack, order;
 	const struct names *n;
-	bool new_ja4, new_stack;
 	struct hello h;
-	int err, later;
+	int err[3];
 
 	*fresh = 0;
-	order_name[0] = '\0';
 	if (e->result != HELLO_OK || !e->hello_len)
 		return 0;
 	/* Keys are the kernel's, names ours; both must mean the same hello. */
@@ -258,23 +278,23 @@ int namebook_event(struct namebook *b, struct store *s, const struct clock *c,
 		b->mismatches++;
 		return 0;
 	}
-	err = namer_name(b->namer, e->bytes, e->hello_len, &h, &n);
-	if (err) {
+	err[0] = namer_name(b->namer, e->bytes, e->hello_len, &h, &n);
+	if (err[0]) {
 		b->unnamed++;
-		return err == -ENOMEM ? err : 0;
+		return err[0] == -ENOMEM ? -ENOMEM : 0;
 	}
 	b->named++;
-	strcpy(order_name, n->order);
-	err = note(b, s,
-		   &(struct name_row){ NAME_STACK, h.stack_key, n->stack, n->stack_r, NULL, 0, seen,
-				       seen },
-		   &new_stack);
-	later = note(b, s,
-		     &(struct name_row){ NAME_JA4, h.ja4_key, n->ja4, n->ja4_r, n->ja3, h.stack_key,
-					 seen, seen },
-		     &new_ja4);
-	*fresh = (new_ja4 ? MATCH_JA4 : 0) | (new_stack ? MATCH_STACK : 0);
-	return err ? err : later;
+	err[0] = note(b, s,
+		      &(struct name_row){ NAME_STACK, h.stack_key, n->stack, n->stack_r, NULL, 0,
+					  seen, seen },
+		      &stack);
+	err[1] = note(b, s,
+		      &(struct name_row){ NAME_JA4, h.ja4_key, n->ja4, n->ja4_r, n->ja3,
+					  h.stack_key, seen, seen },
+		      &ja4);
+	err[2] = note_order(b, s, n, h.order_hash, seen, &order);
+	*fresh = (ja4 ? MATCH_JA4 : 0) | (stack ? MATCH_STACK : 0) | (order ? MATCH_ORDER : 0);
+	return err[0] ?: err[1] ?: err[2];
 }
 
 /* ---- the database ---------------------------------------------------------------- */

@@ -29,8 +29,9 @@ struct name_entry {
 };
 
 struct namebook {
-	struct table names; /* struct name_id -> struct name_entry */
-	struct table words; /* struct name_word -> struct name_holders */
+	struct table names;  /* struct name_id -> struct name_entry */
+	struct table words;  /* struct name_word -> struct name_holders */
+	struct table wanted; /* struct name_word: orders that rules wait for */
 	size_t n_kind[NAME_KIND_MAX];
 	struct namer *namer;
 	struct secret secret;
@@ -65,9 +66,11 @@ int namebook_rekey(struct namebook *b, struct store *s, const struct secret *sec
 
 /* A hello from the ring. Names that were new are written to the database (an
  * error of that is returned; the names are in memory all the same) and bits of
- * enum match_part say which kinds were new. `order_name` gets the order's name. */
+ * enum match_part say which kinds were new. Orders are kept only when wanted:
+ * a browser that permutes its extensions never repeats one. */
 int namebook_event(struct namebook *b, struct store *s, const struct clock *c,
-		   const struct event_hello *e, unsigned int *fresh, char order_name[13]);
+		   const struct event_hello *e, unsigned int *fresh);
+int namebook_want_order(struct namebook *b, const char *name);
 
 const struct name_entry *namebook_get(const struct namebook *b, enum name_kind kind, uint64_t key);
 const char *namebook_name(const struct namebook *b, enum name_kind kind, uint64_t key);

@@ -42,22 +42,25 @@ int store_rule_floor(struct store *s, uint32_t handle, uint32_t gen)
 
 int store_rule_add(struct store *s, struct rule_entry *e)
 {
+	int err = draw(s, "handle", &e->handle);
+
+	if (!err)
+		err = draw(s, "gen", &e->gen);
+	return err ? err : store_rule_put(s, e, RULE_PENDING);
+}
+
+int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase phase)
+{
 	_cleanup_(freep) char *text = rule_format(&e->spec);
-	int err;
 
 	if (!text)
 		return -ENOMEM;
-	err = draw(s, "handle", &e->handle);
-	if (!err)
-		err = draw(s, "gen", &e->gen);
-	if (err)
-		return err;
 	return store_run(s,
 			 "INSERT INTO rules (handle, gen, phase, text, origin, uid, created,"
 			 " expires, ja4_key, stack_key, order_key, holdout, canary, epoch)"
 			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			 "iiissiiiuuuiii", (sqlite3_int64)e->handle, (sqlite3_int64)e->gen,
-			 (sqlite3_int64)RULE_PENDING, text, e->origin, (sqlite3_int64)e->uid,
+			 (sqlite3_int64)phase, text, e->origin, (sqlite3_int64)e->uid,
 			 (sqlite3_int64)e->created, (sqlite3_int64)e->expires, e->ja4_key,
 			 e->stack_key, e->order_key, (sqlite3_int64)e->holdout,
 			 (sqlite3_int64)e->canary, (sqlite3_int64)e->epoch);

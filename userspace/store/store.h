@@ -55,6 +55,8 @@ enum rule_phase { RULE_PENDING, RULE_LIVE, RULE_LEAVING, RULE_GONE };
 
 /* Draws the next handle and gen, never used before, and writes the row. */
 int store_rule_add(struct store *s, struct rule_entry *e);
+/* Writes a row with the handle and gen it has. */
+int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase phase);
 /* Handles and gens start above these: the kernel may remember more than a lost
  * database did. */
 int store_rule_floor(struct store *s, uint32_t handle, uint32_t gen);
