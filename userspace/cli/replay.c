@@ -21,7 +21,7 @@ static volatile sig_atomic_t stop, tell;
 static struct run {
 	const struct replay_view *view;
 	struct namer *namer;
-	uint64_t named, unproved, failed[HELLO_RESULT_MAX];
+	uint64_t hellos, named, unproved, failed[HELLO_RESULT_MAX];
 	int err; /* of the view */
 	struct timespec started, shown;
 	bool progress;
@@ -91,7 +91,10 @@ static void on_hello(void *ctx, const struct replay_hello *h)
 		run.unproved += !(h->handshake && h->handshake->flags & HS_HELLO_PROVED);
 	} else {
 		run.failed[e->result < HELLO_RESULT_MAX ? e->result : 0]++;
+		if (e->result == HELLO_NOT_TLS)
+			return; /* a connection, but no ClientHello */
 	}
+	run.hellos++;
 	err = run.view->hello(&n);
 	if (err)
 		run.err = err;
@@ -157,7 +160,7 @@ static void summary(struct replay *p)
 	if (run.progress && run.shown.tv_sec)
 		fputs("\r\033[K", stderr);
 	fprintf(stderr, "winnow: %s packets, %s hellos, %s named, %s unproved",
-		count_text(s->frames, packets), count_text(s->hellos, hellos),
+		count_text(s->frames, packets), count_text(run.hellos, hellos),
 		count_text(run.named, named), count_text(run.unproved, unproved));
 	for (unsigned int i = 0; i < HELLO_RESULT_MAX; i++)
 		add(stderr, run.failed[i], hello_result_name(i));
@@ -171,7 +174,7 @@ static void summary(struct replay *p)
 	add(stderr, s->cut, "frames cut by its snaplen");
 	add(stderr, s->back, "steps back in time");
 	fputc('\n', stderr);
-	if (!s->hellos && s->frames && !c[COUNTER_SYN] && c[COUNTER_PARSE_NOT_OURS])
+	if (!run.hellos && s->frames && !c[COUNTER_SYN] && c[COUNTER_PARSE_NOT_OURS])
 		fputs("winnow: no segment for a protected port. Try: --ports any\n", stderr);
 }
 
