@@ -265,7 +265,7 @@ static int read_order(const json_t *j, struct event_conn *out)
 static int read_field(struct event_reader *e, const char *name, const json_t *j,
 		      struct event_conn *out)
 {
-	uint32_t port;
+	uint32_t port = 0;
 	int err;
 
 	if (!strcmp(name, "t"))
