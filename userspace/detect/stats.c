@@ -90,14 +90,16 @@ void stats_share(double k, double n, double level, double *lo, double *hi)
 	*hi = k < n ? beta_quantile(k + 1, n - k, 1 - alpha) : 1;
 }
 
-double stats_upper95(double sum, double var)
+double stats_upper95(double mean, double design)
 {
-	/* Poisson upper bound by Wilson and Hilferty's cube; 3.0 at zero. */
-	double k = sum + 1;
-	double poisson = k * pow(1 - 1 / (9 * k) + 1.6449 / (3 * sqrt(k)), 3);
-	double normal = sum + 1.6449 * sqrt(var > 0 ? var : 0);
+	double m = mean / design, p, sum;
+	unsigned int k = 0;
 
-	return normal > poisson ? normal : poisson;
+	if (m > 500)
+		return mean + 1.6449 * sqrt(mean * design);
+	for (p = sum = exp(-m); sum < 0.95 && k < 2000; sum += p)
+		p *= m / ++k;
+	return k * design;
 }
 
 static int by_value(const void *a, const void *b)

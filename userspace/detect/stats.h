@@ -23,9 +23,9 @@ double stats_f_tail(double f, double d1, double d2);
 double stats_t5_bits(double x, double mu, double sd);
 /* Bounds of a share, k of n, `level` e.g. 0.95, both sides. n = 0: 0 and 1. */
 void stats_share(double k, double n, double level, double *lo, double *hi);
-/* Upper bound on a count of which `sum` is expected with variance `var`: Poisson
- * one-sided 95%, widened to the variance if that is larger. */
-double stats_upper95(double sum, double var);
+/* The smallest count that a sum of rare events with mean `mean` stays at or below
+ * with probability 0.95; `design` >= 1 widens for events that come in clusters. */
+double stats_upper95(double mean, double design);
 
 /* Sorts v. q in [0, 1], linear between ranks; 0 for n = 0. */
 double stats_quantile(double *v, size_t n, double q);
