@@ -32,6 +32,7 @@ struct sample {
 void baseline_init(struct baseline *b)
 {
 	memset(b, 0, sizeof(*b));
+	table_init(&b->flags, sizeof(uint64_t), sizeof(uint32_t));
 	table_init(&b->stacks, sizeof(uint64_t), sizeof(struct stack_baseline));
 	table_init(&b->tcp, sizeof(struct tcp_id), sizeof(uint32_t));
 	table_init(&b->sources, sizeof(struct source_id), sizeof(uint8_t));
@@ -40,6 +41,7 @@ void baseline_init(struct baseline *b)
 
 void baseline_clear(struct baseline *b)
 {
+	table_clear(&b->flags);
 	table_clear(&b->stacks);
 	table_clear(&b->tcp);
 	table_clear(&b->sources);
@@ -63,13 +65,31 @@ unsigned int baseline_r_bin(uint16_t rtt_min)
 	return rtt_min == 0 ? 1 : rtt_min < 100 ? 0 : rtt_min <= 500 ? 1 : 2;
 }
 
+static uint32_t threshold_unknown(const struct baseline *b, uint64_t stack)
+{
+	const uint32_t *flags = table_find(&b->flags, &stack);
+
+	return flags && *flags & (HELLO_GREASE_CIPHER | HELLO_GREASE_EXT) ? THRESHOLD_GREASE :
+									    THRESHOLD_SCRIPT;
+}
+
 uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t rtt_min)
 {
 	const struct stack_baseline *s = baseline_stack(b, stack);
 
-	if (!s)
-		return THRESHOLD_SCRIPT;
+	if (!s || !s->threshold[0])
+		return threshold_unknown(b, stack);
 	return s->threshold[baseline_r_bin(rtt_min)];
+}
+
+int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags)
+{
+	uint32_t *flags = table_add(&b->flags, &stack, NULL);
+
+	if (!flags)
+		return -ENOMEM;
+	*flags |= hello_flags;
+	return 0;
 }
 
 uint32_t baseline_source(const struct baseline *b, uint64_t src, uint8_t family)
@@ -120,21 +140,19 @@ double baseline_body(double *v, size_t n)
 	return stats_quantile(v, kept, 0.99);
 }
 
-static void thresholds(struct stack_baseline *s, const struct sample *all, size_t n)
+static void thresholds(const struct baseline *b, uint64_t stack, struct stack_baseline *s,
+		       const struct sample *all, size_t n)
 {
 	_cleanup_(freep) double *v = malloc((n ? n : 1) * sizeof(*v));
 	uint32_t highest = 0;
 
-	s->own_threshold = false;
 	for (int r = 0; v && r < R_BINS; r++) {
 		size_t k = 0;
 		double q;
 
 		for (size_t i = 0; i < n; i++) {
-			const struct tally *row = &all[i].record->row;
-
-			if (all[i].stack == s && all[i].delays.n &&
-			    baseline_r_bin(row->rtt_min) == (unsigned int)r)
+			if (all[i].delays.n &&
+			    baseline_r_bin(all[i].record->row.rtt_min) == (unsigned int)r)
 				v[k++] = all[i].delays.dstar;
 		}
 		s->threshold[r] = 0;
@@ -147,9 +165,7 @@ static void thresholds(struct stack_baseline *s, const struct sample *all, size_
 		s->own_threshold = true;
 	}
 	if (!highest)
-		highest = s->hello_flags & (HELLO_GREASE_CIPHER | HELLO_GREASE_EXT) ?
-				  THRESHOLD_GREASE :
-				  THRESHOLD_SCRIPT;
+		highest = threshold_unknown(b, stack);
 	for (int r = 0; r < R_BINS; r++) {
 		if (!s->threshold[r])
 			s->threshold[r] = highest;
@@ -186,19 +202,16 @@ static int mark_site(struct baseline *b, const struct record_id *id, enum delay_
 
 /* Kinds of a stack: direct and split, each regular or not, on top of the site's. */
 static int learn_kinds(const struct baseline *b, struct stack_baseline *s, const struct sample *all,
-		       size_t n)
+		       size_t k)
 {
-	_cleanup_(freep) struct mixture_row *rows = malloc((n ? n : 1) * sizeof(*rows));
-	_cleanup_(freep) float *w = malloc((n ? n : 1) * sizeof(*w));
+	_cleanup_(freep) struct mixture_row *rows = malloc((k ? k : 1) * sizeof(*rows));
+	_cleanup_(freep) float *w = malloc((k ? k : 1) * sizeof(*w));
 	struct mixture *m = &s->kinds;
-	size_t k = 0;
 
 	if (!rows || !w)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		if (all[i].stack == s)
-			rows[k++] = all[i].x;
-	}
+	for (size_t i = 0; i < k; i++)
+		rows[i] = all[i].x;
 	m->n = 4;
 	for (int kind = 0; kind < 4; kind++) {
 		bool split = kind & 1, regular = kind & 2;
@@ -241,8 +254,6 @@ static void gather_stack(struct stack_baseline *s, const struct sample *a)
 	s->sources++;
 	s->split += a->delays.state == DELAY_SPLIT;
 	s->direct += a->delays.state == DELAY_DIRECT;
-	s->handshakes += a->delays.measured;
-	s->waiting += a->delays.waiting;
 	s->exchanges += v->exchanges;
 	for (int g = 0; g < GAP_BINS; g++)
 		gaps += v->gaps[g];
@@ -276,8 +287,18 @@ static void learn_pool(struct baseline *b, const struct sample *all, size_t n)
 	free(split);
 }
 
-static int first_pass(struct baseline *b, struct windows *w, const struct snapshot *s,
-		      const struct detect_config *c, struct sample *all, size_t *n)
+static int by_stack(const void *a, const void *b)
+{
+	const struct sample *x = a, *y = b;
+
+	if (x->id->stack != y->id->stack)
+		return x->id->stack < y->id->stack ? -1 : 1;
+	return (x->record > y->record) - (x->record < y->record);
+}
+
+/* Every record seen clean, those of one stack side by side. */
+static int samples(struct baseline *b, struct windows *w, const struct detect_config *c,
+		   struct sample *all, size_t *n)
 {
 	for (size_t i = 0; i < w->records.n; i++) {
 		const struct record_id *id = table_key(&w->records, i);
@@ -290,84 +311,95 @@ static int first_pass(struct baseline *b, struct windows *w, const struct snapsh
 			return -ENOMEM;
 		a->id = id;
 		a->record = r;
+		a->delays = delays_of(b, c, &r->row, &r->clean);
 		++*n;
 	}
-	for (size_t i = 0; i < s->n_stacks; i++) {
-		struct stack_baseline *k = table_find(&b->stacks, &s->stacks[i].stack);
-
-		if (k)
-			k->hello_flags |= s->stacks[i].hello_flags;
-	}
-	for (size_t i = 0; i < s->n_orders; i++) {
-		struct stack_baseline *k = table_find(&b->stacks, &s->orders[i].stack);
-
-		if (k) {
-			k->orders++;
-			k->order_connections += s->orders[i].connections;
-		}
-	}
-	for (size_t i = 0; i < *n; i++) {
-		all[i].stack = table_find(&b->stacks, &all[i].id->stack);
-		all[i].delays.dstar =
-			record_dstar(&all[i].record->row, c->min_handshakes, &all[i].delays.n);
-	}
+	qsort(all, *n, sizeof(*all), by_stack);
 	return 0;
 }
 
-int baseline_learn(struct baseline *b, struct windows *w, const struct snapshot *s,
-		   const struct detect_config *c)
+static size_t slice(const struct sample *all, size_t n, size_t from)
+{
+	size_t k = 1;
+
+	while (from + k < n && all[from + k].id->stack == all[from].id->stack)
+		k++;
+	return k;
+}
+
+/* A clean view was counted before there was a threshold: again, from what is kept. */
+static void recount(const struct baseline *b, struct record *r)
+{
+	uint32_t threshold = baseline_threshold(b, r->row.stack, r->row.rtt_min);
+
+	r->clean.direct = r->clean.split = 0;
+	for (int d = 0; d < DSTAR_KEPT; d++) {
+		uint16_t x = r->row.dstar[d];
+
+		if (x == DSTAR_NONE)
+			continue;
+		if ((uint32_t)(x & ~DSTAR_RESUMED) >= threshold)
+			r->clean.split++;
+		else
+			r->clean.direct++;
+	}
+}
+
+static int learn_source(struct baseline *b, const struct windows *w, const struct detect_config *c,
+			struct stack_baseline *s, struct sample *a)
+{
+	struct tally *row = &a->record->row;
+	int err = 0;
+
+	a->stack = s;
+	a->delays = delays_of(b, c, row, &a->record->clean);
+	recount(b, a->record);
+	gather_stack(s, a);
+	if (row->tcp_key) {
+		s->tcp_sources++;
+		err = count_tcp(b, row->stack, row->tcp_key);
+		if (!err)
+			err = count_tcp(b, 0, row->tcp_key);
+	}
+	return err ? err : mark_site(b, a->id, a->delays.state);
+}
+
+int baseline_learn(struct baseline *b, struct windows *w, const struct detect_config *c)
 {
 	_cleanup_(freep) struct sample *all = calloc(w->records.n + 1, sizeof(*all));
-	size_t n = 0;
+	size_t n = 0, k;
 	int err;
 
 	if (!all)
 		return -ENOMEM;
-	err = first_pass(b, w, s, c, all, &n);
-	if (err)
-		return err;
-	b->from = w->begun - c->window;
+	err = samples(b, w, c, all, &n);
+	b->from = w->begun > c->window ? w->begun - c->window : 0;
 	b->until = w->now;
-	for (size_t i = 0; i < b->stacks.n; i++)
-		thresholds(table_value(&b->stacks, i), all, n);
-	for (size_t i = 0; i < n && !err; i++) {
-		struct tally *row = &all[i].record->row;
-		struct view *v = &all[i].record->clean;
+	for (size_t i = 0; i < n && !err; i += k) {
+		struct stack_baseline *s = table_find(&b->stacks, &all[i].id->stack);
 
-		all[i].delays = delays_of(b, c, row, v);
-		v->direct = v->split = 0;
-		for (int d = 0; d < DSTAR_KEPT; d++) {
-			uint16_t x = row->dstar[d];
-
-			if (x == DSTAR_NONE)
-				continue;
-			if ((uint32_t)(x & ~DSTAR_RESUMED) >=
-			    baseline_threshold(b, row->stack, row->rtt_min))
-				v->split++;
-			else
-				v->direct++;
+		k = slice(all, n, i);
+		thresholds(b, all[i].id->stack, s, &all[i], k);
+		s->seconds = (double)(b->until - b->from) / 1e9;
+		for (size_t j = i; j < i + k; j++) {
+			s->handshakes += all[j].delays.measured;
+			s->waiting += all[j].delays.waiting;
 		}
-		gather_stack(all[i].stack, &all[i]);
-		all[i].stack->seconds = (double)(b->until - b->from) / 1e9;
-		if (row->tcp_key) {
-			all[i].stack->tcp_sources++;
-			err = count_tcp(b, row->stack, row->tcp_key);
-			if (!err)
-				err = count_tcp(b, 0, row->tcp_key);
-		}
-		if (!err)
-			err = mark_site(b, all[i].id, all[i].delays.state);
+		for (size_t j = i; j < i + k && !err; j++)
+			err = learn_source(b, w, c, s, &all[j]);
 	}
 	b->learnt = true;
 	for (size_t i = 0; i < n && !err; i++) {
-		uint64_t seen = w->now - all[i].record->first_seen;
+		double seen = (double)(w->now - all[i].record->first_seen) / 1e9;
 
 		all[i].x = features_of(b, &all[i].record->row, &all[i].record->clean,
-				       &all[i].delays, (double)seen / 1e9);
+				       &all[i].delays, seen);
 	}
 	if (!err)
 		learn_pool(b, all, n);
-	for (size_t i = 0; i < b->stacks.n && !err; i++)
-		err = learn_kinds(b, table_value(&b->stacks, i), all, n);
+	for (size_t i = 0; i < n && !err; i += k) {
+		k = slice(all, n, i);
+		err = learn_kinds(b, all[i].stack, &all[i], k);
+	}
 	return err;
 }

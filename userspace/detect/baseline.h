@@ -12,8 +12,7 @@
  *   scripts do).
  *
  * Also: TCP keys and how often, kinds of sources (mixture classes), gap and rate
- * histograms, share of handshakes that wait (D1 follows D*), extension orders, and
- * for the whole site which sources and /24s (v6 /48s) were seen, direct or split.
+ * histograms, share of handshakes that wait (D1 follows D*), and for the whole site which sources and /24s (v6 /48s) were seen, direct or split.
  *
  * Errors: -ENOMEM.
  */
@@ -43,14 +42,13 @@ struct stack_baseline {
 	uint32_t tcp_sources;
 	double exchanges, seconds;
 	double gaps[GAP_BINS];	/* a source counts 8 gaps at most */
-	uint64_t orders, order_connections; /* seen clean */
-	uint32_t hello_flags;
 	struct mixture kinds;
 };
 
 enum site_seen { SITE_DIRECT = 1, SITE_SPLIT = 2, SITE_SEEN = 4 };
 
 struct baseline {
+	struct table flags;    /* stack -> u32 enum hello_flag, whenever seen */
 	struct table stacks;   /* stack -> struct stack_baseline */
 	struct table tcp;      /* {stack, tcp_key} -> u32 sources; stack 0: the site */
 	struct table sources;  /* {src, family} -> u8 enum site_seen */
@@ -71,8 +69,10 @@ void baseline_init(struct baseline *b);
 void baseline_clear(struct baseline *b);
 
 /* From the clean views of all records; also recounts their direct and split. */
-int baseline_learn(struct baseline *b, struct windows *w, const struct snapshot *s,
-		   const struct detect_config *c);
+int baseline_learn(struct baseline *b, struct windows *w, const struct detect_config *c);
+
+/* What hellos of a stack say about it; kept for stacks never seen clean, too. */
+int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags);
 
 const struct stack_baseline *baseline_stack(const struct baseline *b, uint64_t stack);
 /* Units of the row (0.1 ms). */

@@ -22,8 +22,8 @@ struct cohort_member {
 	uint32_t connections, exchanges, moved; /* moved: in the newest window */
 	uint64_t bytes_in, bytes_out;
 	uint32_t direct_handshakes, split_handshakes; /* clean time included */
-	uint32_t direct_waiting; /* direct ones with D1 from 10 ms */
-	uint32_t split_waiting, split_measured;
+	uint32_t direct_waiting; /* D1 from 10 ms, D* was not */
+	uint32_t split_waiting;	 /* D1 from 10 ms, and D* no lower a bin */
 	uint32_t dstar, shortest; /* 0.1 ms */
 	uint32_t measured, waiting;
 	double seconds;		  /* in the view */
