@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "detect/baseline.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "detect/features.h"
+#include "detect/stats.h"
+
+#define THRESHOLD_LEAST	 50  /* 0.1 ms */
+#define THRESHOLD_GREASE 100
+#define THRESHOLD_SCRIPT 400
+#define SOURCES_LEAST	 5
+
+struct tcp_id {
+	uint64_t stack;
+	uint64_t tcp_key;
+};
+
+/* A source's row while it is being learnt from. */
+struct sample {
+	const struct record_id *id;
+	struct record *record;
+	struct stack_baseline *stack;
+	struct delays delays;
+	struct mixture_row x;
+};
+
+void baseline_init(struct baseline *b)
+{
+	memset(b, 0, sizeof(*b));
+	table_init(&b->flags, sizeof(uint64_t), sizeof(uint32_t));
+	table_init(&b->stacks, sizeof(uint64_t), sizeof(struct stack_baseline));
+	table_init(&b->tcp, sizeof(struct tcp_id), sizeof(uint32_t));
+	table_init(&b->sources, sizeof(struct source_id), sizeof(uint8_t));
+	table_init(&b->prefixes, sizeof(struct source_id), sizeof(uint8_t));
+}
+
+void baseline_clear(struct baseline *b)
+{
+	table_clear(&b->flags);
+	table_clear(&b->stacks);
+	table_clear(&b->tcp);
+	table_clear(&b->sources);
+	table_clear(&b->prefixes);
+}
+
+uint64_t network_of(uint64_t src, uint8_t family, enum network size)
+{
+	static const uint8_t four[] = { 24, 20, 16 }, six[] = { 48, 40, 32 };
+
+	return family == 4 ? src >> (32 - four[size]) : src >> (64 - six[size]);
+}
+
+const struct stack_baseline *baseline_stack(const struct baseline *b, uint64_t stack)
+{
+	return table_find(&b->stacks, &stack);
+}
+
+unsigned int baseline_r_bin(uint16_t rtt_min)
+{
+	return rtt_min == 0 ? 1 : rtt_min < 100 ? 0 : rtt_min <= 500 ? 1 : 2;
+}
+
+static uint32_t threshold_unknown(const struct baseline *b, uint64_t stack)
+{
+	const uint32_t *flags = table_find(&b->flags, &stack);
+
+	return flags && *flags & (HELLO_GREASE_CIPHER | HELLO_GREASE_EXT) ? THRESHOLD_GREASE :
+									    THRESHOLD_SCRIPT;
+}
+
+uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t rtt_min)
+{
+	const struct stack_baseline *s = baseline_stack(b, stack);
+
+	if (!s || !s->threshold[0])
+		return threshold_unknown(b, stack);
+	return s->threshold[baseline_r_bin(rtt_min)];
+}
+
+int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags)
+{
+	uint32_t *flags = table_add(&b->flags, &stack, NULL);
+
+	if (!flags)
+		return -ENOMEM;
+	*flags |= hello_flags;
+	return 0;
+}
+
+uint32_t baseline_source(const struct baseline *b, uint64_t src, uint8_t family)
+{
+	struct source_id id = { src, family };
+	const uint8_t *seen = table_find(&b->sources, &id);
+
+	return seen ? *seen : 0;
+}
+
+uint32_t baseline_prefix(const struct baseline *b, uint64_t src, uint8_t family)
+{
+	struct source_id id = { network_of(src, family, NETWORK_SMALL), family };
+	const uint8_t *seen = table_find(&b->prefixes, &id);
+
+	return seen ? *seen : 0;
+}
+
+uint32_t baseline_tcp(const struct baseline *b, uint64_t stack, uint32_t tcp_key)
+{
+	struct tcp_id id = { stack, tcp_key };
+	const uint32_t *n = table_find(&b->tcp, &id);
+
+	return n ? *n : 0;
+}
+
+double baseline_body(double *v, size_t n)
+{
+	_cleanup_(freep) double *copy = malloc((n ? n : 1) * sizeof(*copy));
+	size_t kept = n;
+
+	if (!n || !copy)
+		return 0;
+	stats_quantile(v, n, 0.5); /* sorts */
+	for (;;) {
+		double median, cut;
+		size_t k = 0;
+
+		memcpy(copy, v, kept * sizeof(*copy));
+		median = stats_quantile(copy, kept, 0.5);
+		cut = median + 30 + 3 * stats_mad(copy, kept, median);
+		while (k < kept && v[k] <= cut)
+			k++;
+		if (k == kept)
+			break;
+		kept = k;
+	}
+	return stats_quantile(v, kept, 0.99);
+}
+
+static void thresholds(const struct baseline *b, uint64_t stack, struct stack_baseline *s,
+		       const struct sample *all, size_t n)
+{
+	_cleanup_(freep) double *v = malloc((n ? n : 1) * sizeof(*v));
+	uint32_t highest = 0;
+
+	for (int r = 0; v && r < R_BINS; r++) {
+		size_t k = 0;
+		double q;
+
+		for (size_t i = 0; i < n; i++) {
+			if (all[i].delays.n &&
+			    baseline_r_bin(all[i].record->row.rtt_min) == (unsigned int)r)
+				v[k++] = all[i].delays.dstar;
+		}
+		s->threshold[r] = 0;
+		if (k < SOURCES_LEAST)
+			continue;
+		q = baseline_body(v, k) * (k < 100 ? 1.25 : 1);
+		s->threshold[r] = fmax(THRESHOLD_LEAST, q);
+		if (s->threshold[r] > highest)
+			highest = s->threshold[r];
+		s->own_threshold = true;
+	}
+	if (!highest)
+		highest = threshold_unknown(b, stack);
+	for (int r = 0; r < R_BINS; r++) {
+		if (!s->threshold[r])
+			s->threshold[r] = highest;
+	}
+}
+
+static int count_tcp(struct baseline *b, uint64_t stack, uint32_t tcp_key)
+{
+	struct tcp_id id = { stack, tcp_key };
+	uint32_t *n = table_add(&b->tcp, &id, NULL);
+
+	if (!n)
+		return -ENOMEM;
+	++*n;
+	return 0;
+}
+
+static int mark_site(struct baseline *b, const struct record_id *id, enum delay_state state)
+{
+	uint8_t seen = SITE_SEEN | (state == DELAY_SPLIT  ? SITE_SPLIT :
+				    state == DELAY_DIRECT ? SITE_DIRECT :
+							    0);
+	struct source_id source = { id->src, id->family };
+	struct source_id prefix = { network_of(id->src, id->family, NETWORK_SMALL), id->family };
+	uint8_t *s = table_add(&b->sources, &source, NULL);
+	uint8_t *p = table_add(&b->prefixes, &prefix, NULL);
+
+	if (!s || !p)
+		return -ENOMEM;
+	*s |= seen;
+	*p |= seen;
+	return 0;
+}
+
+/* Kinds of a stack: direct and split, each regular or not, on top of the site's. */
+static int learn_kinds(const struct baseline *b, struct stack_baseline *s, const struct sample *all,
+		       size_t k)
+{
+	_cleanup_(freep) struct mixture_row *rows = malloc((k ? k : 1) * sizeof(*rows));
+	_cleanup_(freep) float *w = malloc((k ? k : 1) * sizeof(*w));
+	struct mixture *m = &s->kinds;
+
+	if (!rows || !w)
+		return -ENOMEM;
+	for (size_t i = 0; i < k; i++)
+		rows[i] = all[i].x;
+	m->n = 4;
+	for (int kind = 0; kind < 4; kind++) {
+		bool split = kind & 1, regular = kind & 2;
+		double mass = 0;
+
+		for (size_t i = 0; i < k; i++) {
+			w[i] = (rows[i].x[1] >= 2) == split &&
+			       (rows[i].x[5] == 1 || rows[i].x[5] == 2) == regular;
+			mass += w[i];
+		}
+		mixture_count(rows, w, k, 2, split ? b->pool_split : b->pool, m->class[kind].theta);
+		m->class[kind].weight = (mass + 0.5) / (k + 2);
+	}
+	mixture_refine(m, rows, k, 5, 2, NULL);
+	/* Two more, never refined: what the site knows, should this stack do it too. */
+	m->n = 6;
+	memcpy(m->class[4].theta, b->pool, sizeof(b->pool));
+	memcpy(m->class[5].theta, b->pool_split, sizeof(b->pool_split));
+	m->class[4].weight = 0.5 * POOL_SOURCES / (k + POOL_SOURCES);
+	m->class[5].weight = b->split_share * POOL_SOURCES / (k + POOL_SOURCES);
+	for (size_t i = 0; i < m->n; i++) {
+		double p = m->class[i].weight;
+
+		if (i < 4)
+			p *= (double)k / (k + POOL_SOURCES);
+		m->class[i].weight = p;
+		m->class[i].cap = i == 0 || i == 2 || i == 4 ?
+					  1 :
+					  fmax(3 * p, p + 3 * sqrt(p / (k + POOL_SOURCES)) +
+							      2.0 / (k + POOL_SOURCES));
+	}
+	return 0;
+}
+
+static void gather_stack(struct stack_baseline *s, const struct sample *a)
+{
+	const struct view *v = &a->record->clean;
+	uint32_t gaps = 0;
+
+	s->sources++;
+	s->split += a->delays.state == DELAY_SPLIT;
+	s->direct += a->delays.state == DELAY_DIRECT;
+	s->exchanges += v->exchanges;
+	for (int g = 0; g < GAP_BINS; g++)
+		gaps += v->gaps[g];
+	for (int g = 0; g < GAP_BINS && gaps; g++)
+		s->gaps[g] += v->gaps[g] * (gaps > 8 ? 8.0 / gaps : 1);
+}
+
+static void learn_pool(struct baseline *b, const struct sample *all, size_t n)
+{
+	struct mixture_row *rows = malloc((n ? n : 1) * sizeof(*rows));
+	float *direct = malloc((n ? n : 1) * sizeof(*direct));
+	float *split = malloc((n ? n : 1) * sizeof(*split));
+	double known = 0, concealed = 0;
+
+	if (rows && direct && split) {
+		for (size_t i = 0; i < n; i++) {
+			rows[i] = all[i].x;
+			split[i] = all[i].delays.state == DELAY_SPLIT;
+			direct[i] = !split[i];
+			known += all[i].delays.state != DELAY_UNKNOWN;
+			concealed += split[i];
+		}
+		mixture_count(rows, direct, n, 1, NULL, b->pool);
+		mixture_count(rows, split, n, 1, NULL, b->pool_split);
+		/* Few or none were split: then split is flat among the split levels. */
+		b->pool_split[1][1] = fmin(b->pool_split[1][1], 0.05);
+		b->split_share = (concealed + 0.5) / (known + 20);
+	}
+	free(rows);
+	free(direct);
+	free(split);
+}
+
+static int by_stack(const void *a, const void *b)
+{
+	const struct sample *x = a, *y = b;
+
+	if (x->id->stack != y->id->stack)
+		return x->id->stack < y->id->stack ? -1 : 1;
+	return (x->record > y->record) - (x->record < y->record);
+}
+
+/* Every record seen clean, those of one stack side by side. */
+static int samples(struct baseline *b, struct windows *w, const struct detect_config *c,
+		   struct sample *all, size_t *n)
+{
+	for (size_t i = 0; i < w->records.n; i++) {
+		const struct record_id *id = table_key(&w->records, i);
+		struct record *r = table_value(&w->records, i);
+		struct sample *a = &all[*n];
+
+		if (!r->clean.connections)
+			continue;
+		if (!table_add(&b->stacks, &id->stack, NULL))
+			return -ENOMEM;
+		a->id = id;
+		a->record = r;
+		a->delays = delays_of(b, c, &r->row, &r->clean);
+		++*n;
+	}
+	qsort(all, *n, sizeof(*all), by_stack);
+	return 0;
+}
+
+static size_t slice(const struct sample *all, size_t n, size_t from)
+{
+	size_t k = 1;
+
+	while (from + k < n && all[from + k].id->stack == all[from].id->stack)
+		k++;
+	return k;
+}
+
+/* A clean view was counted before there was a threshold: again, from what is kept. */
+static void recount(const struct baseline *b, struct record *r)
+{
+	uint32_t threshold = baseline_threshold(b, r->row.stack, r->row.rtt_min);
+
+	r->clean.direct = r->clean.split = 0;
+	for (int d = 0; d < DSTAR_KEPT; d++) {
+		uint16_t x = r->row.dstar[d];
+
+		if (x == DSTAR_NONE)
+			continue;
+		if ((uint32_t)(x & ~DSTAR_RESUMED) >= threshold)
+			r->clean.split++;
+		else
+			r->clean.direct++;
+	}
+}
+
+static int learn_source(struct baseline *b, const struct windows *w, const struct detect_config *c,
+			struct stack_baseline *s, struct sample *a)
+{
+	struct tally *row = &a->record->row;
+	int err = 0;
+
+	a->stack = s;
+	a->delays = delays_of(b, c, row, &a->record->clean);
+	recount(b, a->record);
+	gather_stack(s, a);
+	if (row->tcp_key) {
+		s->tcp_sources++;
+		err = count_tcp(b, row->stack, row->tcp_key);
+		if (!err)
+			err = count_tcp(b, 0, row->tcp_key);
+	}
+	return err ? err : mark_site(b, a->id, a->delays.state);
+}
+
+int baseline_learn(struct baseline *b, struct windows *w, const struct detect_config *c)
+{
+	_cleanup_(freep) struct sample *all = calloc(w->records.n + 1, sizeof(*all));
+	size_t n = 0, k;
+	int err;
+
+	if (!all)
+		return -ENOMEM;
+	err = samples(b, w, c, all, &n);
+	b->from = w->begun > c->window ? w->begun - c->window : 0;
+	b->until = w->now;
+	for (size_t i = 0; i < n && !err; i += k) {
+		struct stack_baseline *s = table_find(&b->stacks, &all[i].id->stack);
+
+		k = slice(all, n, i);
+		thresholds(b, all[i].id->stack, s, &all[i], k);
+		s->seconds = (double)(b->until - b->from) / 1e9;
+		for (size_t j = i; j < i + k; j++) {
+			s->handshakes += all[j].delays.measured;
+			s->waiting += all[j].delays.waiting;
+		}
+		for (size_t j = i; j < i + k && !err; j++)
+			err = learn_source(b, w, c, s, &all[j]);
+	}
+	b->learnt = true;
+	for (size_t i = 0; i < n && !err; i++) {
+		double seen = (double)(w->now - all[i].record->first_seen) / 1e9;
+
+		all[i].x = features_of(b, &all[i].record->row, &all[i].record->clean,
+				       &all[i].delays, seen);
+	}
+	if (!err)
+		learn_pool(b, all, n);
+	for (size_t i = 0; i < n && !err; i += k) {
+		k = slice(all, n, i);
+		err = learn_kinds(b, all[i].stack, &all[i], k);
+	}
+	return err;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * class.h - what else could it be? Evidence against the best benign explanation.
+ *
+ * Every kind of cohort, the farm and the benign ones, says what it expects of each
+ * fact: a middle and a scatter between cohorts of that kind. A fact with standard
+ * error se speaks for the farm against kind j with
+ *
+ *   log2 t5((x - m_farm) / s_farm) / s_farm - the same for j,  s^2 = scatter^2 + se^2
+ *
+ * (t with 5 degrees of freedom: a surprise in one sensor is worth a few bits, not
+ * hundreds). Within a family facts depend on each other: the largest counts whole,
+ * the rest half. A family gives 20 bits at most, either way. Families add.
+ *
+ *   bits = min over j of  log2(prior_farm / prior_j) + sum of families
+ *
+ * The prior is of "a new kind of source appeared that clean traffic did not have",
+ * not of a cohort in a window: that one is paid for by mixture.h's gain.
+ *
+ * Facts "flat below" count nothing for being even more regular than expected.
+ *
+ * The numbers are assumptions (detection.md 8 and 11), chosen on the tuning seeds of
+ * tests/sim, to be refitted per site; the table is the place.
+ */
+#ifndef WINNOW_DETECT_CLASS_H
+#define WINNOW_DETECT_CLASS_H
+
+#include "detect/evidence.h"
+#include "model/farm.h"
+
+enum fact_id {
+	FACT_SPLIT, FACT_WAITING, FACT_LEG, FACT_TCP,
+	FACT_EVEN, FACT_GAPS, FACT_TOTAL,
+	FACT_ORIGIN,
+	FACT_SPREAD, FACT_NETS, FACT_SHARED,
+	FACT_MAX
+};
+
+enum benign_class {
+	CLASS_PEOPLE, CLASS_RELAY, CLASS_SLOW_CLIENT, CLASS_FLEET, CLASS_PROXIED_FLEET,
+	CLASS_NAT, CLASS_MONITORING, CLASS_LOAD_TEST, CLASS_MAX
+};
+
+extern const char *const class_name[CLASS_MAX];
+
+struct judgement {
+	double bits;			/* decision, prior included */
+	double prior;
+	enum benign_class nearest;
+	double family[FAMILY_MAX];	/* against the nearest */
+	double fact[FACT_MAX];
+	double farm[FACT_MAX], benign[FACT_MAX]; /* expected */
+	double conceal;			/* concealment against the best that does not conceal */
+	double coordinate;		/* coordination against the best that does not */
+	double without[FAMILY_MAX];
+};
+
+/* `mean`: exchanges a source, for FACT_EVEN. `replayed`: bits of a shared order under
+ * a permuting stack, 0 if there is none. */
+struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double replayed);
+
+extern const char *const fact_name[FACT_MAX];
+extern const enum evidence_family fact_family[FACT_MAX];
+
+#endif

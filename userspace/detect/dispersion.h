@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dispersion.h - how thinly the sources lie over networks.
+ *
+ * spread  ln(distinct /24, v6 /48) over ln(sources)
+ * nets    ln of the effective number of /16s (v6 /32s): 1 / sum q^2
+ * shared  share of the addresses with another split stack: an exit that many
+ *         programs of many people leave by
+ *
+ * Source: detection.md 3.9; Simpson 1949 for the effective number.
+ */
+#ifndef WINNOW_DETECT_DISPERSION_H
+#define WINNOW_DETECT_DISPERSION_H
+
+#include <stddef.h>
+
+#include "detect/evidence.h"
+#include "model/cohort.h"
+
+struct fact dispersion_spread(const struct cohort *c);
+struct fact dispersion_nets(const struct cohort *c);
+struct fact dispersion_shared(const struct cohort *c);
+/* Distinct /16s (v6 /32s). */
+size_t dispersion_prefixes(const struct cohort *c);
+
+#endif

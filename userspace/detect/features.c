@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "detect/features.h"
+
+#include <math.h>
+
+#define WAITING_USUAL 0.05 /* share of clean handshakes above which it says nothing */
+
+/* D1 at or over 10 ms, and no higher a bin than D*: the client waits for a far end,
+ * and so does the answer to the server (timing.md: D* >= leg, D1 ~ leg). */
+static bool cell_waits(int d1, int dstar)
+{
+	return d1 >= 2 && dstar >= d1;
+}
+
+struct delays delays_of(const struct baseline *b, const struct detect_config *c,
+			const struct tally *row, const struct view *v)
+{
+	const struct stack_baseline *s = baseline_stack(b, row->stack);
+	uint32_t threshold = baseline_threshold(b, row->stack, row->rtt_min);
+	struct delays d = { .shortest = 0xffffffff };
+	bool waits;
+
+	d.dstar = record_dstar(row, c->min_handshakes, &d.n);
+	for (int kind = 0; kind < 2 && d.shortest == 0xffffffff; kind++) {
+		for (int i = 0; i < DSTAR_KEPT; i++) {
+			uint16_t x = row->dstar[i];
+
+			if (x == DSTAR_NONE || !!(x & DSTAR_RESUMED) != kind)
+				continue;
+			x &= ~DSTAR_RESUMED;
+			d.shortest = x < d.shortest ? x : d.shortest;
+		}
+	}
+	for (int r = 0; r < D_BINS; r++) {
+		for (int k = 0; k < D_BINS; k++) {
+			uint32_t n = v->d1dstar[r * D_BINS + k];
+
+			d.measured += n;
+			d.waiting += cell_waits(r, k) ? n : 0;
+		}
+	}
+	if (d.n < c->min_handshakes)
+		return d;
+	waits = d.measured >= c->min_handshakes && 2 * d.waiting > d.measured &&
+		(!s || s->handshakes < 20 || s->waiting < WAITING_USUAL * s->handshakes);
+	d.state = d.dstar >= threshold || waits ? DELAY_SPLIT : DELAY_DIRECT;
+	return d;
+}
+
+static uint8_t feature_d1(const struct view *v, const struct delays *d)
+{
+	uint32_t row[D_BINS] = {}, below = 0;
+	int middle = 0;
+
+	if (d->measured < 2)
+		return 0;
+	for (int r = 0; r < D_BINS; r++) {
+		for (int k = 0; k < D_BINS; k++)
+			row[r] += v->d1dstar[r * D_BINS + k];
+	}
+	while (middle < D_BINS - 1 && 2 * (below + row[middle]) <= d->measured)
+		below += row[middle++];
+	if (middle < 2)
+		return 1;
+	return 2 * d->waiting > d->measured ? middle + 1 : 2;
+}
+
+static uint8_t feature_tcp(const struct baseline *b, const struct tally *row)
+{
+	const struct stack_baseline *s = baseline_stack(b, row->stack);
+	uint32_t with;
+
+	if (!row->tcp_key || !b->learnt)
+		return 0;
+	if (!s || s->tcp_sources < 10)
+		return baseline_tcp(b, 0, row->tcp_key) ? 0 : 4;
+	with = baseline_tcp(b, row->stack, row->tcp_key);
+	if (with)
+		return 10 * with >= s->tcp_sources ? 1 : 2;
+	return baseline_tcp(b, 0, row->tcp_key) ? 3 : 4;
+}
+
+static uint8_t feature_gaps(const struct view *v)
+{
+	uint32_t sum = 0, best = 0;
+	int at = 0;
+
+	for (int i = 0; i < GAP_BINS; i++)
+		sum += v->gaps[i];
+	if (sum < 4)
+		return 0;
+	for (int i = 0; i + 1 < GAP_BINS; i++) {
+		uint32_t two = v->gaps[i] + v->gaps[i + 1];
+
+		if (two > best) {
+			best = two;
+			at = v->gaps[i + 1] > v->gaps[i] ? i + 1 : i;
+		}
+	}
+	if (4 * best < 3 * sum)
+		return 3;
+	return at < 6 ? 1 : 2;
+}
+
+struct mixture_row features_of(const struct baseline *b, const struct tally *row,
+			       const struct view *v, const struct delays *d, double seconds)
+{
+	struct mixture_row r = {};
+	double rate;
+
+	r.x[0] = feature_d1(v, d);
+	if (d->state == DELAY_DIRECT)
+		r.x[1] = 1;
+	else if (d->state == DELAY_SPLIT)
+		r.x[1] = d->dstar < 300 ? 2 : d->dstar < 1000 ? 3 : 4;
+	r.x[2] = feature_tcp(b, row);
+	if (v->connections >= 3)
+		r.x[3] = v->resumed == 0 ? 1 : 2 * v->resumed <= v->connections - 1 ? 2 : 3;
+	if (v->exchanges >= 2 && seconds > 0) {
+		rate = v->exchanges / seconds * 3600;
+		r.x[4] = rate < 1 ? 1 : fmin(RATE_BINS, 2 + floor(log2(rate) / 2));
+	}
+	r.x[5] = feature_gaps(v);
+	return r;
+}

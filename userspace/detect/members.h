@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * members.h - which sources belong to a farm, and what a rule may say about each.
+ *
+ * A member is a (source, stack) whose posterior of the component is 0.5 or more and
+ * whose own delays say split: at least min_handshakes of them, never only its
+ * neighbours' (a source of which little is known stays undecided). The posterior is
+ * held at 0.999: sensors and model have doubts of their own.
+ *
+ * A source is *mixed* when it also shows direct handshakes: D* under the threshold
+ * and D1 under 10 ms. Where its split ones wait (D1 follows D*), acknowledgements that
+ * were held up cannot fake both, and one direct handshake is enough; where they do
+ * not, D* of a split connection is small in up to a fifth of the cases (timing.md:
+ * ACK compression), and more than 30% is needed - or one while traffic was clean.
+ *
+ * Mixed and waiting, with no direct handshake whose D1 was 10 ms or more: the rule
+ * carries `d1>=10ms`, which is read from the hello it judges. `split>=N` would not do:
+ * a connection that is reset measures nothing, so a source once ruled would stay so.
+ * Mixed otherwise: no rule.
+ */
+#ifndef WINNOW_DETECT_MEMBERS_H
+#define WINNOW_DETECT_MEMBERS_H
+
+#include <stdbool.h>
+
+#include "detect/config.h"
+#include "detect/features.h"
+#include "detect/window.h"
+#include "model/cohort.h"
+#include "model/plan.h"
+
+#define POSTERIOR_MAX 0.999
+
+/* Fills the counts of direct and split handshakes, clean time included. Direct: both
+ * delays were. direct_waiting: D1 from 10 ms, D* below D1's bin. */
+void member_handshakes(struct cohort_member *m, const struct record *r);
+
+double member_posterior(const struct cohort_member *m);
+bool member_is(const struct cohort_member *m);
+bool member_mixed(const struct cohort_member *m, bool direct_when_clean);
+
+/* True: *rule has its predicates (zeros: none needed). False: `why` says why not. */
+bool member_rule(const struct cohort_member *m, bool direct_when_clean,
+		 const struct detect_config *c, uint32_t threshold, struct plan_rule *rule,
+		 char why[PLAN_REASON]);
+
+#endif

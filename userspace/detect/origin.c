@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "detect/origin.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "detect/baseline.h"
+#include "detect/stats.h"
+
+#define GROUP_LEAST  3
+#define GROUPS_LEAST 5
+#define DRAWS	     999
+
+struct point {
+	uint64_t group;
+	double y;
+};
+
+static int by_group(const void *a, const void *b)
+{
+	const struct point *x = a, *y = b;
+
+	return x->group != y->group ? (x->group > y->group) - (x->group < y->group) :
+				      (x->y > y->y) - (x->y < y->y);
+}
+
+/* Sorted by group; between and within sums of squares. */
+static void squares(const struct point *p, size_t n, double *between, double *within,
+		    size_t *groups, double *sum_n2)
+{
+	double mean = 0;
+
+	*between = *within = *sum_n2 = 0;
+	*groups = 0;
+	for (size_t i = 0; i < n; i++)
+		mean += p[i].y / n;
+	for (size_t i = 0, k; i < n; i += k) {
+		double m = 0;
+
+		for (k = 0; i + k < n && p[i + k].group == p[i].group; k++)
+			m += p[i + k].y;
+		m /= k;
+		*between += k * (m - mean) * (m - mean);
+		for (size_t j = i; j < i + k; j++)
+			*within += (p[j].y - m) * (p[j].y - m);
+		*sum_n2 += (double)k * k;
+		++*groups;
+	}
+}
+
+struct origin origin_anova(const double *y, const uint64_t *group, size_t n)
+{
+	_cleanup_(freep) struct point *p = malloc((n ? n : 1) * sizeof(*p));
+	double between, within, sum_n2, msb, msw, n0, total;
+	struct origin o = { .p = 1, .f = 1 };
+	uint64_t seed = 1;
+	size_t k = 0, more = 0, g;
+
+	if (!p)
+		return o;
+	for (size_t i = 0; i < n; i++) {
+		if (group[i])
+			p[k++] = (struct point){ group[i], y[i] };
+	}
+	o.n = k;
+	qsort(p, k, sizeof(*p), by_group);
+	squares(p, k, &between, &within, &o.groups, &sum_n2);
+	if (o.groups < 2 || k <= o.groups)
+		return o;
+	total = between + within;
+	msb = between / (o.groups - 1);
+	msw = fmax(within / (k - o.groups), 1e-9);
+	n0 = (k - sum_n2 / k) / (o.groups - 1);
+	o.f = msb / msw;
+	o.icc = (msb - msw) / (msb + (n0 - 1) * msw);
+	o.p = stats_f_tail(o.f, o.groups - 1, k - o.groups);
+	/* The total is the same for each relabelling: F grows with `between` alone. */
+	for (int draw = 0; draw < DRAWS && total > 0; draw++) {
+		double b, w, s;
+
+		for (size_t i = k - 1; i > 0; i--) {
+			size_t j = stats_random(&seed) % (i + 1);
+			double t = p[i].y;
+
+			p[i].y = p[j].y;
+			p[j].y = t;
+		}
+		squares(p, k, &b, &w, &g, &s);
+		more += b >= between;
+	}
+	if (more && (more + 1.0) / (DRAWS + 1) > o.p)
+		o.p = (more + 1.0) / (DRAWS + 1);
+	return o;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static size_t count_of(const uint64_t *sorted, size_t n, uint64_t key)
+{
+	size_t lo = 0, hi = n, k = 0;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (sorted[mid] < key)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	while (lo + k < n && sorted[lo + k] == key)
+		k++;
+	return k;
+}
+
+/* A label no other size or family has. */
+static uint64_t label(const struct cohort_member *m, enum network size)
+{
+	return network_of(m->src, m->family, size) << 4 | (m->family == 6) << 2 | (size + 1);
+}
+
+/* Labels of `size`; 0 where fewer than 3 share it. */
+static void group_by(const struct cohort *c, enum network size, uint64_t *group, uint64_t *sorted)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->members[i].split == 2 && !group[i])
+			sorted[n++] = label(&c->members[i], size);
+	}
+	qsort(sorted, n, sizeof(*sorted), by_value);
+	for (size_t i = 0; i < c->n; i++) {
+		uint64_t l = label(&c->members[i], size);
+
+		if (c->members[i].split == 2 && !group[i] && count_of(sorted, n, l) >= GROUP_LEAST)
+			group[i] = l;
+	}
+}
+
+struct fact origin_common(const struct cohort *c, struct origin *out)
+{
+	_cleanup_(freep) uint64_t *group = calloc(c->n + 1, sizeof(*group));
+	_cleanup_(freep) uint64_t *sorted = calloc(c->n + 1, sizeof(*sorted));
+	_cleanup_(freep) double *y = calloc(c->n + 1, sizeof(*y));
+	struct fact f = {};
+
+	*out = (struct origin){ .p = 1, .f = 1 };
+	if (!group || !sorted || !y)
+		return f;
+	for (size_t i = 0; i < c->n; i++)
+		y[i] = log(c->members[i].shortest + 1.0);
+	group_by(c, NETWORK_ORIGIN, group, sorted);
+	group_by(c, NETWORK_LARGE, group, sorted);
+	*out = origin_anova(y, group, c->n);
+	f.known = out->groups >= GROUPS_LEAST;
+	f.n = out->n;
+	f.x = atanh(fmin(fmax(out->icc, -0.9), 0.99));
+	f.se = out->groups ? 1.5 / sqrt(out->groups) : 1;
+	snprintf(f.text, sizeof(f.text),
+		 "legs of %zu sources in %zu networks: F %.2f, ICC %.2f, p %.2g (999 permutations)",
+		 out->n, out->groups, out->f, out->icc, out->p);
+	return f;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * origin.h - do the hidden legs end in one place?
+ *
+ * With one operator the leg is a function of where the exit is: alike inside a
+ * network, different between networks. Independent people behind the same networks
+ * each have a leg of their own.
+ *
+ * y = ln of the shortest kept D* of each split source; groups are /20s (v6 /40s), a
+ * network with fewer than 3 sources joins its /16 (/32) remainder.
+ *
+ *   F = [sum n_p (ybar_p - ybar)^2 / (P - 1)] / [sum sum (y - ybar_p)^2 / (N - P)]
+ *   ICC = (MSB - MSW) / (MSB + (n0 - 1) MSW),  n0 = (N - sum n_p^2 / N) / (P - 1)
+ *
+ * Fact: x = Fisher z of ICC (atanh), se = 1.5 / sqrt(P). p is the larger of the F
+ * tail and, unless that one is at its floor of 1/1000, of 999 permutations of the
+ * labels, which need no normal data. P < 5: not known.
+ *
+ * Source: one-way analysis of variance; detection.md 3.2. Weak where exits of one
+ * network lead to different gateways; a relay product with regional edges can fake it,
+ * so it never convicts alone.
+ */
+#ifndef WINNOW_DETECT_ORIGIN_H
+#define WINNOW_DETECT_ORIGIN_H
+
+#include <stddef.h>
+
+#include "detect/evidence.h"
+#include "model/cohort.h"
+
+struct origin {
+	double f, icc, p;
+	size_t groups, n;
+};
+
+/* y[i] belongs to group[i], any labels, 0: left out. */
+struct origin origin_anova(const double *y, const uint64_t *group, size_t n);
+struct fact origin_common(const struct cohort *c, struct origin *out);
+
+#endif

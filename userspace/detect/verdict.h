@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * verdict.h - one (stack, service) through its states, a window at a time.
+ *
+ *   NONE -> WATCH     one more kind than when clean (gain, members)
+ *   WATCH -> FLAG     the gate held in flag_hits of the last flag_windows windows
+ *   FLAG -> PROPOSE   decision bits, and a plan whose precision bound holds
+ *   -> DECAY          below unflag_bits for unflag_windows; back to FLAG by the gate
+ *   WATCH, DECAY -> NONE  nothing new for flag_windows windows
+ *
+ * The gate: concealment against what does not conceal, coordination against what
+ * does not coordinate (or one operator instead), spread, decision bits over 0, and
+ * for an own stack - fewer than 20 clean sources - its size and age: nothing but time
+ * tells it from a release.
+ *
+ * ENFORCE is set by whoever applies a plan, not here.
+ * Source: detection.md 5.6.
+ */
+#ifndef WINNOW_DETECT_VERDICT_H
+#define WINNOW_DETECT_VERDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "detect/config.h"
+#include "model/farm.h"
+
+struct verdict_input {
+	uint64_t now; /* ns since 1970 */
+	double gain;
+	size_t members; /* split, posterior >= 0.5 */
+	size_t prefixes;
+	double conceal, coordinate, one_operator, bits;
+	double spread;
+	bool own;
+	bool plan_holds; /* precision bound met by at least one rule */
+};
+
+struct verdict {
+	enum farm_state state;
+	uint32_t hits;	  /* newest window in bit 0: the gate held */
+	uint32_t windows; /* since WATCH */
+	uint32_t idle;	  /* windows with nothing new */
+	uint32_t low;	  /* windows below unflag_bits */
+	uint64_t watched_at, flagged_at, proposed_at;
+};
+
+/* `gate` says what is missing for the next state; empty: nothing. */
+void verdict_step(struct verdict *v, const struct verdict_input *in, const struct detect_config *c,
+		  char *gate, size_t size);
+
+#endif

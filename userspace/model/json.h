@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* json.h - how the nouns of model/ spell times, sources and numbers in JSON. */
+#ifndef WINNOW_MODEL_JSON_H
+#define WINNOW_MODEL_JSON_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "model/farm.h"
+
+json_t *json_time(uint64_t ns); /* RFC 3339; 0: null */
+json_t *json_round(double v);	/* three digits behind the point; not finite: null */
+json_t *json_source(uint64_t src, uint8_t family);
+/* The stack's name, or its key in hex. */
+json_t *json_stack(uint64_t stack, const struct farm_names *names);
+json_t *json_losses(const struct losses *l);
+
+#endif

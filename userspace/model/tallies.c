@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/tallies.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <netinet/in.h>
+
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/table.h"
+#include "base/time.h"
+#include "tally.h"
+
+struct tally_id {
+	uint64_t src, stack;
+	uint16_t service;
+	uint8_t family, proto;
+	uint32_t zero;
+};
+
+struct held {
+	struct tally row;
+	bool changed;
+};
+
+struct order_id {
+	uint64_t stack, order;
+};
+
+struct order_held {
+	struct order_tally row;
+	bool changed;
+};
+
+struct pending {
+	uint64_t time;
+	uint32_t row; /* rows never leave the table, so its number stays */
+	uint32_t in, out;
+};
+
+struct tallies {
+	uint64_t now;
+	struct table rows, orders, stacks;
+	struct pending *heap;
+	size_t n, room;
+	uint32_t *changed;
+	size_t n_changed, room_changed;
+};
+
+struct tallies *tallies_new(void)
+{
+	struct tallies *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	table_init(&t->rows, sizeof(struct tally_id), sizeof(struct held));
+	table_init(&t->orders, sizeof(struct order_id), sizeof(struct order_held));
+	table_init(&t->stacks, sizeof(uint64_t), sizeof(uint32_t));
+	return t;
+}
+
+void tallies_free(struct tallies *t)
+{
+	if (!t)
+		return;
+	table_clear(&t->rows);
+	table_clear(&t->orders);
+	table_clear(&t->stacks);
+	free(t->heap);
+	free(t->changed);
+	free(t);
+}
+
+void tallies_freep(struct tallies **t)
+{
+	tallies_free(*t);
+}
+
+uint64_t tallies_time(const struct tallies *t)
+{
+	return t->now;
+}
+
+size_t tallies_rows(const struct tallies *t)
+{
+	return t->rows.n;
+}
+
+static uint32_t stamp_of(uint64_t ns)
+{
+	return ns >> STAMP_SHIFT;
+}
+
+static int mark(struct tallies *t, struct held *h, uint32_t row)
+{
+	if (h->changed)
+		return 0;
+	if (t->n_changed == t->room_changed) {
+		size_t room = t->room_changed ? t->room_changed * 2 : 1024;
+		uint32_t *more = realloc(t->changed, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		t->changed = more;
+		t->room_changed = room;
+	}
+	t->changed[t->n_changed++] = row;
+	h->changed = true;
+	return 0;
+}
+
+static int heap_push(struct tallies *t, struct pending p)
+{
+	size_t i;
+
+	if (t->n == t->room) {
+		size_t room = t->room ? t->room * 2 : 1024;
+		struct pending *more = realloc(t->heap, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		t->heap = more;
+		t->room = room;
+	}
+	for (i = t->n++; i && t->heap[(i - 1) / 2].time > p.time; i = (i - 1) / 2)
+		t->heap[i] = t->heap[(i - 1) / 2];
+	t->heap[i] = p;
+	return 0;
+}
+
+static struct pending heap_pop(struct tallies *t)
+{
+	struct pending top = t->heap[0], last = t->heap[--t->n];
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < t->n) {
+		if (child + 1 < t->n && t->heap[child + 1].time < t->heap[child].time)
+			child++;
+		if (t->heap[child].time >= last.time)
+			break;
+		t->heap[i] = t->heap[child];
+		i = child;
+	}
+	t->heap[i] = last;
+	return top;
+}
+
+int tallies_advance(struct tallies *t, uint64_t time)
+{
+	while (t->n && t->heap[0].time <= time) {
+		struct pending p = heap_pop(t);
+		struct held *h = table_value(&t->rows, p.row);
+
+		if (mark(t, h, p.row))
+			return -ENOMEM;
+		tally_exchange(&h->row, stamp_of(p.time));
+		tally_bytes(&h->row, stamp_of(p.time), p.in, p.out);
+	}
+	if (time > t->now)
+		t->now = time;
+	return 0;
+}
+
+/* A sketch bit for a source; the seed only has to be steady within the stream. */
+static uint64_t source_hash(uint64_t src)
+{
+	src ^= src >> 33;
+	src *= 0xff51afd7ed558ccdULL; /* MurmurHash3 finalizer, Appleby */
+	src ^= src >> 33;
+	src *= 0xc4ceb9fe1a85ec53ULL;
+	return src ^ src >> 33;
+}
+
+static int count_order(struct tallies *t, uint64_t src, uint64_t stack, uint64_t order)
+{
+	struct order_id id = { stack, order };
+	struct order_held *o;
+	bool added;
+
+	o = table_add(&t->orders, &id, &added);
+	if (!o)
+		return -ENOMEM;
+	o->row.stack = stack;
+	o->row.order = order;
+	tally_order(&o->row, src, source_hash(src), stamp_of(t->now));
+	o->changed = true;
+	return 0;
+}
+
+int tallies_connection(struct tallies *t, const struct event_conn *e,
+		       const struct tallies_name *name)
+{
+	struct tally_id id = { .stack = name->stack, .service = e->dport, .proto = IPPROTO_TCP };
+	uint64_t at = e->t;
+	uint32_t flags, row, *stack_flags;
+	struct held *h;
+	bool added;
+	int err;
+
+	if (at < t->now) {
+		if (t->now - at > NSEC_PER_SEC)
+			return -ERANGE;
+		at = t->now;
+	}
+	err = tallies_advance(t, at);
+	if (err)
+		return err;
+	if (!name->stack)
+		return 0;
+	id.src = source_of(e->src, &id.family);
+	h = table_add(&t->rows, &id, &added);
+	if (!h)
+		return -ENOMEM;
+	row = ((unsigned char *)h - (unsigned char *)table_value(&t->rows, 0)) / t->rows.row_len;
+	if (added) {
+		h->row.src = id.src;
+		h->row.stack = id.stack;
+		h->row.service = id.service;
+		h->row.family = id.family;
+		h->row.proto = id.proto;
+		tally_begin(&h->row, stamp_of(at));
+	}
+	if (mark(t, h, row))
+		return -ENOMEM;
+	flags = (e->piggy ? HS_PIGGY : 0) | (e->psk ? HS_RESUMED : 0);
+	tally_connection(&h->row, stamp_of(at), e->tcp_key, e->psk);
+	tally_handshake(&h->row, tally_tenths(e->rtt_us), tally_tenths(e->d1_us),
+			tally_tenths(e->dstar_us), flags);
+	stack_flags = table_add(&t->stacks, &name->stack, NULL);
+	if (!stack_flags)
+		return -ENOMEM;
+	*stack_flags |= name->hello_flags;
+	err = count_order(t, id.src, name->stack, e->has_order ? e->order : name->order);
+	for (size_t i = 0; !err && i < e->n_exchanges; i++) {
+		const struct event_exchange *x = &e->exchanges[i];
+
+		err = heap_push(t, (struct pending){ .time = at + x->dt_ms * NSEC_PER_MSEC,
+						     .row = row,
+						     .in = x->in,
+						     .out = x->out });
+	}
+	return err;
+}
+
+int tallies_snapshot(struct tallies *t, bool all, struct snapshot **out)
+{
+	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(t->now, 0);
+	int err = s ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < (all ? t->rows.n : t->n_changed); i++) {
+		struct held *h = table_value(&t->rows, all ? i : t->changed[i]);
+
+		h->changed = false;
+		err = snapshot_add(s, &h->row);
+	}
+	for (size_t i = 0; !err && i < t->orders.n; i++) {
+		struct order_held *o = table_value(&t->orders, i);
+
+		if (!o->changed && !all)
+			continue;
+		o->changed = false;
+		err = snapshot_add_order(s, &o->row);
+	}
+	for (size_t i = 0; !err && i < t->stacks.n; i++)
+		err = snapshot_add_stack(s, *(const uint64_t *)table_key(&t->stacks, i),
+					 *(uint32_t *)table_value(&t->stacks, i));
+	if (err)
+		return err;
+	t->n_changed = 0;
+	*out = take_ptr(s);
+	return 0;
+}
