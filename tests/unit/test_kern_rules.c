@@ -112,7 +112,7 @@ static void each_match_goes_to_its_own_table(void **state)
 	assert_int_equal(put(k, 7, on("198.51.100.0/24", 5, 0), 0), 0);
 	assert_int_equal(entries(k, "match"), 3);
 	assert_int_equal(s[7].plen, 120);
-	assert_int_equal(s[7].next, 4);
+	assert_int_equal(s[4].next, 7);
 	assert_int_equal(put(k, 8, on(NULL, 0, 0), 0), -EINVAL);
 	kern_free(k);
 }
@@ -130,14 +130,14 @@ static void rules_with_one_key_form_a_chain_that_survives_removal_anywhere(void 
 	s = kern_rules(k, &n);
 	for (uint32_t i = 1; i <= 4; i++)
 		assert_int_equal(put(k, i, m, 0), 0);
-	assert_int_equal(first(k, "match", &key), 4); /* newest first */
+	assert_int_equal(first(k, "match", &key), 1); /* the older one speaks */
 	assert_int_equal(kern_rule_remove(k, 2, &m), 0);
-	assert_int_equal(s[3].next, 1);
+	assert_int_equal(s[1].next, 3);
 	assert_int_equal(s[2].gen, 0);
 	assert_int_equal(kern_rule_remove(k, 2, &m), -ENOENT);
-	assert_int_equal(kern_rule_remove(k, 4, &m), 0);
-	assert_int_equal(first(k, "match", &key), 3);
 	assert_int_equal(kern_rule_remove(k, 1, &m), 0);
+	assert_int_equal(first(k, "match", &key), 3);
+	assert_int_equal(kern_rule_remove(k, 4, &m), 0);
 	assert_int_equal(s[3].next, 0);
 	assert_int_equal(kern_control(k)->kinds, 1 << MATCH_JA4);
 	assert_int_equal(kern_rule_remove(k, 3, &m), 0);
@@ -148,6 +148,37 @@ static void rules_with_one_key_form_a_chain_that_survives_removal_anywhere(void 
 		assert_int_equal(put(k, i, m, 0), 0);
 	assert_int_equal(put(k, 40, m, 0), -E2BIG);
 	assert_int_equal(s[40].gen, 0);
+	kern_free(k);
+}
+
+/* The programs read only the head of a source's chain. */
+static void the_weightiest_rule_on_a_source_is_the_head(void **state)
+{
+	static const uint8_t actions[] = { RULE_COUNT, RULE_DROP, RULE_LIMIT, RULE_PASS,
+					   RULE_DROP };
+	static const uint32_t order[] = { 4, 2, 5, 3, 1 };
+	struct source_key key = { .src = addr_v4(0x0a000001), .plen = 128 };
+	struct rule_match m = on("10.0.0.1", 0, 0);
+	struct reason why;
+	struct rule *s;
+	struct kern *k;
+	uint32_t at;
+	size_t n;
+
+	need_lab();
+	k = opened(NULL, 64);
+	s = kern_rules(k, &n);
+	for (uint32_t i = 1; i <= 5; i++) {
+		struct rule r = drop(i);
+
+		r.action = actions[i - 1];
+		assert_int_equal(kern_rule_put(k, i, &r, &m, &why), 0);
+	}
+	at = first(k, "source_rules", &key);
+	for (int i = 0; i < 5; i++, at = s[at].next)
+		assert_int_equal(at, order[i]);
+	assert_int_equal(at, 0);
+	assert_int_equal(kern_control(k)->n_source_rules, 5);
 	kern_free(k);
 }
 
@@ -317,6 +348,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_match_goes_to_its_own_table),
 		cmocka_unit_test(rules_with_one_key_form_a_chain_that_survives_removal_anywhere),
+		cmocka_unit_test(the_weightiest_rule_on_a_source_is_the_head),
 		cmocka_unit_test(nested_prefixes_do_not_share_a_chain),
 		cmocka_unit_test(a_full_table_refuses_and_changes_nothing),
 		cmocka_unit_test_teardown(adoption_mends_what_a_killed_process_left, no_pins),

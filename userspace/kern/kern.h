@@ -74,7 +74,10 @@ struct attachment {
 
 /* Native unless told otherwise; never replaces a foreign program. -ENODEV: no
  * such device; -EEXIST: already ours; -EBUSY: a foreign program; -EOPNOTSUPP:
- * the driver refuses native mode (the sentence says why and what to try). */
+ * the driver refuses native mode (the sentence says why and what to try).
+ * 0 with a sentence in `r`: attached, but without the egress program; connections
+ * are then proved by socket look-up on that device. A device renamed since its
+ * attachment is -EEXIST, and listed under its new name from then on. */
 int kern_attach(struct kern *k, const char *device, enum attach_mode mode, struct reason *r);
 int kern_detach(struct kern *k, const char *device, struct reason *r);
 /* A malloc'ed list; *n may be 0. */
@@ -101,7 +104,10 @@ struct rule_match {
 	uint64_t order;
 };
 
-/* Writes slot `index` (1..n-1, chosen by the caller) and makes it reachable.
+/* Writes slot `index` (1..n-1, chosen by the caller, free) and makes it reachable;
+ * net, plen, next and the counters of the slot are filled here. Rules with one
+ * match key form a chain: pass first, then the severest action, then the older;
+ * for rules on a source alone the programs read only the first.
  * `r.gen` must differ from every earlier value of that slot. -ENOSPC: a table is
  * full; -E2BIG: MATCH_CHAIN_MAX rules with one match key already. On error
  * nothing has changed. */
@@ -110,7 +116,8 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m);
 int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why);
 int kern_allow_remove(struct kern *k, const struct cidr *c);
-/* Sets the verdict of live flows of (source hash, tally stack): `existing drop`. */
+/* Sets the verdict of live flows of (source, stack), for `existing drop`. Returns
+ * their number. -EOPNOTSUPP: a flow does not remember its ja4 or order. */
 int kern_rule_sweep(struct kern *k, uint32_t index, const struct rule_match *m);
 
 /* ---- the way back, when the database was lost -------------------------------- */

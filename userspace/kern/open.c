@@ -79,6 +79,7 @@ int kern_prog_fd(const struct kern *k, const char *name)
 	return p ? bpf_program__fd(p) : -ENOENT;
 }
 
+/* The programs mask with the number of sets (or slots) less one. */
 static int set_sizes(struct kern *k, const struct kern_config *c, struct reason *r)
 {
 	const struct {
@@ -103,13 +104,19 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 		int err;
 
 		if (!m)
-			continue;
+			return reason_set(r, -ENOENT, "table %s is not in the loaded object",
+					  sizes[i].map);
 		err = bpf_map__set_max_entries(m, sizes[i].entries);
 		if (err)
 			return reason_set(r, err, "table %s cannot have %u entries: %s",
 					  sizes[i].map, sizes[i].entries, strerror(-err));
 	}
 	k->skel->rodata->clock_virtual = c->replay;
+	k->skel->rodata->tally_sets = sets_of(c->tallies) - 1;
+	k->skel->rodata->order_sets = sets_of(c->orders) - 1;
+	k->skel->rodata->flow_sets = sets_of(c->flows) - 1;
+	k->skel->rodata->handshake_sets = sets_of(c->handshakes) - 1;
+	k->skel->rodata->reassembly_slots = power_of_two(c->reassembly) - 1;
 	return 0;
 }
 

@@ -142,6 +142,29 @@ static void await_grace(struct kern *k, uint32_t index)
 	k->grace++;
 }
 
+/* The kernel's own order (judge.bpf.h): `pass` first, then the severest action.
+ * Of source rules it reads the head of the chain only. */
+static unsigned int weight(uint8_t action)
+{
+	return action == RULE_PASS ? RULE_ACTION_MAX : action;
+}
+
+/* The rule behind which a new one goes: weightier first, then the older. 0: it
+ * becomes the head. -E2BIG: the chain is full. */
+static int chain_place(const struct kern *k, uint32_t head, uint8_t action, uint32_t *before)
+{
+	int n = 0;
+
+	*before = 0;
+	for (uint32_t i = head; i; i = slots(k)[i].next) {
+		if (++n >= MATCH_CHAIN_MAX)
+			return -E2BIG;
+		if (weight(slots(k)[i].action) >= weight(action))
+			*before = i;
+	}
+	return 0;
+}
+
 static int table_full(const struct kern *k, const struct place *p, int err, struct reason *why)
 {
 	struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), way_maps[p->way]);
@@ -156,8 +179,8 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 {
 	struct rule *slot, fresh = *rule;
 	struct place p;
-	uint32_t head;
-	int n = 0, err;
+	uint32_t head, before;
+	int err;
 
 	if (index == 0 || index >= k->rules.n)
 		return reason_set(why, -ENOSPC, "rule table full (%zu)", k->rules.n - 1);
@@ -170,14 +193,13 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 	if (err)
 		return reason_set(why, err, "rule slot %u: nothing to match, or a broken chain",
 				  index);
-	for (uint32_t i = head; i; i = slots(k)[i].next)
-		if (++n >= MATCH_CHAIN_MAX)
-			return reason_set(why, -E2BIG, "%d rules match exactly this already",
-					  MATCH_CHAIN_MAX);
+	err = chain_place(k, head, rule->action, &before);
+	if (err)
+		return reason_set(why, err, "%d rules match exactly this already", MATCH_CHAIN_MAX);
 
 	await_grace(k, index);
 	fresh.gen = 0;
-	fresh.next = head;
+	fresh.next = before ? slots(k)[before].next : head;
 	fresh.net = p.way == WAY_PREFIX ? m->src.net : p.narrow.net;
 	fresh.plen = p.way == WAY_PREFIX ? m->src.plen : p.narrow.plen;
 	fresh.hits = fresh.hit_packets = fresh.hit_bytes = 0;
@@ -185,7 +207,9 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 	*slot = fresh;
 	__atomic_store_n(&slot->gen, rule->gen, __ATOMIC_RELEASE);
 
-	if (bpf_map_update_elem(p.fd, &p.key, &index, BPF_ANY)) {
+	if (before) {
+		__atomic_store_n(&slots(k)[before].next, index, __ATOMIC_RELEASE);
+	} else if (bpf_map_update_elem(p.fd, &p.key, &index, BPF_ANY)) {
 		err = -errno;
 		__atomic_store_n(&slot->gen, 0, __ATOMIC_RELEASE);
 		return table_full(k, &p, err, why);
@@ -303,7 +327,8 @@ int kern_rule_sweep(struct kern *k, uint32_t index, const struct rule_match *m)
 			uint32_t at = f->tally, tally_gen = f->tally_gen;
 			const struct tally *t;
 
-			if (!flows[s].tag[w] || gen & 1 || at / WAYS >= k->tallies.n)
+			if (!flows[s].tag[w] || gen & 1 || f->flags & FLOW_SILENT ||
+			    at / WAYS >= k->tallies.n)
 				continue;
 			t = &tallies[at / WAYS].slot[at % WAYS];
 			if (__atomic_load_n(&t->gen, __ATOMIC_ACQUIRE) != tally_gen ||
