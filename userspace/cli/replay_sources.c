@@ -104,17 +104,17 @@ static void forget(struct table *t)
 }
 
 static const struct column columns[] = {
-	{ "source", "src", COL_TEXT, false, NULL, NULL },
-	{ "stack", "stack", COL_TEXT, true, NULL, NULL },
-	{ "service", "service", COL_COUNT, false, NULL, NULL },
-	{ "conns", "connections", COL_COUNT, false, NULL, NULL },
-	{ "exchanges", "exchanges", COL_COUNT, false, NULL, NULL },
-	{ "in", "bytes_in", COL_BYTES, false, NULL, NULL },
-	{ "out", "bytes_out", COL_BYTES, false, NULL, NULL },
-	{ "first seen", "first_seen", COL_TEXT, false, NULL, NULL },
-	{ "last seen", "last_seen", COL_TEXT, false, NULL, NULL },
-	{ "min R", "rtt_min_us", COL_US, false, NULL, NULL },
-	{ "resumed", "resumed", COL_COUNT, false, NULL, NULL },
+	{ .head = "source", .key = "src" },
+	{ .head = "stack", .key = "stack", .elastic = true },
+	{ .head = "service", .key = "service", .kind = COL_COUNT },
+	{ .head = "conns", .key = "connections", .kind = COL_COUNT },
+	{ .head = "exchanges", .key = "exchanges", .kind = COL_COUNT },
+	{ .head = "in", .key = "bytes_in", .kind = COL_BYTES },
+	{ .head = "out", .key = "bytes_out", .kind = COL_BYTES },
+	{ .head = "first seen", .key = "first_seen" },
+	{ .head = "last seen", .key = "last_seen" },
+	{ .head = "min R", .key = "rtt_min_us", .kind = COL_US },
+	{ .head = "resumed", .key = "resumed", .kind = COL_COUNT },
 	{ 0 },
 };
 
