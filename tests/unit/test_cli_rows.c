@@ -58,7 +58,7 @@ static const char *csv(const char *rows)
 	assert_non_null(list);
 	free(text);
 	f = open_memstream(&text, &len);
-	rows_csv(f, list, columns);
+	rows_csv(f, list, columns, true);
 	fclose(f);
 	json_decref(list);
 	return text;
