@@ -58,7 +58,7 @@ for stack in "${STACKS[@]}"; do
 	check "$stack over IPv6 is tallied once" tally_is connections "2001:db8:1:$(printf %x $i)::1" 1
 	stack_name=$(stack_of 10.1.$i.1)
 	ja4=$(awk -v s=10.1.$i.1 '$1 == s { print $3 }' "$TMP/others")
-	named() { w fp show "$stack_name" -j | jq -e --arg j "$ja4" '[.. | strings] | any(. == $j)'; }
+	named() { w fp show "$stack_name" -j | jq -se --arg j "$ja4" '[.. | strings] | any(. == $j)'; }
 	check "$stack is named live as JA4 $ja4" named
 done
 check "replay's JA4 and JA3 equal read-tls-client-hello's" same "$TMP/others" "$TMP/replay"

@@ -24,6 +24,6 @@ check "a rule resets the stack" said_reset 10.9.1.1
 check "the server's socket is gone at once" no_server_socket 10.9.1.1
 check "the others work" visit python 10.9.1.1
 w rule del "$h" >/dev/null
-says_generic() { w status -j | jq -e '[.. | strings] | any(. == "generic")'; }
+says_generic() { w status -j | jq -se '[.. | strings] | any(. == "generic")'; }
 check "status says generic" says_generic
 finish

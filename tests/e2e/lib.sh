@@ -181,7 +181,14 @@ net_up() {
 	namespace "$EDGE" "$WORLD"
 	cable "$EDGE" eth0 "$WORLD" eth0
 	addresses
+	wire_segments
 }
+
+# A veth hands over what TCP built, up to 64 KiB in one piece; a network card sends
+# segments. Only the world's side: the edge's device stays as users have it.
+wire_segments() { on "$WORLD" ethtool -K eth0 tso off >/dev/null; }
+# The other way: large receive, as some cards do it.
+wire_super_frames() { on "$WORLD" ethtool -K eth0 tso on >/dev/null; }
 
 # net_far RULES LEGS: the same with a forwarder in between, and op behind a second
 # one. Rules as in forwarder.c.
@@ -194,6 +201,7 @@ net_far() {
 	cable "$WORLD" eth1 "$WIRE" world1
 	cable "$OP" eth0 "$WIRE" op0
 	addresses
+	wire_segments
 
 	ip -n "$WORLD" addr add 172.16.0.1/30 dev eth1
 	ip -n "$WORLD" addr add 2001:db8:8000::1/64 dev eth1 nodad
@@ -258,8 +266,7 @@ certificate() {
 web_up() {
 	need nginx openssl python3
 	certificate
-	mkdir -p "$TMP/www" "$TMP/nginx"
-	head -c 2097152 /dev/urandom >"$TMP/www/big"
+	mkdir -p "$TMP/nginx"
 	cat >"$TMP/nginx.conf" <<-EOF
 		worker_processes 2;
 		daemon off;
@@ -287,11 +294,6 @@ web_up() {
 				ssl_certificate_key $TMP/key.pem;
 				ssl_protocols ${1:-TLSv1.2 TLSv1.3};
 				ssl_session_cache shared:s:10m;
-				root $TMP/www;
-				location = /small {
-					return 200 '{"object":"answer","text":"$(printf 'word %.0s' {1..60})"}\n';
-				}
-				location = /big { error_page 405 =200 /big; }
 				location / {
 					proxy_pass http://unix:$TMP/origin.sock;
 					proxy_http_version 1.1;
@@ -408,7 +410,7 @@ winnowd_start() {
 	eventually 20 attached || { cat "$TMP/winnowd.log"; exit 1; }
 }
 
-attached() { w status -j | jq -e '[.. | strings] | any(. == "eth0")'; }
+attached() { w status -j | jq -se '[.. | strings] | any(. == "eth0")'; }
 
 # The daemon dies without a word.
 winnowd_kill() {

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What nginx cannot do by itself: echo a body, stream server-sent events.
+"""What nginx cannot do by itself: answer a whole request, stream server-sent events.
 
     origin.py SOCKET
 
-/sse sends 20 events, 40 ms apart; anything else gives the request's body back.
+/small 330 bytes, /big 2 MB, /sse 20 events 40 ms apart, anything else the request's
+body. nginx would answer a POST before its body has come; this does not.
 """
 import asyncio
 import os
@@ -11,6 +12,8 @@ import sys
 
 EVENTS = 20
 EVENT_GAP = 0.04
+ANSWERS = {"/small": b'{"object": "answer", "text": "%s"}' % (b"word " * 60),
+           "/big": os.urandom(2 << 20)}
 
 
 async def serve(reader, writer):
@@ -20,7 +23,8 @@ async def serve(reader, writer):
             request, *lines = head.decode("latin-1").split("\r\n")
             fields = dict(l.lower().split(": ", 1) for l in lines if ": " in l)
             body = await reader.readexactly(int(fields.get("content-length", 0)))
-            if request.split(" ")[1].startswith("/sse"):
+            path = request.split(" ")[1]
+            if path == "/sse":
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                              b"Transfer-Encoding: chunked\r\n\r\n")
                 for i in range(EVENTS):
@@ -30,7 +34,7 @@ async def serve(reader, writer):
                     await asyncio.sleep(EVENT_GAP)
                 writer.write(b"0\r\n\r\n")
             else:
-                body = body or b"{}"
+                body = ANSWERS.get(path) or body or b"{}"
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
