@@ -149,7 +149,7 @@ void frame_ip(struct frame *f, const struct path *p, bool from_server, uint8_t p
 {
 	const struct addr *src = from_server ? &p->server : &p->client;
 	const struct addr *dst = from_server ? &p->client : &p->server;
-	size_t ext = p->first_extension && !from_server ? p->extensions_len : 0;
+	size_t ext = from_server ? 0 : p->extensions_len;
 	uint8_t *ip;
 
 	ethernet(f, p, from_server);

@@ -33,7 +33,7 @@ struct path {
 	uint8_t ttl;
 	uint8_t tags;            /* VLAN tags, the outermost 0x88a8 if there are two */
 	uint8_t ip_options;      /* IPv4: bytes of options, a multiple of 4 */
-	uint8_t first_extension; /* IPv6: type of the first of `extensions`, 0: none */
+	uint8_t first_extension; /* IPv6: type of the first of `extensions` */
 	const uint8_t *extensions;
 	size_t extensions_len;
 };
@@ -42,7 +42,7 @@ struct segment {
 	uint32_t seq, ack;
 	uint8_t flags;
 	uint16_t window;
-	const uint8_t *options; /* padded with zeros to a multiple of 4 */
+	const void *options; /* padded with zeros to a multiple of 4 */
 	size_t options_len;
 	const void *data;
 	size_t len;
