@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/allowbook.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void allowbook_init(struct allowbook *b, struct kern *k, struct store *s)
+{
+	*b = (struct allowbook){ .kern = k, .store = s };
+}
+
+void allowbook_clear(struct allowbook *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		free(b->at[i].reason);
+	free(b->at);
+	*b = (struct allowbook){};
+}
+
+static struct allow_entry *find(const struct allowbook *b, const struct cidr *net)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->at[i].net.plen == net->plen && b->at[i].net.net.hi == net->net.hi &&
+		    b->at[i].net.net.lo == net->net.lo)
+			return &b->at[i];
+	return NULL;
+}
+
+const struct allow_entry *allowbook_overlap(const struct allowbook *b, const struct cidr *net)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (cidr_overlaps(&b->at[i].net, net))
+			return &b->at[i];
+	return NULL;
+}
+
+static int keep(struct allowbook *b, const struct allow_row *row)
+{
+	struct allow_entry *e = find(b, &row->net);
+	char *reason = strdup(row->reason ? row->reason : "");
+
+	if (!reason)
+		return -ENOMEM;
+	if (!e && b->n == b->room) {
+		size_t room = b->room ? 2 * b->room : 16;
+		struct allow_entry *more = reallocarray(b->at, room, sizeof(*more));
+
+		if (!more) {
+			free(reason);
+			return -ENOMEM;
+		}
+		b->at = more;
+		b->room = room;
+	}
+	if (e)
+		free(e->reason);
+	else
+		e = &b->at[b->n++];
+	*e = (struct allow_entry){
+		.net = row->net,
+		.reason = reason,
+		.origin = !strcmp(row->origin, "config") ? "config" : "operator",
+		.uid = row->uid,
+		.created = row->created,
+	};
+	return 0;
+}
+
+static void forget(struct allowbook *b, struct allow_entry *e)
+{
+	free(e->reason);
+	*e = b->at[--b->n];
+}
+
+int allowbook_add(struct allowbook *b, const struct allow_row *row, struct audit_row *audit,
+		  struct reason *r)
+{
+	char net[ADDR_TEXT];
+	int err;
+
+	cidr_text(&row->net, net);
+	if (find(b, &row->net))
+		return reason_set(r, -EEXIST, "%s is allowed already", net);
+	err = kern_allow_put(b->kern, &row->net, r);
+	if (err)
+		return err;
+	err = keep(b, row);
+	if (err) {
+		kern_allow_remove(b->kern, &row->net);
+		return reason_set(r, err, "out of memory");
+	}
+	err = b->store ? store_begin(b->store) : -EROFS;
+	if (!err)
+		err = store_allow_put(b->store, row);
+	if (!err && audit)
+		err = store_audit(b->store, audit);
+	if (!err)
+		err = store_commit(b->store);
+	if (!err)
+		return 0;
+	if (b->store)
+		store_rollback(b->store);
+	return reason_set(r, -EREMOTEIO,
+			  "%s is allowed now, but the state database cannot be written: it would "
+			  "be gone after a restart",
+			  net);
+}
+
+int allowbook_remove(struct allowbook *b, const struct cidr *net, struct audit_row *audit,
+		     struct reason *r)
+{
+	struct allow_entry *e = find(b, net);
+	char text[ADDR_TEXT];
+	int db, err;
+
+	cidr_text(net, text);
+	if (!e)
+		return reason_set(r, -ENOENT, "%s is not on the allow list", text);
+	if (!strcmp(e->origin, "config"))
+		return reason_set(r, -EPERM,
+				  "%s is allowed by the configuration. Try: take it out of "
+				  "`allow` there and reload",
+				  text);
+	db = b->store ? store_begin(b->store) : -EROFS;
+	if (!db)
+		db = store_allow_remove(b->store, net);
+	if (db == -ENOENT)
+		db = 0;
+	if (!db && audit)
+		db = store_audit(b->store, audit);
+	if (!db)
+		db = store_commit(b->store);
+	if (db && b->store)
+		store_rollback(b->store);
+	err = kern_allow_remove(b->kern, net);
+	if (err && err != -ENOENT)
+		return reason_set(r, err, "%s: remove it from the kernel: %s", text,
+				  strerror(-err));
+	forget(b, e);
+	if (db)
+		return reason_set(r, -EREMOTEIO,
+				  "%s is no longer allowed, but the state database cannot be "
+				  "written: it would be back after a restart",
+				  text);
+	return 0;
+}
+
+int allowbook_configure(struct allowbook *b, const struct clock *c, const struct config *cfg,
+			struct reason *r)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < cfg->n_allow; i++) {
+		struct allow_row row = { .net = cfg->allow[i],
+					 .reason = "from the configuration",
+					 .origin = "config",
+					 .created = c->real };
+
+		if (find(b, &row.net))
+			continue;
+		err = kern_allow_put(b->kern, &row.net, r);
+		if (!err)
+			err = keep(b, &row);
+	}
+	for (size_t i = b->n; i-- > 0;) {
+		struct allow_entry *e = &b->at[i];
+		bool still = strcmp(e->origin, "config") != 0;
+
+		for (size_t j = 0; !still && j < cfg->n_allow; j++)
+			still = cfg->allow[j].plen == e->net.plen &&
+				cidr_covers(&cfg->allow[j], &e->net);
+		if (still)
+			continue;
+		kern_allow_remove(b->kern, &e->net);
+		forget(b, e);
+	}
+	return err;
+}
+
+/* ---- at start ------------------------------------------------------------------ */
+
+struct load {
+	struct allowbook *b;
+	struct cidr *found; /* in the kernel */
+	size_t n, room;
+	int err;
+};
+
+static void load_row(void *ctx, const struct allow_row *row)
+{
+	struct load *l = ctx;
+
+	if (!l->err)
+		l->err = keep(l->b, row);
+}
+
+static void load_kernel(void *ctx, const struct cidr *c)
+{
+	struct load *l = ctx;
+
+	if (l->n == l->room) {
+		size_t room = l->room ? 2 * l->room : 64;
+		struct cidr *more = reallocarray(l->found, room, sizeof(*more));
+
+		if (!more) {
+			l->err = -ENOMEM;
+			return;
+		}
+		l->found = more;
+		l->room = room;
+	}
+	l->found[l->n++] = *c;
+}
+
+static int settle(struct load *l, const struct clock *c, bool db_lost)
+{
+	struct allowbook *b = l->b;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < l->n; i++) {
+		struct allow_row row = { .net = l->found[i],
+					 .origin = "operator",
+					 .reason = "found in the kernel",
+					 .created = c->real };
+
+		if (find(b, &row.net))
+			continue;
+		if (!db_lost) {
+			kern_allow_remove(b->kern, &row.net);
+			continue;
+		}
+		err = keep(b, &row);
+		if (!err && b->store)
+			err = store_allow_put(b->store, &row);
+	}
+	return err;
+}
+
+int allowbook_load(struct allowbook *b, const struct clock *c, const struct config *cfg,
+		   bool db_lost, struct reason *r)
+{
+	struct load l = { .b = b };
+	int err = b->store ? store_allows(b->store, load_row, &l) : 0;
+
+	if (!err)
+		err = l.err;
+	/* First what must be allowed, then what must not. */
+	for (size_t i = 0; !err && i < b->n; i++)
+		err = kern_allow_put(b->kern, &b->at[i].net, r);
+	if (!err)
+		err = allowbook_configure(b, c, cfg, r);
+	if (!err)
+		err = kern_allows(b->kern, load_kernel, &l);
+	if (!err)
+		err = l.err;
+	if (!err)
+		err = settle(&l, c, db_lost);
+	free(l.found);
+	if (err && !r->text[0])
+		reason_set(r, err, "make the allow list, database and kernel agree: %s",
+			   strerror(-err));
+	return err;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * daemon.h - winnowd: what it holds, and the steps of its life.
+ *
+ * start -> run (events, ticks, requests) -> stop. Programs, tables and rules are
+ * pinned and go on without it; it names, shows, adds and removes. One thread,
+ * one epoll; nothing in it waits for a client.
+ */
+#ifndef WINNOW_DAEMON_H
+#define WINNOW_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/allowbook.h"
+#include "daemon/clock.h"
+#include "daemon/config.h"
+#include "daemon/namebook.h"
+#include "daemon/rulebook.h"
+#include "daemon/server.h"
+#include "kern/kern.h"
+#include "model/snapshot.h"
+#include "store/store.h"
+
+#define TROUBLES_MAX 16
+
+/* Things that are wrong now, by what they are about; `status` shows them. */
+struct trouble {
+	char about[32];
+	char text[480];
+};
+
+struct daemon {
+	const char *config_file; /* NULL: the layers */
+	struct config cfg;
+	char state_db[PATH_MAX], secret_file[PATH_MAX], pid_file[PATH_MAX], socket[PATH_MAX];
+
+	struct kern *kern;
+	struct store *store; /* NULL: it cannot be written */
+	bool db_lost;        /* this start had no database to read */
+	struct namebook names;
+	struct rulebook rules;
+	struct allowbook allows;
+	struct server *server;
+
+	struct clock started;
+	uint64_t next_tick;                   /* monotonic */
+	uint64_t denied, denials_at, denials; /* audited at most 10 a second */
+	struct trouble troubles[TROUBLES_MAX];
+	size_t n_troubles;
+
+	int lock_fd, epoll_fd, timer_fd, signal_fd;
+	struct watch timer, signals, ring;
+	bool stop;
+};
+
+/* ---- daemon.c: life ------------------------------------------------------------ */
+
+/* An exit code; what went wrong is logged. */
+int daemon_start(struct daemon *d, const char *config_file);
+int daemon_run(struct daemon *d); /* until SIGTERM or SIGINT */
+void daemon_stop(struct daemon *d);
+
+/* ---- settle.c: state at start -------------------------------------------------- */
+
+int settle_lock(struct daemon *d);
+int settle_state(struct daemon *d); /* database, kernel, secret, names, allows, rules */
+
+/* ---- devices.c ------------------------------------------------------------------- */
+
+/* Attaches what the configuration names and is not attached; says what fails once. */
+void devices_settle(struct daemon *d);
+/* Which proof the attached devices allow. */
+void devices_choose_proof(struct daemon *d);
+const char *proof_text(uint32_t proof); /* NULL: none */
+
+/* ---- settings.c: what the configuration says, put into the tables ------------------- */
+
+void settings_apply(struct daemon *d);
+void settings_reload(struct daemon *d); /* SIGHUP: all or nothing */
+
+/* ---- trouble.c -------------------------------------------------------------------- */
+
+/* Logged when it is new or has changed; NULL fmt: it is over. */
+void trouble_set(struct daemon *d, const char *about, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- documents.c -------------------------------------------------------------------- */
+
+/* NULL: no memory. */
+struct snapshot *daemon_snapshot(struct daemon *d);
+json_t *document_status(struct daemon *d);
+json_t *document_fingerprints(struct daemon *d, const char *name); /* NULL: all */
+json_t *document_rules(struct daemon *d, const struct rule_entry *const *list, size_t n);
+json_t *document_allows(struct daemon *d);
+json_t *source_row(struct daemon *d, const struct snapshot *s, const struct tally *t);
+
+/* ---- verbs.c ---------------------------------------------------------------------------- */
+
+/* Answers one request: a server_fn, ctx is the daemon. */
+void verbs_answer(void *ctx, const struct peer *p, const struct request *q, struct answer *a);
+
+#endif

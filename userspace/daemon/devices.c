@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+const char *proof_text(uint32_t proof)
+{
+	static const char *const names[] = { NULL, "egress", "socket", "ingress" };
+
+	return proof <= PROOF_INGRESS ? names[proof] : NULL;
+}
+
+void devices_choose_proof(struct daemon *d)
+{
+	_cleanup_(freep) struct attachment *list = NULL;
+	struct control *c = kern_control(d->kern);
+	bool egress = true;
+	size_t n = 0;
+
+	if (kern_attachments(d->kern, &list, &n))
+		return;
+	for (size_t i = 0; i < n; i++)
+		egress &= list[i].egress || !list[i].alive;
+	if (d->cfg.proof == PROOF_WISH_SOCKET || (d->cfg.proof == PROOF_AUTO && !egress))
+		__atomic_store_n(&c->proof, PROOF_SOCKET, __ATOMIC_RELEASE);
+	else
+		__atomic_store_n(&c->proof, PROOF_EGRESS, __ATOMIC_RELEASE);
+	if (d->cfg.proof == PROOF_WISH_EGRESS && !egress)
+		trouble_set(d, "proof",
+			    "proof = egress, but a device has no egress program: nothing it sees "
+			    "can be proved");
+	else
+		trouble_set(d, "proof", NULL);
+}
+
+static bool attached(const struct attachment *list, size_t n, const char *device, bool *dead)
+{
+	*dead = false;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(list[i].device, device))
+			continue;
+		if (list[i].alive)
+			return true;
+		*dead = true;
+	}
+	return false;
+}
+
+void devices_settle(struct daemon *d)
+{
+	_cleanup_(freep) struct attachment *list = NULL;
+	struct reason r;
+	char about[32];
+	size_t n = 0;
+
+	if (kern_attachments(d->kern, &list, &n))
+		return;
+	for (size_t i = 0; i < d->cfg.n_interfaces; i++) {
+		const char *device = d->cfg.interfaces[i];
+		bool dead;
+
+		snprintf(about, sizeof(about), "device %s", device);
+		if (attached(list, n, device, &dead)) {
+			trouble_set(d, about, NULL);
+			continue;
+		}
+		/* The device went and came: the old link holds nothing. */
+		if (dead && if_nametoindex(device))
+			kern_detach(d->kern, device, NULL);
+		if (kern_attach(d->kern, device, d->cfg.mode, &r)) {
+			trouble_set(d, about, "%s", r.text);
+			continue;
+		}
+		log_note("attached to %s (%s)", device,
+			 d->cfg.mode == ATTACH_GENERIC ? "generic" : "native");
+		trouble_set(d, about, NULL);
+	}
+	devices_choose_proof(d);
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the daemon knows, as the documents its clients print. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/table.h"
+#include "base/version.h"
+#include "daemon/daemon.h"
+#include "model/rule_json.h"
+#include "model/source.h"
+
+struct snapshot *daemon_snapshot(struct daemon *d)
+{
+	struct clock c = clock_now();
+	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(c.mono, c.real - c.mono);
+	const struct tally_set *sets;
+	size_t n;
+
+	if (!s)
+		return NULL;
+	sets = kern_tallies(d->kern, &n);
+	if (snapshot_add_sets(s, sets, n, NULL, 0))
+		return NULL;
+	return take_ptr(s);
+}
+
+json_t *source_row(struct daemon *d, const struct snapshot *s, const struct tally *t)
+{
+	return source_json(s, t, namebook_name(&d->names, NAME_STACK, t->stack),
+			   namebook_name(&d->names, NAME_TCP, t->tcp_key));
+}
+
+/* ---- status --------------------------------------------------------------------- */
+
+static json_t *devices_json(struct daemon *d)
+{
+	_cleanup_(freep) struct attachment *list = NULL;
+	json_t *out = json_array();
+	size_t n = 0;
+
+	if (kern_attachments(d->kern, &list, &n))
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(out,
+				      json_pack("{s:s, s:i, s:s, s:b, s:b}", "device",
+						list[i].device, "ifindex", (int)list[i].ifindex,
+						"mode",
+						list[i].mode == ATTACH_GENERIC ? "generic"
+									       : "native",
+						"egress", list[i].egress, "alive", list[i].alive));
+	return out;
+}
+
+static json_t *ports_json(struct daemon *d)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < d->cfg.n_ports; i++)
+		json_array_append_new(out, json_integer(d->cfg.ports[i]));
+	return out;
+}
+
+static json_t *counters_json(const uint64_t *n)
+{
+	/* Parse and hello results share names ("short"), so those say what of. */
+	static const char *const names[] = {
+#define X(id, name, text) "parse_" name,
+		PARSE_RESULTS(X)
+#undef X
+#define X(id, name, text) "hello_result_" name,
+			HELLO_RESULTS(X)
+#undef X
+#define X(id, name, text) name,
+				COUNTERS(X)
+#undef X
+	};
+	json_t *out = json_object();
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == COUNTER_MAX, "a name each");
+	for (int i = 0; i < COUNTER_MAX; i++)
+		json_object_set_new(out, names[i], json_integer(n[i]));
+	return out;
+}
+
+static json_t *losses_json(struct daemon *d, const uint64_t *n)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "tally_evicted",
+			 (json_int_t)n[COUNTER_TALLY_EVICTED], "order_evicted",
+			 (json_int_t)n[COUNTER_ORDER_EVICTED], "flow_evicted",
+			 (json_int_t)n[COUNTER_FLOW_EVICTED], "handshake_evicted",
+			 (json_int_t)n[COUNTER_HANDSHAKE_EVICTED], "ring_lost",
+			 (json_int_t)n[COUNTER_RING_LOST], "name_budget",
+			 (json_int_t)n[COUNTER_NAME_BUDGET], "hello_unproved",
+			 (json_int_t)n[COUNTER_HELLO_UNPROVED], "names_dropped",
+			 (json_int_t)d->names.dropped, "name_mismatches",
+			 (json_int_t)d->names.mismatches);
+}
+
+static json_t *table_json(const char *name, uint64_t used, uint64_t capacity, uint64_t evicted)
+{
+	return json_pack("{s:s, s:I, s:I, s:I}", "name", name, "used", (json_int_t)used, "capacity",
+			 (json_int_t)capacity, "evicted", (json_int_t)evicted);
+}
+
+/* Tags are read without a lock: a row that comes or goes meanwhile may count. */
+#define used_in(sets, n)                                          \
+	({                                                        \
+		uint64_t used_ = 0;                               \
+		for (size_t s_ = 0; s_ < (n); s_++)               \
+			for (int w_ = 0; w_ < WAYS; w_++)         \
+				used_ += (sets)[s_].tag[w_] != 0; \
+		used_;                                            \
+	})
+
+static json_t *tables_json(struct daemon *d, const uint64_t *counters)
+{
+	const struct tally_set *tallies;
+	const struct order_set *orders;
+	const struct flow_set *flows;
+	json_t *out = json_array();
+	size_t n;
+
+	tallies = kern_tallies(d->kern, &n);
+	json_array_append_new(out, table_json("tallies", used_in(tallies, n), n * WAYS,
+					      counters[COUNTER_TALLY_EVICTED]));
+	orders = kern_orders(d->kern, &n);
+	json_array_append_new(out, table_json("orders", used_in(orders, n), n * WAYS,
+					      counters[COUNTER_ORDER_EVICTED]));
+	flows = kern_flows(d->kern, &n);
+	json_array_append_new(out, table_json("flows", used_in(flows, n), n * WAYS,
+					      counters[COUNTER_FLOW_EVICTED]));
+	kern_rules(d->kern, &n);
+	json_array_append_new(out, table_json("rules", n - 1 - d->rules.n_free, n - 1, 0));
+	json_array_append_new(out, table_json("names", d->names.names.n, 2 * NAMEBOOK_MAX,
+					      d->names.dropped));
+	return out;
+}
+
+static json_t *rules_count_json(struct daemon *d)
+{
+	json_t *out = json_pack("{s:I, s:I, s:I}", "total", (json_int_t)d->rules.n, "unbound",
+				(json_int_t)d->rules.n_unbound, "waiting",
+				(json_int_t)d->rules.n_waiting);
+	uint64_t by[RULE_ACTION_MAX] = {};
+
+	for (size_t i = 0; i < d->rules.n; i++)
+		by[d->rules.at[i]->spec.action]++;
+	for (int a = RULE_PASS; a < RULE_ACTION_MAX; a++)
+		json_object_set_new(out, rule_action_text(a), json_integer(by[a]));
+	return out;
+}
+
+static json_t *troubles_json(struct daemon *d)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < d->n_troubles; i++)
+		json_array_append_new(out, json_pack("{s:s, s:s}", "about", d->troubles[i].about,
+						     "text", d->troubles[i].text));
+	return out;
+}
+
+static json_t *clients_json(struct daemon *d)
+{
+	struct server_counts c;
+
+	server_counts(d->server, &c);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "now", (json_int_t)c.clients, "requests",
+			 (json_int_t)c.requests, "bad", (json_int_t)c.bad, "pushed_out",
+			 (json_int_t)c.pushed_out, "timed_out", (json_int_t)c.timed_out, "denied",
+			 (json_int_t)d->denied);
+}
+
+json_t *document_status(struct daemon *d)
+{
+	struct control *k = kern_control(d->kern);
+	uint64_t n[COUNTER_MAX] = {};
+	struct clock c = clock_now();
+
+	kern_counters(d->kern, n);
+	return json_pack(
+		"{s:s, s:s, s:i, s:o, s:f, s:b, s:b, s:b, s:o, s:s?, s:o, s:o, s:o, s:o, s:o,"
+		" s:f, s:o, s:s, s:o, s:o}",
+		"schema", "winnow.status/1", "version", WINNOW_VERSION, "pid", (int)getpid(),
+		"started", time_json(d->started.real), "uptime",
+		(double)((c.boot - d->started.boot) / NSEC_PER_SEC), "adopted",
+		kern_adopted(d->kern), "panic", k->panic != 0, "enforce", d->cfg.enforce, "devices",
+		devices_json(d), "proof", proof_text(k->proof), "ports", ports_json(d), "counters",
+		counters_json(n), "tables", tables_json(d, n), "rules", rules_count_json(d),
+		"losses", losses_json(d, n), "max_unattended",
+		(double)(k->max_unattended / NSEC_PER_SEC), "heartbeat",
+		time_json(clock_real_of_boot(&c, k->heartbeat)), "database",
+		d->store ? d->db_lost ? "new" : "ok" : "none", "troubles", troubles_json(d),
+		"clients", clients_json(d));
+}
+
+/* ---- rules and allowed networks ---------------------------------------------------- */
+
+json_t *document_rules(struct daemon *d, const struct rule_entry *const *list, size_t n)
+{
+	struct clock c = clock_now();
+	json_t *rules = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		struct rule_entry e = *list[i]; /* borrowed, with the time of today's clock */
+		struct rule_hits hits = rulebook_hits(&d->rules, &c, list[i]);
+		json_t *row;
+
+		e.expires = rulebook_expires(&d->rules, &c, list[i]);
+		row = rule_json(&e, &hits);
+		json_object_set_new(row, "in_force", json_boolean(e.index != 0));
+		json_array_append_new(rules, row);
+	}
+	return json_pack("{s:s, s:o}", "schema", "winnow.rules/1", "rules", rules);
+}
+
+json_t *document_allows(struct daemon *d)
+{
+	json_t *rows = json_array();
+	char net[ADDR_TEXT];
+
+	for (size_t i = 0; i < d->allows.n; i++) {
+		const struct allow_entry *e = &d->allows.at[i];
+
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:o}", "cidr",
+						      cidr_text(&e->net, net), "reason", e->reason,
+						      "origin", e->origin, "created",
+						      time_json(e->created)));
+	}
+	return json_pack("{s:s, s:o}", "schema", "winnow.allows/1", "allows", rows);
+}
+
+/* ---- fingerprints -------------------------------------------------------------------- */
+
+/* A stack over all its tallies. */
+struct stack_sum {
+	uint64_t sources, connections, exchanges;
+	uint64_t first_seen, last_seen;
+	json_t *ja4, *ja4_r, *ja3;
+};
+
+struct stack_source {
+	uint64_t stack, src, family;
+};
+
+static int sum_tallies(struct daemon *d, struct table *sums)
+{
+	_cleanup_(snapshot_freep) struct snapshot *s = daemon_snapshot(d);
+	_cleanup_(table_clearp) struct table sources;
+
+	table_init(&sources, sizeof(struct stack_source), 0);
+	if (!s)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_rows; i++) {
+		const struct tally *t = &s->rows[i];
+		struct stack_source id = { t->stack, t->src, t->family };
+		struct stack_sum *sum;
+		bool first;
+
+		if (!t->stack)
+			continue;
+		sum = table_add(sums, &t->stack, NULL);
+		if (!sum || !table_add(&sources, &id, &first))
+			return -ENOMEM;
+		sum->sources += first;
+		sum->connections += t->connections;
+		sum->exchanges += t->exchanges;
+	}
+	return 0;
+}
+
+/* The names of hellos of each stack. */
+static int sum_names(struct daemon *d, struct table *sums)
+{
+	for (size_t i = 0; i < d->names.names.n; i++) {
+		const struct name_id *id = table_key(&d->names.names, i);
+		const struct name_entry *e = table_value(&d->names.names, i);
+		const uint64_t *stack = id->kind == NAME_STACK ? &id->key : &e->stack;
+		struct stack_sum *sum;
+
+		if (id->kind != NAME_JA4 && id->kind != NAME_STACK)
+			continue;
+		sum = table_add(sums, stack, NULL);
+		if (!sum)
+			return -ENOMEM;
+		if (!sum->first_seen || e->first_seen < sum->first_seen)
+			sum->first_seen = e->first_seen;
+		if (e->last_seen > sum->last_seen)
+			sum->last_seen = e->last_seen;
+		if (id->kind == NAME_STACK)
+			continue;
+		if (!sum->ja4) {
+			sum->ja4 = json_array();
+			sum->ja4_r = json_array();
+			sum->ja3 = json_array();
+		}
+		json_array_append_new(sum->ja4, json_string(e->name));
+		json_array_append_new(sum->ja4_r, json_string(e->raw));
+		json_array_append_new(sum->ja3, e->ja3 ? json_string(e->ja3) : json_null());
+	}
+	return 0;
+}
+
+static bool has_text(const json_t *list, const char *text)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, v)
+		if (json_is_string(v) && !strcmp(json_string_value(v), text))
+			return true;
+	return false;
+}
+
+static json_t *stack_row(struct daemon *d, uint64_t key, const struct stack_sum *sum,
+			 const char *name)
+{
+	const struct name_entry *e = namebook_get(&d->names, NAME_STACK, key);
+	char unnamed[24];
+
+	snprintf(unnamed, sizeof(unnamed), "key:%016llx", (unsigned long long)key);
+	if (name && strcmp(name, unnamed) &&
+	    (!e || (strcmp(name, e->name) && strcmp(name, e->raw))) && !has_text(sum->ja4, name) &&
+	    !has_text(sum->ja4_r, name) && !has_text(sum->ja3, name))
+		return NULL;
+	return json_pack("{s:s, s:s, s:s?, s:O?, s:O?, s:O?, s:I, s:I, s:I, s:o, s:o}", "schema",
+			 "winnow.fingerprint/1", "stack", e ? e->name : unnamed, "stack_r",
+			 e ? e->raw : NULL, "ja4", sum->ja4, "ja4_r", sum->ja4_r, "ja3", sum->ja3,
+			 "sources", (json_int_t)sum->sources, "connections",
+			 (json_int_t)sum->connections, "exchanges", (json_int_t)sum->exchanges,
+			 "first_seen", time_json(sum->first_seen), "last_seen",
+			 time_json(sum->last_seen));
+}
+
+json_t *document_fingerprints(struct daemon *d, const char *name)
+{
+	_cleanup_(table_clearp) struct table sums;
+	json_t *rows = json_array();
+	int err;
+
+	table_init(&sums, sizeof(uint64_t), sizeof(struct stack_sum));
+	err = sum_tallies(d, &sums);
+	if (!err)
+		err = sum_names(d, &sums);
+	for (size_t i = 0; i < sums.n; i++) {
+		struct stack_sum *sum = table_value(&sums, i);
+		json_t *row = err ? NULL
+				  : stack_row(d, *(const uint64_t *)table_key(&sums, i), sum, name);
+
+		if (row)
+			json_array_append_new(rows, row);
+		json_decref(sum->ja4);
+		json_decref(sum->ja4_r);
+		json_decref(sum->ja3);
+	}
+	if (err) {
+		json_decref(rows);
+		return NULL;
+	}
+	return json_pack("{s:s, s:o}", "schema", "winnow.fingerprints/1", "fingerprints", rows);
+}
