@@ -14,6 +14,7 @@
 #include <linux/bpf.h>
 
 #include "kern/internal.h"
+#include "kern/replay.h"
 #include "lib_kern.h"
 
 static bool allowed;
@@ -82,6 +83,47 @@ static void frames_up_to_64_kib_pass_both_programs(void **state)
 	free(frame);
 }
 
+static void count_hello(void *ctx, const struct replay_hello *h)
+{
+	++*(int *)ctx;
+	assert_non_null(h->handshake);
+}
+
+/* The programs find their rows with a mask that must fit the table they got. */
+static void a_capture_ends_in_the_tally_table_whatever_its_size(void **state)
+{
+	static const uint32_t rows[] = { 8, 64, 4096, 262144 };
+
+	need_lab();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct replay_config c = { .kern = lab_config(NULL, true), .hello = count_hello };
+		const struct tally_set *sets;
+		struct capture *capture = NULL;
+		struct replay *p = NULL;
+		struct reason r = {};
+		int hellos = 0, used = 0;
+		size_t n;
+
+		c.kern.tallies = c.kern.orders = c.kern.flows = c.kern.handshakes = rows[i];
+		c.ports.tcp[443 / 64] = 1ULL << 443 % 64;
+		c.ctx = &hellos;
+		if (capture_open("tests/replay/resumed.pcap", &capture, &r) ||
+		    replay_new(&c, &p, &r))
+			fail_msg("%s", r.text);
+		assert_int_equal(replay_run(p, capture, &r), REPLAY_DONE);
+		assert_int_equal(hellos, 2);
+		sets = kern_tallies(replay_kern(p), &n);
+		assert_int_equal(n, rows[i] / WAYS);
+		for (size_t s = 0; s < n; s++)
+			for (int w = 0; w < WAYS; w++)
+				if (sets[s].tag[w])
+					used += sets[s].slot[w].connections;
+		assert_int_equal(used, 2);
+		replay_free(p);
+		capture_free(capture);
+	}
+}
+
 static void the_verifier_numbers_are_there(void **state)
 {
 	uint32_t xdp = 0, egress = 0, none;
@@ -131,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_shorter_than_a_header_pass_and_are_counted),
 		cmocka_unit_test(frames_up_to_64_kib_pass_both_programs),
+		cmocka_unit_test(a_capture_ends_in_the_tally_table_whatever_its_size),
 		cmocka_unit_test(the_verifier_numbers_are_there),
 		cmocka_unit_test(each_drivers_refusal_has_a_remedy),
 	};

@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "kern/join.h"
 #include "kern/replay.h"
 #include "kern/replay_clock.h"
+#include "kern/unfinished.h"
 
 #define S 1000000000ULL
 #define T 1700000000000000000ULL
@@ -99,10 +101,16 @@ static void protect(uint16_t port)
 	ports.udp[port / 64] |= 1ULL << port % 64;
 }
 
+static void put16(uint8_t *b, uint16_t v)
+{
+	b[0] = v >> 8;
+	b[1] = v;
+}
+
 static size_t frame(uint8_t *f, bool six, int tags, uint8_t proto, uint16_t sport, uint16_t dport,
 		    uint8_t flags)
 {
-	size_t at = 12;
+	size_t at = 12, ip, len;
 
 	memset(f, 0, 128);
 	while (tags--) {
@@ -111,6 +119,7 @@ static size_t frame(uint8_t *f, bool six, int tags, uint8_t proto, uint16_t spor
 	}
 	f[at++] = six ? 0x86 : 0x08;
 	f[at++] = six ? 0xdd : 0x00;
+	ip = at;
 	if (six) {
 		f[at] = 0x60;
 		f[at + 6] = 0; /* hop-by-hop, 8 bytes */
@@ -125,12 +134,10 @@ static size_t frame(uint8_t *f, bool six, int tags, uint8_t proto, uint16_t spor
 	f[at + 1] = sport;
 	f[at + 2] = dport >> 8;
 	f[at + 3] = dport;
-	if (proto == 6) {
-		f[at + 13] = flags;
-		return at + 20;
-	}
-	f[at + 8] = flags;
-	return at + 9;
+	f[at + (proto == 6 ? 13 : 8)] = flags; /* or a datagram's one byte */
+	len = at + (proto == 6 ? 20 : 9);
+	put16(f + ip + (six ? 4 : 2), len - ip - (six ? 40 : 0));
+	return len;
 }
 
 static void frames_go_to_the_program_that_would_see_them(void **state)
@@ -156,24 +163,25 @@ static void frames_go_to_the_program_that_would_see_them(void **state)
 		{ 1, 443, 50000, 0, REPLAY_INGRESS },
 	};
 	uint8_t f[128];
+	struct segment s;
 
 	(void)state;
 	memset(&ports, 0, sizeof(ports));
 	protect(443);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (int six = 0; six < 2; six++)
-			for (int tags = 0; tags < 3; tags++)
-				assert_int_equal(
-					replay_direction(&ports, f,
-							 frame(f, six, tags, cases[i].proto,
-							       cases[i].sport, cases[i].dport,
-							       cases[i].flags)),
-					cases[i].way);
+			for (int tags = 0; tags < 3; tags++) {
+				s = segment_read(f,
+						 frame(f, six, tags, cases[i].proto, cases[i].sport,
+						       cases[i].dport, cases[i].flags));
+				assert_int_equal(replay_direction(&ports, &s), cases[i].way);
+			}
 }
 
 static void unreadable_frames_go_in_and_nothing_is_read_past_the_end(void **state)
 {
 	uint8_t whole[128];
+	struct segment s;
 	size_t len;
 
 	(void)state;
@@ -185,13 +193,122 @@ static void unreadable_frames_go_in_and_nothing_is_read_past_the_end(void **stat
 			uint8_t *cut = malloc(n ? n : 1); /* ASan sees a read past it */
 
 			memcpy(cut, whole, n);
-			assert_int_equal(replay_direction(&ports, cut, n), REPLAY_INGRESS);
+			s = segment_read(cut, n);
+			assert_int_equal(s.proto, 0);
+			assert_int_equal(replay_direction(&ports, &s), REPLAY_INGRESS);
 			free(cut);
 		}
 	}
 	len = frame(whole, false, 0, 6, 443, 50000, 0x10);
 	whole[14 + 7] = 1; /* a later fragment has no ports */
-	assert_int_equal(replay_direction(&ports, whole, len), REPLAY_INGRESS);
+	s = segment_read(whole, len);
+	assert_int_equal(s.proto, 0);
+}
+
+/* ---- what the capture leaves open ---- */
+
+/* A client segment with `payload` bytes by its IP header; the first of them are there. */
+static struct segment client(uint8_t *f, bool six, uint16_t sport, uint32_t seq, uint8_t flags,
+			     uint16_t payload)
+{
+	size_t len = frame(f, six, 1, 6, sport, 443, flags);
+	uint8_t *tcp = f + len - 20, *ip = f + 18;
+
+	put16(tcp + 4, seq >> 16);
+	put16(tcp + 6, seq);
+	tcp[12] = 0x50;
+	tcp[20] = 22;
+	tcp[25] = 1;
+	put16(ip + (six ? 4 : 2), len - 18 - (six ? 40 : 0) + payload);
+	return segment_read(f, len + 6);
+}
+
+static void a_segment_is_read_by_its_ip_header(void **state)
+{
+	uint8_t f[128];
+
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct segment s = client(f, six, 50000, 0xfffffff0, 0x18, 1200);
+
+		assert_int_equal(s.payload, 1200);
+		assert_int_equal(s.seq, 0xfffffff0);
+		assert_int_equal(s.first, 22);
+		assert_int_equal(s.message, 1);
+		assert_int_equal(s.six, six);
+		assert_int_equal(client(f, six, 50000, 1, 0x10, 0).first, 0); /* padding */
+	}
+}
+
+static void an_open_connection_is_ended_behind_its_last_byte(void **state)
+{
+	struct unfinished u;
+	uint8_t f[128], out[SEGMENT_HEAD];
+	struct segment s;
+	size_t len;
+
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		unfinished_init(&u);
+		s = client(f, six, 50000, 0xfffffff0, 0x02, 0);
+		assert_int_equal(unfinished_segment(&u, &s, f, S), 0);
+		s = client(f, six, 50000, 0xfffffff1, 0x18, 100);
+		assert_int_equal(unfinished_segment(&u, &s, f, S), 0);
+		s = client(f, six, 50000, 0xfffffff1, 0x18, 50); /* a retransmission */
+		assert_int_equal(unfinished_segment(&u, &s, f, S), 0);
+		len = unfinished_take(&u, out);
+		s = segment_read(out, len);
+		assert_int_equal(s.flags, 0x04);
+		assert_int_equal(s.seq, 0xfffffff1 + 100);
+		assert_int_equal(s.payload, 0);
+		assert_int_equal(s.key.sport, 50000);
+		assert_int_equal(unfinished_take(&u, out), 0);
+		unfinished_free(&u);
+	}
+}
+
+static void a_told_end_and_data_midstream_leave_nothing_open(void **state)
+{
+	struct event_head e = { .type = EVENT_HANDSHAKE };
+	uint8_t f[128], out[SEGMENT_HEAD];
+	struct unfinished u;
+	struct segment s;
+
+	(void)state;
+	unfinished_init(&u);
+	s = client(f, false, 50000, 1, 0x02, 0);
+	assert_int_equal(unfinished_segment(&u, &s, f, S), 0);
+	e.src = s.key.src;
+	e.dst = s.key.dst;
+	e.sport = s.key.sport;
+	e.dport = s.key.dport;
+	unfinished_end(&u, &e);
+	s = client(f, false, 50001, 1, 0x18, 100);
+	s.message = 16; /* a ClientKeyExchange */
+	assert_int_equal(unfinished_segment(&u, &s, f, S), 0);
+	assert_int_equal(unfinished_take(&u, out), 0);
+	unfinished_free(&u);
+}
+
+/* A SYN flood in a capture: bounded, and the old make room for the new. */
+static void open_connections_are_bounded(void **state)
+{
+	uint8_t f[128], out[SEGMENT_HEAD];
+	struct unfinished u;
+	struct segment s;
+
+	(void)state;
+	unfinished_init(&u);
+	s = client(f, false, 0, 1, 0x02, 0);
+	for (uint32_t i = 0; i < UNFINISHED_MAX + 10; i++) {
+		s.key.src = addr_v4(i);
+		assert_int_equal(unfinished_segment(&u, &s, f, S), 0);
+	}
+	assert_int_equal(u.open.n, UNFINISHED_MAX);
+	assert_int_equal(unfinished_segment(&u, &s, f, 12 * S), 0);
+	assert_int_equal(u.open.n, 1);
+	assert_true(unfinished_take(&u, out));
+	unfinished_free(&u);
 }
 
 /* ---- joining ---- */
@@ -343,6 +460,10 @@ int main(void)
 		cmocka_unit_test(hostile_times_never_turn_the_clock_back),
 		cmocka_unit_test(frames_go_to_the_program_that_would_see_them),
 		cmocka_unit_test(unreadable_frames_go_in_and_nothing_is_read_past_the_end),
+		cmocka_unit_test(a_segment_is_read_by_its_ip_header),
+		cmocka_unit_test(an_open_connection_is_ended_behind_its_last_byte),
+		cmocka_unit_test(a_told_end_and_data_midstream_leave_nothing_open),
+		cmocka_unit_test(open_connections_are_bounded),
 		cmocka_unit_test(hellos_come_out_in_order_of_time_with_their_handshakes),
 		cmocka_unit_test(a_hello_waits_ten_seconds_or_to_the_end),
 		cmocka_unit_test(both_hellos_around_a_retry_request_get_the_handshake),

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/units.h"
+#include "tls/tcpsig.h"
 
 #define PORTS_DEFAULT "443"
 
@@ -72,8 +73,11 @@ static void on_hello(void *ctx, const struct replay_hello *h)
 	const struct names *names = NULL;
 	struct hello_text text = { .alpn = alpn };
 	struct replay_name n = { .h = h, .text = &text };
+	char tcp[TCPSIG_TEXT];
 	int err;
 
+	if (e->syn.present && !tcpsig_text(&e->syn, tcp))
+		text.tcp = tcp;
 	if (e->result == HELLO_OK &&
 	    !namer_name(run.namer, e->bytes, e->hello_len, &e->hello, &names)) {
 		n.names = names;

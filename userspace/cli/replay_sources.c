@@ -80,7 +80,8 @@ static json_t *rows_json(struct replay *p, struct snapshot *s)
 {
 	json_t *rows = json_array();
 
-	qsort(s->rows, s->n_rows, sizeof(s->rows[0]), by_weight);
+	if (s->n_rows)
+		qsort(s->rows, s->n_rows, sizeof(s->rows[0]), by_weight);
 	for (size_t i = 0; rows && i < s->n_rows; i++) {
 		const struct tally *t = &s->rows[i];
 		uint64_t stack = t->stack;

@@ -26,8 +26,8 @@ static struct rule_match match_of(const char *map, const union any_key *key, con
 	} else if (!strcmp(map, "prefix_rules")) {
 		out.src = cidr_of_prefix(&key->prefix);
 	} else {
-		out.src = m->plen ? (struct cidr){ m->src, m->plen } :
-				    (struct cidr){ r->net, r->plen };
+		out.src = m->plen ? (struct cidr){ m->src, m->plen }
+				  : (struct cidr){ r->net, r->plen };
 		out.ja4 = m->ja4;
 		out.stack = m->stack;
 		out.order = m->order;

@@ -224,7 +224,7 @@ static int adopt_maps(struct kern *k, struct reason *r)
 	struct bpf_map *m;
 	int err;
 
-	bpf_object__for_each_map (m, k->skel->obj) {
+	bpf_object__for_each_map(m, k->skel->obj) {
 		_cleanup_(closep) int fd = -1;
 		char path[PATH_MAX];
 
@@ -296,7 +296,7 @@ int pin_maps(struct kern *k, struct reason *r)
 	err = make_dirs(k, r);
 	if (err)
 		return err;
-	bpf_object__for_each_map (m, k->skel->obj) {
+	bpf_object__for_each_map(m, k->skel->obj) {
 		if (bpf_map__is_internal(m) || m == k->skel->maps.control)
 			continue;
 		err = pin_map(k, m, r);
@@ -321,7 +321,7 @@ int pin_programs_next(struct kern *k, struct reason *r)
 	err = make_dirs(k, r);
 	if (err)
 		return err;
-	bpf_object__for_each_program (p, k->skel->obj) {
+	bpf_object__for_each_program(p, k->skel->obj) {
 		snprintf(name, sizeof(name), "%s:next", bpf_program__name(p));
 		if (pin_path(k, path, "progs", name))
 			return reason_set(r, -ENAMETOOLONG, "pin directory too long");
@@ -341,7 +341,7 @@ int pin_programs(struct kern *k, struct reason *r)
 	err = pin_programs_next(k, r);
 	if (err)
 		return err;
-	bpf_object__for_each_program (p, k->skel->obj) {
+	bpf_object__for_each_program(p, k->skel->obj) {
 		snprintf(name, sizeof(name), "%s:next", bpf_program__name(p));
 		if (pin_path(k, from, "progs", name) ||
 		    pin_path(k, to, "progs", bpf_program__name(p)))

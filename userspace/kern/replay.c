@@ -2,11 +2,13 @@
 #include "kern/replay.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "kern/join.h"
 #include "kern/replay_clock.h"
+#include "kern/unfinished.h"
 
 #define PROGRESS_EVERY 4096 /* frames */
 
@@ -14,6 +16,8 @@ struct replay {
 	struct replay_config config;
 	struct kern *kern;
 	struct join *join;
+	struct unfinished unfinished;
+	bool broken; /* the kernel refused a frame: no more of them */
 	struct replay_clock clock;
 	struct replay_stats stats;
 	int err; /* of an event */
@@ -39,7 +43,10 @@ static void on_event(void *ctx, const struct event_head *e)
 	struct replay *p = ctx;
 	int err = join_event(p->join, e);
 
-	p->stats.handshakes += e->type == EVENT_HANDSHAKE;
+	if (e->type == EVENT_HANDSHAKE) {
+		p->stats.handshakes++;
+		unfinished_end(&p->unfinished, e);
+	}
 	if (err)
 		p->err = err;
 }
@@ -54,6 +61,7 @@ int replay_new(const struct replay_config *c, struct replay **out, struct reason
 	p->config = *c;
 	p->config.kern.pin_dir = NULL;
 	p->config.kern.replay = true;
+	unfinished_init(&p->unfinished);
 	p->join = join_new(on_hello, p);
 	if (!p->join)
 		return reason_set(r, -ENOMEM, "out of memory");
@@ -70,6 +78,7 @@ void replay_free(struct replay *p)
 	if (!p)
 		return;
 	join_free(p->join);
+	unfinished_free(&p->unfinished);
 	kern_free(p->kern);
 	free(p);
 }
@@ -79,16 +88,37 @@ void replay_freep(struct replay **p)
 	replay_free(*p);
 }
 
-void replay_finish(struct replay *p)
+static int feed(struct replay *p, uint64_t now, const uint8_t *frame, size_t len, int way)
 {
+	uint32_t verdict;
+	int err = 0;
+
+	if (way & REPLAY_EGRESS)
+		err = kern_feed(p->kern, now, frame, len, true, &verdict);
+	if (!err && way & REPLAY_INGRESS)
+		err = kern_feed(p->kern, now, frame, len, false, &verdict);
+	if (!err)
+		err = kern_events_drain(p->kern, on_event, p);
+	return err < 0 ? err : p->err;
+}
+
+int replay_finish(struct replay *p)
+{
+	uint8_t frame[SEGMENT_HEAD];
+	int err = 0;
+	size_t len;
+
+	while (!err && !p->broken && (len = unfinished_take(&p->unfinished, frame)))
+		err = feed(p, p->clock.last, frame, len, REPLAY_INGRESS);
 	join_finish(p->join);
+	return err;
 }
 
 int replay_frame(struct replay *p, const struct capture_frame *f)
 {
-	int way = replay_direction(&p->config.ports, f->data, f->len), err = 0;
+	struct segment s = segment_read(f->data, f->len);
+	int way = replay_direction(&p->config.ports, &s), err;
 	size_t epochs = p->clock.n;
-	uint32_t verdict;
 	uint64_t now;
 
 	now = replay_clock_at(&p->clock, f->time_ns);
@@ -99,17 +129,16 @@ int replay_frame(struct replay *p, const struct capture_frame *f)
 	p->stats.cut += f->wire_len > f->len;
 	p->stats.back += f->back;
 	p->stats.epochs += epochs && p->clock.n > epochs;
-	if (way & REPLAY_EGRESS)
-		err = kern_feed(p->kern, now, f->data, f->len, true, &verdict);
-	if (!err && way & REPLAY_INGRESS)
-		err = kern_feed(p->kern, now, f->data, f->len, false, &verdict);
-	if (err)
-		return err;
-	err = kern_events_drain(p->kern, on_event, p);
-	if (err < 0)
-		return err;
+	/* Before it is fed: the handshake it ends must find the row. */
+	if (replay_is_client(&p->config.ports, &s)) {
+		err = unfinished_segment(&p->unfinished, &s, f->data, now);
+		if (err)
+			return err;
+	}
+	err = feed(p, now, f->data, f->len, way);
+	p->broken = err;
 	join_advance(p->join, now);
-	return p->err;
+	return err;
 }
 
 enum replay_end replay_run(struct replay *p, struct capture *c, struct reason *r)
@@ -136,7 +165,8 @@ enum replay_end replay_run(struct replay *p, struct capture *c, struct reason *r
 			p->config.progress(p->config.ctx, at, size);
 		}
 	}
-	replay_finish(p);
+	if (replay_finish(p) && !err)
+		err = p->err ? p->err : -EIO;
 	if (err) {
 		reason_set(r, err, "frame %llu: %s", (unsigned long long)p->stats.frames,
 			   strerror(-err));

@@ -24,6 +24,7 @@
 
 #include "kern/capture.h"
 #include "kern/kern.h"
+#include "kern/segment.h"
 
 struct replay;
 
@@ -71,8 +72,9 @@ enum replay_end replay_run(struct replay *p, struct capture *c, struct reason *r
 
 /* One frame; the hellos it completes are handed out. */
 int replay_frame(struct replay *p, const struct capture_frame *f);
-/* Hands out the hellos that still wait. */
-void replay_finish(struct replay *p);
+/* Ends the connections whose handshake is still open (unfinished.h) and hands out
+ * the hellos that still wait. */
+int replay_finish(struct replay *p);
 
 struct kern *replay_kern(struct replay *p);
 const struct replay_stats *replay_stats(const struct replay *p);
@@ -83,6 +85,8 @@ uint64_t replay_stamp_time(const struct replay *p, uint32_t stamp);
 /* Which programs see this frame: 0, REPLAY_INGRESS, REPLAY_EGRESS or both. */
 #define REPLAY_INGRESS 1
 #define REPLAY_EGRESS  2
-int replay_direction(const struct ports *ports, const uint8_t *frame, size_t len);
+int replay_direction(const struct ports *ports, const struct segment *s);
+/* A TCP segment for a protected port, and no SYN|ACK. */
+bool replay_is_client(const struct ports *ports, const struct segment *s);
 
 #endif
