@@ -231,14 +231,9 @@ static int onto_a_closed_pipe(int argc, char **argv)
 	"\"match\":{\"src\":\"192.0.2.1\",\"ja4\":null},\"action\":\"reset\",\"expires\":null," \
 	"\"origin\":\"operator\",\"reason\":\"=1+1\"}]}}"
 
-struct exchange {
-	const char *answer; /* bytes, frame head included */
-	size_t len;
-	json_t *question; /* out */
-};
-
-/* Runs the line against a peer that reads a question and answers it, n times. */
-static void against_peer(struct exchange *e, size_t n, const char *const *argv, int columns)
+/* Runs the line against a peer that reads one question, then sends `len` bytes. */
+static void against_bytes(const char *answer, size_t len, const char *const *argv, int columns,
+			  json_t **question)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), copy[2];
@@ -252,35 +247,20 @@ static void against_peer(struct exchange *e, size_t n, const char *const *argv, 
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
-		for (size_t i = 0; i < n; i++) {
-			int s = accept(fd, NULL, NULL);
-			json_t *q;
+		int s = accept(fd, NULL, NULL);
+		json_t *q;
 
-			if (s < 0 || frame_receive(s, FRAME_MAX, &q) || frame_send(copy[1], q))
-				_exit(1);
-			if (write(s, e[i].answer, e[i].len) != (ssize_t)e[i].len)
-				_exit(1);
-			close(s);
-		}
-		_exit(0);
+		if (s < 0 || frame_receive(s, FRAME_MAX, &q) || frame_send(copy[1], q))
+			_exit(1);
+		_exit(write(s, answer, len) != (ssize_t)len);
 	}
 	close(fd);
 	close(copy[1]);
 	capture(program, argv, columns, &c);
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(frame_receive(copy[0], FRAME_MAX, &e[i].question), 0);
+	assert_int_equal(frame_receive(copy[0], FRAME_MAX, question), 0);
 	close(copy[0]);
 	waitpid(pid, NULL, 0);
 	unlink(at);
-}
-
-static void against_bytes(const char *answer, size_t len, const char *const *argv, int columns,
-			  json_t **question)
-{
-	struct exchange e = { answer, len, NULL };
-
-	against_peer(&e, 1, argv, columns);
-	*question = e.question;
 }
 
 static void against(const char *text, const char *const *argv, int columns)
@@ -460,41 +440,6 @@ static void a_pipe_gets_every_column_whole(void **state)
 	assert_null(strstr(c.out, "\xc2\x9b"));
 }
 
-#define PAGE(src, next) \
-	"{\"exit\":0,\"data\":{\"sources\":[{\"src\":\"" src "\"}],\"next\":" next "}}"
-
-static void a_list_in_pages_is_one_list(void **state)
-{
-	static const char *const formats[] = { "-j", "--jsonl", "--csv", "--color=never" };
-	static const char *const text[] = { PAGE("192.0.2.1", "50"), PAGE("192.0.2.2", "90"),
-					    PAGE("192.0.2.3", "null") };
-
-	(void)state;
-	for (size_t f = 0; f < 4; f++) {
-		struct exchange e[3];
-		char data[3][256];
-		int from;
-
-		for (size_t i = 0; i < 3; i++)
-			e[i] = (struct exchange){ data[i], frame(data[i], text[i]), NULL };
-		against_peer(e, 3, LINE("source", "list", formats[f]), 0);
-		assert_int_equal(c.exit, 0);
-		for (size_t i = 0; i < 3; i++) {
-			char src[16];
-
-			snprintf(src, sizeof(src), "192.0.2.%zu", i + 1);
-			assert_ptr_equal(strstr(strstr(c.out, src) + 1, src), NULL);
-			from = -1;
-			json_unpack(e[i].question, "{s:{s?i}}", "args", "from", &from);
-			assert_int_equal(from, i == 0 ? -1 : i == 1 ? 50 : 90);
-			json_decref(e[i].question);
-		}
-		assert_null(strstr(c.out, "next"));
-		if (f == 2)
-			assert_non_null(strstr(c.out, "src,stack"));
-	}
-}
-
 /* What a program sets before it starts decides over colour. */
 static const char *term, *no_color;
 
@@ -578,7 +523,6 @@ int main(void)
 		cmocka_unit_test(yes_lets_flush_through_where_nobody_can_be_asked),
 		cmocka_unit_test(a_terminal_of_any_width_gets_no_escape_code_from_a_name),
 		cmocka_unit_test(a_pipe_gets_every_column_whole),
-		cmocka_unit_test(a_list_in_pages_is_one_list),
 		cmocka_unit_test(color_is_asked_for_or_a_terminal_s_and_never_alone),
 		cmocka_unit_test(a_reader_that_left_ends_the_program_without_talk),
 	};

@@ -58,7 +58,7 @@ static const char *csv(const char *rows)
 	assert_non_null(list);
 	free(text);
 	f = open_memstream(&text, &len);
-	rows_csv(f, list, columns, true);
+	rows_csv(f, list, columns);
 	fclose(f);
 	json_decref(list);
 	return text;

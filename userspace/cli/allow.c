@@ -16,7 +16,7 @@ static const struct column columns[] = {
 
 int cmd_allow_list(int argc, char **argv)
 {
-	return ask_rows("allow.list", "allows", "winnow.allow/1", columns,
+	return ask_rows("allow.list", NULL, "allows", "winnow.allow/1", columns,
 			"No network is allowed yet. Try: winnow allow add 192.0.2.0/24 reason "
 			"\"our office\"");
 }

@@ -48,35 +48,13 @@ int ask_act(const char *verb, json_t *args, const char *fmt, ...)
 	return CLI_DONE;
 }
 
-/* Page by page, so that a frame stays small; lines are printed as they come. */
-int ask_rows(const char *verb, const char *list, const char *row_schema, const struct column *cols,
-	     const char *none)
+int ask_rows(const char *verb, json_t *args, const char *list, const char *row_schema,
+	     const struct column *cols, const char *none)
 {
-	bool streams = cli.format == FORMAT_JSONL || cli.format == FORMAT_CSV;
-	_cleanup_(reply_free) struct reply all = { 0 };
-	json_int_t from = 0, next;
+	_cleanup_(reply_free) struct reply r = { 0 };
 
-	client_ask(verb, NULL, &all);
-	if (!all.data)
-		return all.exit;
-	if (streams)
-		rows_print(all.data, list, row_schema, cols, none, all.exit);
-	for (next = json_int_at(all.data, "next"); next > from;) {
-		_cleanup_(reply_free) struct reply page = { 0 };
-
-		from = next;
-		client_ask(verb, json_pack("{s:I}", "from", from), &page);
-		if (!page.data)
-			return page.exit;
-		if (streams)
-			rows_more(page.data, list, row_schema, cols);
-		else
-			json_array_extend(json_object_get(all.data, list),
-					  json_object_get(page.data, list));
-		next = json_int_at(page.data, "next");
-	}
-	json_object_del(all.data, "next");
-	return streams ? all.exit : rows_print(all.data, list, row_schema, cols, none, all.exit);
+	client_ask(verb, args, &r);
+	return r.data ? rows_print(r.data, list, row_schema, cols, none, r.exit) : r.exit;
 }
 
 int ask_first(const char *question)

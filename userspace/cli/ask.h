@@ -14,10 +14,9 @@
  * JSON. Returns the exit code. */
 int ask_act(const char *verb, json_t *args, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* A question whose answer is a list, see rows_print(). An answer with "next" is
- * one page; {"from": next} asks for the following one. */
-int ask_rows(const char *verb, const char *list, const char *row_schema, const struct column *cols,
-	     const char *none);
+/* A question whose answer is a list, see rows_print(). */
+int ask_rows(const char *verb, json_t *args, const char *list, const char *row_schema,
+	     const struct column *cols, const char *none);
 
 /* 0: go on. Otherwise the exit code: CLI_USAGE where nobody can be asked,
  * CLI_NO when the answer was no. --yes answers. */

@@ -24,10 +24,6 @@
  *   allow.del     {cidr}                            null
  *   panic         {on: bool}                        null
  *
- * A list may come in pages: {..., next: N} with N > 0 has more, and the same verb
- * with {from: N} gives them; the last page has no next. A quarter of a million
- * sources would not fit one frame.
- *
  * winnow.status/1: {version, time, pid, uptime (seconds), panic, proof:
  * egress|socket|ingress, devices: [{device, mode, egress, alive}], ports: [443],
  * counters: {name: n, the COUNTERS of abi.h}, parse: {name: n}, hellos: {result: n},

@@ -21,7 +21,7 @@ static const struct column columns[] = {
 int cmd_fp_list(int argc, char **argv)
 {
 	return ask_rows(
-		"fp.list", "fingerprints", ROW_SCHEMA, columns,
+		"fp.list", NULL, "fingerprints", ROW_SCHEMA, columns,
 		"No ClientHello was named yet. `winnow status` shows whether hellos arrive.");
 }
 

@@ -311,19 +311,18 @@ void csv_cell(FILE *out, const char *s)
 	fputc('"', out);
 }
 
-void rows_csv(FILE *out, const json_t *rows, const struct column *cols, bool head)
+void rows_csv(FILE *out, const json_t *rows, const struct column *cols)
 {
 	const json_t *row;
 	size_t i;
 
-	for (const struct column *c = cols; head && c->head; c++) {
+	for (const struct column *c = cols; c->head; c++) {
 		if (c != cols)
 			fputc(',', out);
 		for (const char *p = c->key; *p; p++)
 			fputc(*p == '.' ? '_' : *p, out);
 	}
-	if (head)
-		fputc('\n', out);
+	fputc('\n', out);
 	json_array_foreach((json_t *)rows, i, row) {
 		for (const struct column *c = cols; c->head; c++) {
 			_cleanup_(freep) char *text = cell(c, row, true, 0);
@@ -428,7 +427,7 @@ int rows_print(const json_t *doc, const char *list, const char *row_schema,
 			row_line(row, row_schema);
 		break;
 	case FORMAT_CSV:
-		rows_csv(stdout, rows, cols, true);
+		rows_csv(stdout, rows, cols);
 		break;
 	case FORMAT_TABLE:
 		if (json_array_size(rows))
@@ -438,17 +437,4 @@ int rows_print(const json_t *doc, const char *list, const char *row_schema,
 		break;
 	}
 	return code;
-}
-
-void rows_more(const json_t *doc, const char *list, const char *row_schema,
-	       const struct column *cols)
-{
-	const json_t *rows = json_object_get(doc, list), *row;
-	size_t i;
-
-	if (cli.format == FORMAT_CSV)
-		rows_csv(stdout, rows, cols, false);
-	else
-		json_array_foreach((json_t *)rows, i, row)
-			row_line(row, row_schema);
 }

@@ -53,7 +53,7 @@ json_int_t json_int_at(const json_t *o, const char *path);
 /* `cols` ends with head NULL. */
 void rows_table(FILE *out, const json_t *rows, const struct column *cols,
 		const struct rows_look *look);
-void rows_csv(FILE *out, const json_t *rows, const struct column *cols, bool head);
+void rows_csv(FILE *out, const json_t *rows, const struct column *cols);
 /* A malloc'ed copy that a terminal cannot take for a command; NULL: no memory. */
 char *text_safe(const char *s);
 void csv_cell(FILE *out, const char *s);
@@ -73,9 +73,5 @@ uint64_t document_time(const json_t *doc);
  * `none` on stderr. Returns `code`. */
 int rows_print(const json_t *doc, const char *list, const char *row_schema,
 	       const struct column *cols, const char *none, int code);
-
-/* Further rows of the same, in JSON lines or CSV. */
-void rows_more(const json_t *doc, const char *list, const char *row_schema,
-	       const struct column *cols);
 
 #endif

@@ -67,7 +67,7 @@ static const struct column columns[] = {
 
 int cmd_rule_list(int argc, char **argv)
 {
-	return ask_rows("rule.list", "rules", ROW_SCHEMA, columns,
+	return ask_rows("rule.list", NULL, "rules", ROW_SCHEMA, columns,
 			"There are no rules. `winnow rule add help` shows how to make one.");
 }
 

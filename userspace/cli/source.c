@@ -79,7 +79,7 @@ static const struct column columns[] = {
 
 int cmd_source_list(int argc, char **argv)
 {
-	return ask_rows("source.list", "sources", ROW_SCHEMA, columns,
+	return ask_rows("source.list", NULL, "sources", ROW_SCHEMA, columns,
 			"Nothing tallied yet. `winnow status` shows whether connections arrive.");
 }
 
