@@ -14,8 +14,10 @@
  *         under its own busy scheduler, F8 TLS at the exit and people's timing
  *         (nothing to see); N1 identical pods, N2 pods behind a corporate proxy, N3
  *         load test, N4 SDK release, N4s the same, slow to check certificates, N6
- *         relay users double, N7 monitoring, N9 flash crowd, N10 large NATs arrive,
- *         N11 pods of many regions; none.
+ *         relay users double, N5 browser release, N7 monitoring, N9 flash crowd, N10
+ *         large NATs arrive, N11 pods of many regions, N12 a privacy app that gives
+ *         everybody an own far end (N12b: all of one stack), N14 everybody back from an
+ *         outage, N15 part of the net jams; none.
  * share:  farm sources as a share of its stack (overrides farm=).
  *
  * People: sessions of geometric length, gaps lognormal (30 s, 1.3), pauses lognormal
@@ -214,6 +216,7 @@ struct source {
 	double cert;	/* ms, blocking certificate check */
 	double resumes;
 	double next, until;
+	bool storm;		     /* in a network that jams for an hour */
 	bool permuted, known; /* known: has a session to resume */
 	unsigned int left;    /* visits left in this session */
 	uint64_t order;	      /* frozen, if not permuted */
@@ -297,6 +300,17 @@ static void person(struct source *s)
 	}
 }
 
+/* People come and go: a third of everybody is first seen at any time. */
+static void arrive(struct source *s)
+{
+	if (uniform() < .35)
+		s->next += uniform() * seconds;
+	if (uniform() < .05) { /* an old telephone: slow keys, slow certificates */
+		s->late = range(8, 50);
+		s->noise = range(2, 15);
+	}
+}
+
 static void organic(unsigned int stack)
 {
 	struct source *s = new_source("organic", stack, eyeball());
@@ -304,8 +318,10 @@ static void organic(unsigned int stack)
 
 	s->tcp = tcp_of(&stacks[stack]);
 	person(s);
-	if (stacks[stack].kind == BROWSER || u < .4)
+	if (stacks[stack].kind == BROWSER || u < .4) {
+		arrive(s);
 		return;
+	}
 	if (u < .7) {
 		s->pace = CRON;
 		s->every = 60 * (1 + below(30));
@@ -337,6 +353,19 @@ static void relay_users(unsigned int exits, unsigned int stack, double from, con
 	}
 }
 
+/* One person's own way out: an own far end, anywhere. */
+static void tunnel(struct source *s, double from)
+{
+	s->tcp = signatures[below(2) ? 0 : below(SIGNATURES)];
+	person(s);
+	s->far = uniform() < .5 ? FORWARDER : WAITS;
+	s->leg = lognormal(40, .8);
+	s->leg_jitter = .05;
+	s->next += from;
+	if (uniform() < .35)
+		s->next += uniform() * seconds;
+}
+
 static void populate(unsigned int n)
 {
 	for (unsigned int i = 0; i < 512; i++)
@@ -360,10 +389,7 @@ static void populate(unsigned int n)
 	for (unsigned int i = 0; i < n / 100; i++) {
 		struct source *s = new_source("tunnel", any_stack(), eyeball());
 
-		s->tcp = signatures[0];
-		person(s);
-		s->far = FORWARDER;
-		s->leg = lognormal(40, .8);
+		tunnel(s, 0);
 	}
 }
 
@@ -517,6 +543,36 @@ static int design(const char *d, unsigned int n_farm, double rate, double share,
 				s->next = baseline + 600 * uniform();
 			}
 		}
+	else if (!strcmp(d, "N5")) /* a browser's next version: people move over in an hour */
+		for (size_t i = 0, was = n_sources; i < was; i++) {
+			struct source *s;
+
+			if (sources[i].stack != 0 || uniform() < .5)
+				continue;
+			s = new_source("release", STACKS - 1, sources[i].addr);
+			sources[i].until = baseline + uniform() * 3600;
+			*s = sources[i];
+			s->role = "release";
+			s->stack = STACKS - 1;
+			s->next = s->until;
+			s->until = seconds;
+		}
+	else if (!strcmp(d, "N12") || !strcmp(d, "N12b")) /* a privacy app: an own far end each */
+		for (unsigned int i = 0; i < n / 10; i++)
+			tunnel(new_source("tunnel-new", d[3] ? 4 : any_stack(), eyeball()),
+			       baseline + 1800 * uniform());
+	else if (!strcmp(d, "N14")) /* everybody comes back from an outage at once */
+		for (size_t i = 0, was = n_sources / 2; i < was; i++) {
+			struct source *s = new_source(sources[i].role, sources[i].stack,
+						      sources[i].addr);
+
+			*s = sources[i];
+			s->next = baseline + 3000 + exponential(20);
+			sources[i].until = baseline + 1800;
+		}
+	else if (!strcmp(d, "N15")) /* part of the net jams for an hour */
+		for (size_t i = 0; i < n_sources; i++)
+			sources[i].storm = sources[i].addr.lo >> 16 & 1;
 	else if (!strcmp(d, "N11"))
 		fleet("pods", 300, 5, 40, 60, baseline + 60, seconds, 0);
 	else if (strcmp(d, "none"))
@@ -540,13 +596,16 @@ static void delays(const struct source *s, struct event_conn *e)
 				      s->leg * fmax(.5, 1 + s->leg_jitter * normal());
 	double d1 = lognormal(.6, .5) + noise, d = own + s->cert + noise;
 
+	d += s->late;
 	if (stacks[s->stack].slow_ca)
 		d = fmax(d, 33 - rtt - leg + normal());
+	if (s->storm && s->next > baseline + 1800 && s->next < baseline + 5400 && uniform() < .6)
+		d1 += noise = exponential(40), d += noise;
 	if (s->far != DIRECT) {
 		d1 = s->far == WAITS ? leg + lognormal(2.4, .3) :
 		     s->far == EARLY ? fmax(.3, leg - rtt) :
 				       .2;
-		d = s->nagle * leg + s->late + d;
+		d += s->nagle * leg;
 		if (uniform() < .07) /* acknowledgements held up */
 			d = own;
 	}

@@ -50,7 +50,7 @@ void baseline_clear(struct baseline *b)
 
 uint64_t network_of(uint64_t src, uint8_t family, enum network size)
 {
-	static const uint8_t four[] = { 24, 20, 16 }, six[] = { 48, 40, 32 };
+	static const uint8_t four[] = { 24, 20, 16 }, six[] = { 48, 44, 40 };
 
 	return family == 4 ? src >> (32 - four[size]) : src >> (64 - six[size]);
 }
