@@ -50,7 +50,7 @@ void baseline_clear(struct baseline *b)
 
 uint64_t network_of(uint64_t src, uint8_t family, enum network size)
 {
-	static const uint8_t four[] = { 24, 20, 16 }, six[] = { 48, 40, 32 };
+	static const uint8_t four[] = { 24, 20, 16 }, six[] = { 48, 44, 40 };
 
 	return family == 4 ? src >> (32 - four[size]) : src >> (64 - six[size]);
 }
@@ -300,9 +300,9 @@ static int by_stack(const void *a, const void *b)
 static int samples(struct baseline *b, struct windows *w, const struct detect_config *c,
 		   struct sample *all, size_t *n)
 {
-	for (size_t i = 0; i < w->records.n; i++) {
-		const struct record_id *id = table_key(&w->records, i);
-		struct record *r = table_value(&w->records, i);
+	for (size_t i = 0; i < w->n; i++) {
+		const struct record_id *id = record_id(w, i);
+		struct record *r = &w->records[i];
 		struct sample *a = &all[*n];
 
 		if (!r->clean.connections)
@@ -366,7 +366,7 @@ static int learn_source(struct baseline *b, const struct windows *w, const struc
 
 int baseline_learn(struct baseline *b, struct windows *w, const struct detect_config *c)
 {
-	_cleanup_(freep) struct sample *all = calloc(w->records.n + 1, sizeof(*all));
+	_cleanup_(freep) struct sample *all = calloc(w->n + 1, sizeof(*all));
 	size_t n = 0, k;
 	int err;
 

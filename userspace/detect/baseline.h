@@ -86,7 +86,8 @@ uint32_t baseline_tcp(const struct baseline *b, uint64_t stack, uint32_t tcp_key
 /* Robust upper end of the main body of v (sorted by the call), see above. */
 double baseline_body(double *v, size_t n);
 
-/* Networks: the n-bit prefix of a source; IPv4 /24 /20 /16 and IPv6 /48 /40 /32. */
+/* Networks of about as many customers: 256, 4,096, 65,536 IPv4 addresses, or IPv6
+ * /56s: /24 /20 /16, /48 /44 /40. */
 enum network { NETWORK_SMALL, NETWORK_ORIGIN, NETWORK_LARGE };
 uint64_t network_of(uint64_t src, uint8_t family, enum network size);
 

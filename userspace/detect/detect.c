@@ -45,7 +45,7 @@ void detect_freep(struct detect **d)
 
 size_t detect_records(const struct detect *d)
 {
-	return d->windows.records.n;
+	return d->windows.n;
 }
 
 uint64_t detect_next(const struct detect *d, uint64_t now)
@@ -85,9 +85,9 @@ static bool held(const struct detect *d, const struct record_id *id, const struc
 static int survey(struct detect *d, struct delays *delays, struct table *split,
 		  struct table *groups, double *exchanges)
 {
-	for (size_t i = 0; i < d->windows.records.n; i++) {
-		const struct record_id *id = table_key(&d->windows.records, i);
-		struct record *r = table_value(&d->windows.records, i);
+	for (size_t i = 0; i < d->windows.n; i++) {
+		const struct record_id *id = record_id(&d->windows, i);
+		struct record *r = &d->windows.records[i];
 		struct cohort_id key = { id->stack, id->service };
 		struct view lately = record_lately(r);
 		struct group *g;
@@ -125,9 +125,9 @@ static int gather(struct detect *d, const struct cohort_id *key, const struct de
 	*holds = calloc(n + 1, sizeof(**holds));
 	if (!c->members || !*rows || !*holds)
 		return -ENOMEM;
-	for (size_t i = 0; i < d->windows.records.n && c->n < n; i++) {
-		const struct record_id *id = table_key(&d->windows.records, i);
-		struct record *r = table_value(&d->windows.records, i);
+	for (size_t i = 0; i < d->windows.n && c->n < n; i++) {
+		const struct record_id *id = record_id(&d->windows, i);
+		struct record *r = &d->windows.records[i];
 		struct source_id source = { id->src, id->family };
 		struct cohort_member *m = &c->members[c->n];
 		struct view lately = record_lately(r);
@@ -362,7 +362,7 @@ static int by_group_key(const void *a, const void *b)
 
 static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 {
-	_cleanup_(freep) struct delays *delays = calloc(d->windows.records.n + 1, sizeof(*delays));
+	_cleanup_(freep) struct delays *delays = calloc(d->windows.n + 1, sizeof(*delays));
 	_cleanup_(freep) struct cohort_id *keys = NULL;
 	_cleanup_(table_clearp) struct table split, groups;
 	double exchanges = 0;

@@ -61,7 +61,7 @@ struct fact dispersion_nets(const struct cohort *c)
 		return f;
 	f.x = -log(q2);
 	f.se = 1.0 / sqrt(c->n);
-	snprintf(f.text, sizeof(f.text), "%zu /16s (v6 /32s), as if %.1f held equally many", large,
+	snprintf(f.text, sizeof(f.text), "%zu /16s (v6 /40s), as if %.1f held equally many", large,
 		 1 / q2);
 	return f;
 }

@@ -3,7 +3,7 @@
  * dispersion.h - how thinly the sources lie over networks.
  *
  * spread  ln(distinct /24, v6 /48) over ln(sources)
- * nets    ln of the effective number of /16s (v6 /32s): 1 / sum q^2
+ * nets    ln of the effective number of /16s (v6 /40s): 1 / sum q^2
  * shared  share of the addresses with another split stack: an exit that many
  *         programs of many people leave by
  *
@@ -20,7 +20,7 @@
 struct fact dispersion_spread(const struct cohort *c);
 struct fact dispersion_nets(const struct cohort *c);
 struct fact dispersion_shared(const struct cohort *c);
-/* Distinct /16s (v6 /32s). */
+/* Distinct /16s (v6 /40s). */
 size_t dispersion_prefixes(const struct cohort *c);
 
 #endif

@@ -154,7 +154,7 @@ struct fact origin_common(const struct cohort *c, struct origin *out)
 	if (!group || !sorted || !y)
 		return f;
 	for (size_t i = 0; i < c->n; i++)
-		y[i] = log(c->members[i].shortest + 1.0);
+		y[i] = log(c->members[i].dstar + 1.0);
 	group_by(c, NETWORK_ORIGIN, group, sorted);
 	group_by(c, NETWORK_LARGE, group, sorted);
 	*out = origin_anova(y, group, c->n);

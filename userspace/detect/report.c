@@ -37,7 +37,7 @@ static uint64_t expiry(const struct detect *d, const struct cohort *members)
 
 static bool direct_when_clean(const struct detect *d, const struct cohort_member *m)
 {
-	const struct record *r = table_value(&d->windows.records, m->record);
+	const struct record *r = &d->windows.records[m->record];
 
 	return r->clean.direct > 0;
 }
@@ -54,7 +54,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 		return -ENOMEM;
 	for (size_t i = 0; i < members->n; i++) {
 		const struct cohort_member *m = &members->members[i];
-		const struct record *record = table_value(&d->windows.records, m->record);
+		const struct record *record = &d->windows.records[m->record];
 		struct plan_rule *rule = &r->rules[r->n_rules];
 		struct plan_spared *spared = &r->spared[r->n_spared];
 
@@ -171,7 +171,7 @@ static int gates(const struct detect *d, const struct cohort_state *state, const
 	double history = (double)(d->windows.now - d->windows.begun) / DAY_NS;
 	const struct plan_collateral *k = &r->collateral;
 	double lost = d->losses.tally_evicted + d->losses.rows_skipped;
-	double share = lost / (lost + d->windows.records.n + 1);
+	double share = lost / (lost + d->windows.n + 1);
 	int err = 0;
 
 	err |= add_gate(p, farm, "history", history >= c->history_days, history, c->history_days,

@@ -2,19 +2,22 @@
 #include "detect/window.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "tally.h"
 
 void windows_init(struct windows *w)
 {
 	memset(w, 0, sizeof(*w));
-	table_init(&w->records, sizeof(struct record_id), sizeof(struct record));
+	table_init(&w->ids, sizeof(struct record_id), sizeof(uint32_t));
 }
 
 void windows_clear(struct windows *w)
 {
-	table_clear(&w->records);
+	table_clear(&w->ids);
+	free(w->records);
 }
 
 /* What `now` has more than `was`, when bins may have been halved in between. */
@@ -103,8 +106,8 @@ int windows_update(struct windows *w, const struct snapshot *s, const struct det
 	if (turn) {
 		w->older_since = w->newer_since;
 		w->newer_since = w->now - c->window;
-		for (size_t i = 0; i < w->records.n; i++) {
-			struct record *r = table_value(&w->records, i);
+		for (size_t i = 0; i < w->n; i++) {
+			struct record *r = &w->records[i];
 
 			r->older = r->newer;
 			r->newer = (struct view){};
@@ -118,13 +121,21 @@ int windows_update(struct windows *w, const struct snapshot *s, const struct det
 							       DSTAR_NONE, DSTAR_NONE } };
 		const struct tally *was;
 		struct record *r;
+		uint32_t *number;
 		bool added;
 
 		if (!row->stack)
 			continue;
-		r = table_add(&w->records, &id, &added);
-		if (!r)
+		if (array_room(&w->records, w->n, &w->room, sizeof(*r)))
 			return -ENOMEM;
+		number = table_add(&w->ids, &id, &added);
+		if (!number)
+			return -ENOMEM;
+		if (added) {
+			*number = w->n++;
+			w->records[*number] = (struct record){};
+		}
+		r = &w->records[*number];
 		was = &r->row;
 		if (added || row->connections < was->connections || row->exchanges < was->exchanges)
 			was = &blank;

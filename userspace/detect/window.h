@@ -51,7 +51,9 @@ struct record {
 };
 
 struct windows {
-	struct table records;	/* struct record_id -> struct record */
+	struct table ids;	/* struct record_id -> u32 number of the record */
+	struct record *records;
+	size_t n, room;
 	uint64_t now;		/* ns since 1970 */
 	uint64_t begun;		/* of the first snapshot */
 	uint64_t newer_since, older_since; /* of the two generations */
@@ -69,6 +71,11 @@ void windows_clear(struct windows *w);
  * on counting until the first call without it. */
 int windows_update(struct windows *w, const struct snapshot *s, const struct detect_config *c,
 		   bool clean, window_threshold_fn threshold, const void *ctx);
+
+static inline const struct record_id *record_id(const struct windows *w, size_t i)
+{
+	return table_key(&w->ids, i); /* nothing is ever removed: numbers agree */
+}
 
 /* The two generations together. */
 struct view record_lately(const struct record *r);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 
 struct snapshot *snapshot_new(uint64_t time, uint64_t epoch)
 {
@@ -34,27 +36,9 @@ void snapshot_freep(struct snapshot **s)
 	snapshot_free(*s);
 }
 
-/* Room for one more element of `size` bytes, aligned as the tally lines are. */
-static int grow(void **rows, size_t n, size_t *room, size_t size)
-{
-	size_t more = *room ? *room * 2 : 256;
-	void *bigger;
-
-	if (n < *room)
-		return 0;
-	if (posix_memalign(&bigger, 64, more * size))
-		return -ENOMEM;
-	if (n)
-		memcpy(bigger, *rows, n * size);
-	free(*rows);
-	*rows = bigger;
-	*room = more;
-	return 0;
-}
-
 int snapshot_add(struct snapshot *s, const struct tally *row)
 {
-	int err = grow((void **)&s->rows, s->n_rows, &s->room_rows, sizeof(*row));
+	int err = array_room(&s->rows, s->n_rows, &s->room_rows, sizeof(*row));
 
 	if (err)
 		return err;
@@ -64,7 +48,7 @@ int snapshot_add(struct snapshot *s, const struct tally *row)
 
 int snapshot_add_order(struct snapshot *s, const struct order_tally *row)
 {
-	int err = grow((void **)&s->orders, s->n_orders, &s->room_orders, sizeof(*row));
+	int err = array_room(&s->orders, s->n_orders, &s->room_orders, sizeof(*row));
 
 	if (err)
 		return err;
@@ -74,7 +58,7 @@ int snapshot_add_order(struct snapshot *s, const struct order_tally *row)
 
 int snapshot_add_stack(struct snapshot *s, uint64_t stack, uint32_t hello_flags)
 {
-	int err = grow((void **)&s->stacks, s->n_stacks, &s->room_stacks, sizeof(s->stacks[0]));
+	int err = array_room(&s->stacks, s->n_stacks, &s->room_stacks, sizeof(s->stacks[0]));
 
 	if (err)
 		return err;

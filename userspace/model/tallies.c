@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include "base/addr.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "base/time.h"
@@ -42,7 +43,11 @@ struct pending {
 
 struct tallies {
 	uint64_t now;
-	struct table rows, orders, stacks;
+	struct table row_ids, order_ids; /* -> u32 number of the row */
+	struct table stacks;
+	struct held *rows;
+	struct order_held *orders;
+	size_t n_rows, room_rows, n_orders, room_orders;
 	struct pending *heap;
 	size_t n, room;
 	uint32_t *changed;
@@ -55,8 +60,8 @@ struct tallies *tallies_new(void)
 
 	if (!t)
 		return NULL;
-	table_init(&t->rows, sizeof(struct tally_id), sizeof(struct held));
-	table_init(&t->orders, sizeof(struct order_id), sizeof(struct order_held));
+	table_init(&t->row_ids, sizeof(struct tally_id), sizeof(uint32_t));
+	table_init(&t->order_ids, sizeof(struct order_id), sizeof(uint32_t));
 	table_init(&t->stacks, sizeof(uint64_t), sizeof(uint32_t));
 	return t;
 }
@@ -65,8 +70,10 @@ void tallies_free(struct tallies *t)
 {
 	if (!t)
 		return;
-	table_clear(&t->rows);
-	table_clear(&t->orders);
+	table_clear(&t->row_ids);
+	table_clear(&t->order_ids);
+	free(t->rows);
+	free(t->orders);
 	table_clear(&t->stacks);
 	free(t->heap);
 	free(t->changed);
@@ -85,7 +92,7 @@ uint64_t tallies_time(const struct tallies *t)
 
 size_t tallies_rows(const struct tallies *t)
 {
-	return t->rows.n;
+	return t->n_rows;
 }
 
 static uint32_t stamp_of(uint64_t ns)
@@ -151,7 +158,7 @@ int tallies_advance(struct tallies *t, uint64_t time)
 {
 	while (t->n && t->heap[0].time <= time) {
 		struct pending p = heap_pop(t);
-		struct held *h = table_value(&t->rows, p.row);
+		struct held *h = &t->rows[p.row];
 
 		if (mark(t, h, p.row))
 			return -ENOMEM;
@@ -177,13 +184,19 @@ static int count_order(struct tallies *t, uint64_t src, uint64_t stack, uint64_t
 {
 	struct order_id id = { stack, order };
 	struct order_held *o;
+	uint32_t *number;
 	bool added;
 
-	o = table_add(&t->orders, &id, &added);
-	if (!o)
+	if (array_room(&t->orders, t->n_orders, &t->room_orders, sizeof(*o)))
 		return -ENOMEM;
-	o->row.stack = stack;
-	o->row.order = order;
+	number = table_add(&t->order_ids, &id, &added);
+	if (!number)
+		return -ENOMEM;
+	if (added) {
+		*number = t->n_orders++;
+		t->orders[*number] = (struct order_held){ .row = { .stack = stack, .order = order } };
+	}
+	o = &t->orders[*number];
 	tally_order(&o->row, src, source_hash(src), stamp_of(t->now));
 	o->changed = true;
 	return 0;
@@ -194,7 +207,7 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 {
 	struct tally_id id = { .stack = name->stack, .service = e->dport, .proto = IPPROTO_TCP };
 	uint64_t at = e->t;
-	uint32_t flags, row, *stack_flags;
+	uint32_t flags, *row, *stack_flags;
 	struct held *h;
 	bool added;
 	int err;
@@ -210,11 +223,16 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 	if (!name->stack)
 		return 0;
 	id.src = source_of(e->src, &id.family);
-	h = table_add(&t->rows, &id, &added);
-	if (!h)
+	if (array_room(&t->rows, t->n_rows, &t->room_rows, sizeof(*h)))
 		return -ENOMEM;
-	row = ((unsigned char *)h - (unsigned char *)table_value(&t->rows, 0)) / t->rows.row_len;
+	row = table_add(&t->row_ids, &id, &added);
+	if (!row)
+		return -ENOMEM;
+	if (added)
+		*row = t->n_rows++;
+	h = &t->rows[*row];
 	if (added) {
+		*h = (struct held){};
 		h->row.src = id.src;
 		h->row.stack = id.stack;
 		h->row.service = id.service;
@@ -222,7 +240,7 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 		h->row.proto = id.proto;
 		tally_begin(&h->row, stamp_of(at));
 	}
-	if (mark(t, h, row))
+	if (mark(t, h, *row))
 		return -ENOMEM;
 	flags = (e->piggy ? HS_PIGGY : 0) | (e->psk ? HS_RESUMED : 0);
 	tally_connection(&h->row, stamp_of(at), e->tcp_key, e->psk);
@@ -237,7 +255,7 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 		const struct event_exchange *x = &e->exchanges[i];
 
 		err = heap_push(t, (struct pending){ .time = at + x->dt_ms * NSEC_PER_MSEC,
-						     .row = row,
+						     .row = *row,
 						     .in = x->in,
 						     .out = x->out });
 	}
@@ -249,14 +267,14 @@ int tallies_snapshot(struct tallies *t, bool all, struct snapshot **out)
 	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(t->now, 0);
 	int err = s ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !err && i < (all ? t->rows.n : t->n_changed); i++) {
-		struct held *h = table_value(&t->rows, all ? i : t->changed[i]);
+	for (size_t i = 0; !err && i < (all ? t->n_rows : t->n_changed); i++) {
+		struct held *h = &t->rows[all ? i : t->changed[i]];
 
 		h->changed = false;
 		err = snapshot_add(s, &h->row);
 	}
-	for (size_t i = 0; !err && i < t->orders.n; i++) {
-		struct order_held *o = table_value(&t->orders, i);
+	for (size_t i = 0; !err && i < t->n_orders; i++) {
+		struct order_held *o = &t->orders[i];
 
 		if (!o->changed && !all)
 			continue;
