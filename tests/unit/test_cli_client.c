@@ -345,6 +345,43 @@ static void a_rule_goes_over_in_the_words_that_were_typed(void **state)
 	assert_string_equal(c.out, "41\n");
 }
 
+/* Fault 83: under sudo or in a container only the client knows its SSH peer. */
+static void a_rule_goes_over_with_the_ssh_connection_it_must_not_cut(void **state)
+{
+	char data[256];
+	json_t *q;
+
+	(void)state;
+	setenv("SSH_CONNECTION", "198.51.100.7 50000 192.0.2.1 22", 1);
+	against_bytes(data,
+		      frame(data, "{\"exit\":6,\"error\":\"your own connection\",\"data\":null}"),
+		      LINE("rule", "add", "src", "198.51.100.7", "action", "drop", "reason", "x"),
+		      0, &q);
+	unsetenv("SSH_CONNECTION");
+	assert_string_equal(json_string_value(
+				    json_object_get(json_object_get(q, "args"), "ssh_connection")),
+			    "198.51.100.7 50000 192.0.2.1 22");
+	json_decref(q);
+	assert_int_equal(c.exit, CLI_REFUSED);
+	assert_string_equal(c.err, "winnow: your own connection\n");
+}
+
+static void a_list_that_was_cut_says_so(void **state)
+{
+	char data[256];
+	json_t *q;
+
+	(void)state;
+	against_bytes(data,
+		      frame(data, "{\"exit\":0,\"data\":{\"sources\":[{\"src\":\"192.0.2.1\"}],"
+				  "\"total\":7,\"truncated\":true}}"),
+		      LINE("source", "list", "--limit", "1", "--csv"), 0, &q);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(q, "args"), "limit")),
+			 1);
+	json_decref(q);
+	assert_non_null(strstr(c.err, "The newest 1 of 7"));
+}
+
 static void rule_check_says_its_paragraph_and_keeps_the_answer_as_exit_code(void **state)
 {
 	(void)state;
@@ -497,6 +534,7 @@ static int stop(void **state)
 static int start(void **state)
 {
 	(void)state;
+	unsetenv("SSH_CONNECTION");
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(at, sizeof(at), "%s/s", dir);
@@ -518,6 +556,8 @@ int main(void)
 		cmocka_unit_test(an_answer_that_is_none_is_a_failure_with_a_reason),
 		cmocka_unit_test(half_an_answer_is_a_failure_with_a_reason),
 		cmocka_unit_test(a_rule_goes_over_in_the_words_that_were_typed),
+		cmocka_unit_test(a_rule_goes_over_with_the_ssh_connection_it_must_not_cut),
+		cmocka_unit_test(a_list_that_was_cut_says_so),
 		cmocka_unit_test(rule_check_says_its_paragraph_and_keeps_the_answer_as_exit_code),
 		cmocka_unit_test(on_a_terminal_flush_asks_and_only_yes_goes_on),
 		cmocka_unit_test(yes_lets_flush_through_where_nobody_can_be_asked),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/version.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "lib_capture.h"
@@ -133,6 +134,8 @@ static void wrong_lines_are_usage_and_say_which_word(void **state)
 		{ { "winnow", "rule", "check", "1.2.3", NULL }, "1.2.3: not an IPv4" },
 		{ { "winnow", "source", "show", "::g", NULL }, "::g: not an IPv4" },
 		{ { "winnow", "rule", "add", "src", "\xff\xfe", NULL }, "not UTF-8" },
+		{ { "winnow", "source", "list", "--limit=50001", NULL }, "50001" },
+		{ { "winnow", "source", "list", "--limit=1x", NULL }, "1x" },
 		{ { "winnow", "panic", "of", NULL }, "of: expected off" },
 		{ { "winnow", "allow", "add", "::1", "because", NULL }, "because: expected" },
 		{ { "winnow", "allow", "add", "::1", "reason", NULL }, "is missing" },

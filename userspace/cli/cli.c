@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/rows.h"
@@ -39,6 +40,16 @@ const char *cli_option(const char *name)
 		if (!strcmp(line.given[i].name, name))
 			return line.given[i].value;
 	return NULL;
+}
+
+long long cli_number(const char *text, long long least, long long most)
+{
+	char *end;
+	long long n;
+
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	return errno || *end || end == text || n < least || n > most ? -1 : n;
 }
 
 static char *sentence(const char *fmt, va_list ap)

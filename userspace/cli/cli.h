@@ -15,8 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define WINNOW_VERSION "0.1.0"
-
 enum cli_exit {
 	CLI_DONE = 0, /* done, or yes */
 	CLI_NO = 1,   /* no, not found, failed */
@@ -63,6 +61,9 @@ int cli_main(int argc, char **argv);
 
 /* The value of an option of the running command: "" for a flag, NULL: not given. */
 const char *cli_option(const char *name);
+
+/* The decimal number in a word, or -1: not one between least and most. */
+long long cli_number(const char *text, long long least, long long most);
 
 /* "winnow: SENTENCE" on stderr (what failed, on what, what to do); returns code. */
 int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -10,12 +10,13 @@
  *   status        {}                                winnow.status/1
  *   attach        {device, mode: native|generic}    {device, mode, egress}
  *   detach        {device}                          null
- *   source.list   {}                                winnow.sources/1 {sources: []}
+ *   source.list   {limit?}                          winnow.sources/1 {sources, total, truncated}
  *   source.show   {addr}                            winnow.sources/1, its rows only
  *   fp.list       {}                                winnow.fingerprints/1 {fingerprints: []}
  *   fp.show       {name}                            winnow.fingerprints/1, its rows only
  *   rule.list     {}                                winnow.rules/1 {rules: []}
- *   rule.add      {words: [], dry_run}              winnow.rules/1, the one rule
+ *   rule.add      {words: [], dry_run,              winnow.rules/1, the one rule;
+ *                  ssh_connection?}                 dry: and {text, would_match}
  *   rule.del      {handle}                          null
  *   rule.check    {addr, stack?}                    winnow.check/1 {text, dropped, rules: []}
  *   rule.flush    {dry_run}                         winnow.rules/1, those (to be) removed
@@ -23,16 +24,6 @@
  *   allow.add     {cidr, reason?}                   null
  *   allow.del     {cidr}                            null
  *   panic         {on: bool}                        null
- *
- * winnow.status/1: {version, time, pid, uptime (seconds), panic, proof:
- * egress|socket|ingress, devices: [{device, mode, egress, alive}], ports: [443],
- * counters: {name: n, the COUNTERS of abi.h}, parse: {name: n}, hellos: {result: n},
- * tables: [{name, used, capacity, evicted}], rules: {total, unbound, ...},
- * fingerprints, losses: {name: n}}. winnow.check/1: {addr, source, seen, dropped,
- * allowed: {cidr, reason} or null, panic, rules: [those that match], text: why}.
- * Rows of winnow.sources/1 are winnow.source/1; of winnow.fingerprints/1: {stack,
- * label, ja4: [], ja4_r: [], ja3: [], tcp: [], sources, connections, exchanges,
- * first_seen, last_seen}; of winnow.allows/1: {cidr, reason, origin, created}.
  *
  * Errors: 0 or -errno. -EMSGSIZE: a frame beyond FRAME_MAX; -ECONNRESET: the
  * peer closed inside a frame; -EBADMSG: not the JSON of a reply; -ETIMEDOUT.

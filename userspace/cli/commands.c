@@ -67,11 +67,14 @@ const struct command commands[] = {
 		.summary = "the sources tallied so far",
 		.run = cmd_source_list,
 		.help =
-			"One row for each source, stack and service. A source is an IPv4 address or\n"
+			"One row for each source, stack and service, newest first. A source is an IPv4 address or\n"
 			"an IPv6 /64. D* is what timing knows of a hidden leg: the median of the full\n"
 			"handshakes among the last five, of resumed ones where there was no other.\n"
 			"Flags: resumed, piggy (acknowledgement and TLS answer in one segment),\n"
 			"ccs-alone, ccs-twice (how ChangeCipherSpec came).",
+		.options = {
+			{ "--limit", "N", "the newest N, at most 50000; 10000 unless given" },
+		},
 	},
 	{
 		.object = "source",

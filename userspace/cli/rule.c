@@ -3,7 +3,6 @@
  * The grammar of a rule is the daemon's (model/rule.h); the client hands over
  * the words as they were typed.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,7 +82,11 @@ int cmd_rule_add(int argc, char **argv)
 			return cli_usage("%s: not UTF-8 text", argv[i]);
 		}
 	}
-	client_ask("rule.add", json_pack("{s:o, s:b}", "words", words, "dry_run", dry), &r);
+	/* The daemon sees who is logged in, but not through what: sudo, a container. */
+	client_ask("rule.add",
+		   json_pack("{s:o, s:b, s:s*}", "words", words, "dry_run", dry, "ssh_connection",
+			     getenv("SSH_CONNECTION")),
+		   &r);
 	if (!r.data)
 		return r.exit;
 	/* Scripts want the handle; people and a dry run the whole rule. */
@@ -101,12 +104,9 @@ int cmd_rule_add(int argc, char **argv)
 
 int cmd_rule_del(int argc, char **argv)
 {
-	char *end;
-	long long handle;
+	long long handle = cli_number(argv[1], 1, UINT32_MAX);
 
-	errno = 0;
-	handle = strtoll(argv[1], &end, 10);
-	if (errno || *end || end == argv[1] || handle < 1 || handle > UINT32_MAX)
+	if (handle < 0)
 		return cli_usage("%s: not a handle; `winnow rule list` shows them", argv[1]);
 	return ask_act("rule.del", json_pack("{s:I}", "handle", (json_int_t)handle),
 		       "Rule %lld: removed.", handle);
@@ -172,6 +172,6 @@ int cmd_rule_flush(int argc, char **argv)
 	n = json_array_size(json_object_get(r.data, "rules"));
 	if (cli.format != FORMAT_TABLE || dry)
 		rows_print(r.data, "rules", ROW_SCHEMA, columns, "There are no rules.", r.exit);
-	say(dry ? "Dry run: %zu rules would go." : "%zu rules removed.", n);
+	say(dry ? "Dry run: %zu rule%s would go." : "%zu rule%s removed.", n, n == 1 ? "" : "s");
 	return r.exit;
 }

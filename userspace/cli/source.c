@@ -76,11 +76,34 @@ static const struct column columns[] = {
 };
 
 #define ROW_SCHEMA "winnow.source/1"
+#define LIMIT_MAX  50000 /* sources in one answer of the daemon: some 45 MB */
 
 int cmd_source_list(int argc, char **argv)
 {
-	return ask_rows("source.list", NULL, "sources", ROW_SCHEMA, columns,
-			"Nothing tallied yet. `winnow status` shows whether connections arrive.");
+	_cleanup_(reply_free) struct reply r = { 0 };
+	json_t *args = json_object();
+
+	if (cli_option("--limit")) {
+		json_int_t limit = cli_number(cli_option("--limit"), 1, LIMIT_MAX);
+
+		if (limit < 0) {
+			json_decref(args);
+			return cli_usage("--limit %s: expected a number from 1 to %d",
+					 cli_option("--limit"), LIMIT_MAX);
+		}
+		json_object_set_new(args, "limit", json_integer(limit));
+	}
+	client_ask("source.list", args, &r);
+	if (!r.data)
+		return r.exit;
+	rows_print(r.data, "sources", ROW_SCHEMA, columns,
+		   "Nothing tallied yet. `winnow status` shows whether connections arrive.",
+		   r.exit);
+	if (json_is_true(json_at(r.data, "truncated")))
+		say("The newest %zu of %lld; --limit N shows more, at most %d.",
+		    json_array_size(json_object_get(r.data, "sources")),
+		    (long long)json_int_at(r.data, "total"), LIMIT_MAX);
+	return r.exit;
 }
 
 static void matrix(const json_t *m)
@@ -141,7 +164,8 @@ int cmd_source_show(int argc, char **argv)
 	if (addr_parse(argv[1], &a))
 		return cli_usage("%s: not an IPv4 or IPv6 address", argv[1]);
 	client_ask("source.show", json_pack("{s:s}", "addr", argv[1]), &r);
-	if (!r.data)
+	/* Not seen: the daemon has said so. */
+	if (!r.data || (r.exit && cli.format == FORMAT_TABLE))
 		return r.exit;
 	rows_print(r.data, "sources", ROW_SCHEMA, columns, "Never seen.", r.exit);
 	if (cli.format == FORMAT_TABLE)

@@ -51,6 +51,11 @@ static void who(const json_t *d)
 		paint(RED, "on: nothing is dropped");
 		putchar('\n');
 	}
+	if (json_is_false(json_at(d, "enforce"))) {
+		head("enforce");
+		paint(YELLOW, "no: rules only count");
+		putchar('\n');
+	}
 }
 
 static void devices(const json_t *list)
@@ -174,6 +179,20 @@ static void rules_and_losses(const json_t *d)
 	putchar('\n');
 }
 
+static void troubles(const json_t *list)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, v) {
+		_cleanup_(freep) char *text = text_safe(json_text_at(v, "text", "?"));
+
+		head("trouble");
+		paint(RED, json_text_at(v, "about", "?"));
+		printf(": %s\n", text ? text : "?");
+	}
+}
+
 static void next_step(const json_t *d)
 {
 	const json_t *c = json_object_get(d, "counters");
@@ -209,6 +228,7 @@ int cmd_status(int argc, char **argv)
 	traffic(json_object_get(r.data, "counters"));
 	tables(json_object_get(r.data, "tables"));
 	rules_and_losses(r.data);
+	troubles(json_object_get(r.data, "troubles"));
 	next_step(r.data);
 	return r.exit;
 }
