@@ -287,6 +287,7 @@ web_up() {
 			keepalive_requests 10000;
 			types { }
 			default_type application/json;
+			upstream origin { server unix:$TMP/origin.sock; keepalive 64; }
 			server {
 				listen $PORT ssl http2 backlog=4096;
 				listen [::]:$PORT ssl http2 backlog=4096;
@@ -295,8 +296,9 @@ web_up() {
 				ssl_protocols ${1:-TLSv1.2 TLSv1.3};
 				ssl_session_cache shared:s:10m;
 				location / {
-					proxy_pass http://unix:$TMP/origin.sock;
+					proxy_pass http://origin;
 					proxy_http_version 1.1;
+					proxy_set_header Connection "";
 					proxy_buffering off;
 				}
 			}

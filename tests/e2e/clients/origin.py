@@ -44,7 +44,7 @@ async def serve(reader, writer):
 
 
 async def main(path):
-    server = await asyncio.start_unix_server(serve, path)
+    server = await asyncio.start_unix_server(serve, path, backlog=4096)
     os.chmod(path, 0o666)
     print("ready", flush=True)
     await server.serve_forever()
