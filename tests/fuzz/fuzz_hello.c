@@ -8,7 +8,7 @@
  * - what parses has names, and every offset is inside the message;
  * - the keys computed from the names are the parser's.
  *
- * Seeds: tests/fuzz/corpus/hello and tests/data/hellos. Faults 33-35, 100.
+ * Seeds: tests/fuzz/corpus/hello, tests/data/hellos. Faults 33-35, 100.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -117,9 +117,9 @@ def main():
     keep = args.pop(args.index("--keep") + 1) if "--keep" in args else None
     args = [a for a in args if a != "--keep"]
     if not shutil.which("p0f"):
-        print("skipped: p0f is not installed")
+        print("skip - p0f is missing")
         sys.exit(77)
-    compared = differ = 0
+    bad = False
     kept = []
     with tempfile.TemporaryDirectory() as tmp:
         made, real = os.path.join(tmp, "made.pcap"), os.path.join(tmp, "real.pcap")
@@ -130,8 +130,7 @@ def main():
             theirs = p0f(path, tmp)
             out = subprocess.run([NAMES, path], check=True, capture_output=True, text=True).stdout
             ours = [line.split("\t") for line in out.splitlines()]
-            if path == real and not theirs:
-                sys.exit("oracle-syns: no SYN of curl was captured")
+            differ = compared = 0
             for port, signature, case in ours:
                 if port not in theirs:
                     continue
@@ -139,15 +138,16 @@ def main():
                 kept.append("%s %s" % (case, theirs[port]))
                 if signature != theirs[port]:
                     differ += 1
-                    print("%s: we say %s, p0f %s" % (case, signature, theirs[port]))
-            if path == made and len(theirs) < MADE * 9 // 10:
-                sys.exit("oracle-syns: p0f read only %d of %d" % (len(theirs), MADE))
-            print("%s: %d SYNs, p0f names %d" % (os.path.basename(path), len(ours), len(theirs)))
-    print("oracle-syns: %d signatures compared, %d differ" % (compared, differ))
+                    print("# %s: we say %s, p0f %s" % (case, signature, theirs[port]))
+            # a capture that p0f cannot read, or an empty one, shows nothing
+            good = not differ and compared >= (MADE * 9 // 10 if path == made else 90)
+            bad |= not good
+            print("%s - %d %s SYNs have the signature that p0f prints" %
+                  ("ok" if good else "not ok", compared, "made" if path == made else "real"))
     if keep:
         with open(keep, "w", encoding="ascii") as f:
             f.writelines(line + "\n" for line in kept)
-    sys.exit(1 if differ or not compared else 0)
+    sys.exit(bad)
 
 
 main()

@@ -132,6 +132,7 @@ static void counts_stop_at_99_and_lists_do_not(void **state)
 {
 	char raw[4096];
 	const struct names *names;
+	uint64_t key;
 	struct hello a, b;
 
 	(void)state;
@@ -144,6 +145,10 @@ static void counts_stop_at_99_and_lists_do_not(void **state)
 	assert_int_equal(a.n_ciphers, 150);
 	assert_int_equal(a.n_extensions, 150);
 	strcpy(raw, names->ja4_r);
+	assert_int_equal(names_key_from_raw(raw, &test_secret, &key), 0);
+	assert_int_equal(key, a.ja4_key);
+	assert_int_equal(names_key_from_raw(names->stack_r, &test_secret, &key), 0);
+	assert_int_equal(key, a.stack_key);
 	spec.ciphers[149]++;
 	names = named_spec(&spec, &b);
 	assert_memory_equal(names->ja4, "t13d9999h2_", 11);
