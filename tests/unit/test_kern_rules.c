@@ -15,8 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
-
 #include "kern/internal.h"
 #include "lib_kern.h"
 
