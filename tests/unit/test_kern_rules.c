@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
-
-#include <bpf/bpf.h>
+#include <unistd.h>
 
 #include "kern/internal.h"
 #include "lib_kern.h"
@@ -282,6 +282,41 @@ static void adoption_mends_what_a_killed_process_left(void **state)
 	kern_free(k);
 }
 
+static bool in_force(const struct control *c)
+{
+	return __atomic_load_n(&c->n_source_rules, __ATOMIC_ACQUIRE) == 20000 &&
+	       __atomic_load_n(&c->kinds, __ATOMIC_ACQUIRE) == 1 << MATCH_STACK;
+}
+
+/* 57, 59: what packets look at never changes while another process adopts. */
+static void adoption_leaves_every_rule_in_force(void **state)
+{
+	struct rule_match m = on(NULL, 0, 3);
+	struct kern *k;
+	pid_t pid;
+	int status;
+
+	need_lab();
+	k = opened(LAB_PINS, 32768);
+	assert_int_equal(put(k, 32767, m, 0), 0);
+	for (uint32_t i = 1; i <= 20000; i++) {
+		m = (struct rule_match){ .src = { addr_v4(i), 128 } };
+		assert_int_equal(put(k, i, m, 0), 0);
+	}
+	pid = fork();
+	if (pid == 0) {
+		struct kern *next = opened(LAB_PINS, 32768);
+
+		_exit(!next || !kern_adopted(next));
+	}
+	do
+		assert_true(in_force(kern_control(k)));
+	while (waitpid(pid, &status, WNOHANG) == 0);
+	assert_int_equal(status, 0);
+	assert_true(in_force(kern_control(k)));
+	kern_free(k);
+}
+
 static void a_sweep_marks_flows_of_the_source_and_stack_only(void **state)
 {
 	struct tally_set *tallies;
@@ -352,6 +387,7 @@ int main(void)
 		cmocka_unit_test(nested_prefixes_do_not_share_a_chain),
 		cmocka_unit_test(a_full_table_refuses_and_changes_nothing),
 		cmocka_unit_test_teardown(adoption_mends_what_a_killed_process_left, no_pins),
+		cmocka_unit_test_teardown(adoption_leaves_every_rule_in_force, no_pins),
 		cmocka_unit_test(a_sweep_marks_flows_of_the_source_and_stack_only),
 		cmocka_unit_test(a_hundred_thousand_rules_go_in_within_seconds),
 	};

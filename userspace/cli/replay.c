@@ -217,6 +217,7 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 {
 	_cleanup_(replay_freep) struct replay *p = NULL;
 	enum replay_end end;
+	const char *term;
 	struct reason r = {};
 	int err;
 
@@ -225,7 +226,8 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 		return cli_fail(err == -EPERM ? CLI_DENIED : CLI_NO, "replay: %s", r.text);
 	catch_signals();
 	clock_gettime(CLOCK_MONOTONIC, &run.started);
-	run.progress = isatty(STDERR_FILENO);
+	term = getenv("TERM");
+	run.progress = isatty(STDERR_FILENO) && term && strcmp(term, "dumb");
 	err = run.view->begin();
 	if (err)
 		return cli_fail(CLI_NO, "replay: %s", strerror(-err));

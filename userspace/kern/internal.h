@@ -45,6 +45,12 @@ struct held {
 	bool made_qdisc;
 };
 
+/* Rules in force; control holds the same, as far as packets need it. */
+struct rule_counts {
+	uint32_t kind[MATCH_KINDS];
+	uint32_t source, prefix, any_port;
+};
+
 struct kern {
 	struct winnow_bpf *skel;
 	char *pin_dir; /* NULL: never pin */
@@ -58,9 +64,9 @@ struct kern {
 	void *event_ctx;
 	int n_cpus;
 
-	uint32_t kind_uses[MATCH_KINDS]; /* match keys of each kind */
-	uint64_t *removed;               /* per rule slot: grace period it must outlive */
-	uint64_t grace;                  /* grace periods waited for */
+	struct rule_counts counts;
+	uint64_t *removed; /* per rule slot: grace period it must outlive */
+	uint64_t grace;    /* grace periods waited for */
 
 	uint64_t short_frames, short_bytes; /* fed, but too short for a test run */
 

@@ -115,20 +115,30 @@ static int head_of(const struct kern *k, const struct place *p, uint32_t *head)
 
 static void count(struct kern *k, enum way way, unsigned int kind, uint8_t flags, int by)
 {
-	struct control *c = control(k);
+	struct rule_counts *n = &k->counts;
 
 	if (way == WAY_MATCH) {
-		k->kind_uses[kind] += by;
-		if (k->kind_uses[kind])
-			__atomic_or_fetch(&c->kinds, 1U << kind, __ATOMIC_RELEASE);
-		else
-			__atomic_and_fetch(&c->kinds, ~(1U << kind), __ATOMIC_RELEASE);
+		n->kind[kind] += by;
 		return;
 	}
+	*(way == WAY_SOURCE ? &n->source : &n->prefix) += by;
 	if (flags & RULE_PORTS_ANY)
-		__atomic_add_fetch(&c->n_any_port_rules, by, __ATOMIC_RELEASE);
-	__atomic_add_fetch(way == WAY_SOURCE ? &c->n_source_rules : &c->n_prefix_rules, by,
-			   __ATOMIC_RELEASE);
+		n->any_port += by;
+}
+
+/* What makes packets look. Each number is stored whole: an old state that is
+ * adopted keeps its rules in force meanwhile. */
+static void publish(struct kern *k)
+{
+	struct control *c = control(k);
+	uint32_t kinds = 0;
+
+	for (unsigned int i = 0; i < MATCH_KINDS; i++)
+		kinds |= (uint32_t) !!k->counts.kind[i] << i;
+	__atomic_store_n(&c->kinds, kinds, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->n_source_rules, k->counts.source, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->n_prefix_rules, k->counts.prefix, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->n_any_port_rules, k->counts.any_port, __ATOMIC_RELEASE);
 }
 
 /* A packet that was walking the chain may still stand on a removed slot. Before
@@ -215,6 +225,7 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 		return table_full(k, &p, err, why);
 	}
 	count(k, p.way, p.kind, rule->flags, 1);
+	publish(k);
 	return 0;
 }
 
@@ -247,6 +258,7 @@ int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m)
 	if (err)
 		return -errno;
 	count(k, p.way, p.kind, slot->flags, -1);
+	publish(k);
 	k->removed[index] = k->grace + 1;
 	__atomic_store_n(&slot->gen, 0, __ATOMIC_RELEASE);
 	return 0;
@@ -372,19 +384,16 @@ static int walk_table(struct kern *k, enum way way, uint8_t *reached)
 int rules_open(struct kern *k, struct reason *r)
 {
 	_cleanup_(freep) uint8_t *reached = calloc(k->rules.n, 1);
-	struct control *c = control(k);
 	int err = 0;
 
 	k->removed = calloc(k->rules.n, sizeof(k->removed[0]));
 	if (!k->removed || !reached)
 		return reason_set(r, -ENOMEM, "out of memory");
-	/* Nothing to mend in a fresh state; in an old one rules are out of force
-	 * for the moment it takes: fail open. */
-	c->kinds = c->n_source_rules = c->n_prefix_rules = c->n_any_port_rules = 0;
 	for (int way = WAY_MATCH; !err && way <= WAY_PREFIX; way++)
 		err = walk_table(k, way, reached);
 	if (err)
 		return reason_set(r, err, "read the rule tables: %s", strerror(-err));
+	publish(k);
 	for (size_t i = 1; i < k->rules.n; i++)
 		if (!reached[i] && slots(k)[i].gen)
 			slots(k)[i].gen = 0;
