@@ -138,6 +138,8 @@ void records_wrap(struct bytes *out, const struct bytes *msg, const size_t *size
 		size_t body = i + 1 == n ? msg->len - at : sizes[i];
 		uint8_t head[5] = { 22, 3, i ? 3 : 1 };
 
+		if (at + body > msg->len)
+			abort();
 		put16(head + 3, body);
 		bytes_add(out, head, sizeof(head));
 		bytes_add(out, msg->b + at, body);
