@@ -487,7 +487,7 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 			    w->k.b[2] == 'O' && w->k.b[3] == 'X' && w->k.b[4] == 'Y')
 				w->result = HELLO_UNEXPECTED_PROXY;
 			if (w->k.len >= 12 && w->k.b[0] == 0x0d && w->k.b[1] == 0x0a &&
-			    w->k.b[4] == 0 && w->k.b[6] == 0x51)
+			    w->k.b[4] == 0 && w->k.b[7] == 'Q')
 				w->result = HELLO_UNEXPECTED_PROXY;
 			w->complete = 1;
 			return 0;
