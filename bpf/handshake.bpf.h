@@ -209,7 +209,7 @@ static __always_inline void handshake_timing(const struct handshake *h, __u64 s0
 	int ccs2 = h->flags & HS_CCS_TWICE && h->d_f2x;
 	__u32 f2 = ccs2 ? h->d_f2x : h->d_f2;
 	__u32 mss = h->mss ?: 536;
-	int clock_ok = !(h->flags & (HS_SYN_RETX | HS_NO_SYN));
+	int clock_ok = !(h->flags & (HS_SYN_RETX | HS_NO_SYN | HS_SYN_DATA));
 	__s64 d;
 
 	out->rtt = clock_ok && h->flags & HS_FIRST_ACK ? h->d_ack : US_UNKNOWN;
