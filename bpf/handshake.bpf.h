@@ -131,7 +131,8 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 
 	if (h->state < HS_NAMED) {
-		if (p->payload_len) {
+		/* After a HelloRetryRequest the first hello may come again: old bytes. */
+		if (p->payload_len && !before(p->seq, h->hello_base)) {
 			if (!h->d_ch) {
 				h->d_ch = dt;
 				h->state = HS_HELLO;
