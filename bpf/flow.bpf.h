@@ -83,6 +83,8 @@ static __always_inline void flow_step(__u64 key, const struct packet *p, __u32 s
 	if (p->seq - f->seq + FLOW_SEQ > 2 * FLOW_SEQ ||
 	    (p->tcp_flags & TCP_ACK && p->ack - f->ack + FLOW_ACK >= 2 * FLOW_ACK))
 		goto out;
+	if (p->tcp_flags & TCP_RST && p->seq != f->seq)
+		goto out; /* the client's own is at the next byte: RFC 5961 */
 	m->found = FLOW_OK;
 	f->last_seen = stamp;
 	if (p->tcp_flags & TCP_ACK && (__s32)(p->ack - f->ack) > 0) {

@@ -131,7 +131,8 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 
 	if (h->state < HS_NAMED) {
-		if (p->payload_len) {
+		/* After a HelloRetryRequest the first hello may come again: old bytes. */
+		if (p->payload_len && !before(p->seq, h->hello_base)) {
 			if (!h->d_ch) {
 				h->d_ch = dt;
 				h->state = HS_HELLO;
@@ -209,7 +210,7 @@ static __always_inline void handshake_timing(const struct handshake *h, __u64 s0
 	int ccs2 = h->flags & HS_CCS_TWICE && h->d_f2x;
 	__u32 f2 = ccs2 ? h->d_f2x : h->d_f2;
 	__u32 mss = h->mss ?: 536;
-	int clock_ok = !(h->flags & (HS_SYN_RETX | HS_NO_SYN));
+	int clock_ok = !(h->flags & (HS_SYN_RETX | HS_NO_SYN | HS_SYN_DATA));
 	__s64 d;
 
 	out->rtt = clock_ok && h->flags & HS_FIRST_ACK ? h->d_ack : US_UNKNOWN;

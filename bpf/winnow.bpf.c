@@ -360,10 +360,16 @@ int winnow_egress(struct __sk_buff *skb)
 		handshake_begin(set, way, key, t);
 		h->flags |= HS_NO_SYN;
 	} else {
+		int answer;
+
 		h = &set->slot[way];
-		if (h->isn_c + 1 != p->ack && h->state != HS_DONE && h->isn_other + 1 != p->ack)
+		answer = h->isn_c + 1 == p->ack;
+		if (h->flags & HS_SYN_DATA) /* it may acknowledge the data too */
+			answer = p->ack - (h->isn_c + 1) <= h->syn.payload;
+		if (!answer && h->state != HS_DONE && h->flags & HS_HAS_ISN &&
+		    h->isn_other + 1 != p->ack)
 			goto out; /* an answer to a SYN that we have not kept */
-		if (h->isn_c + 1 != p->ack || h->state == HS_DONE) {
+		if (!answer || h->state == HS_DONE) {
 			handshake_begin(set, way, key, t);
 			h->flags |= HS_NO_SYN;
 		}
