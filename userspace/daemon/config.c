@@ -447,7 +447,9 @@ int config_read_file(const char *file, struct config *c, struct reason *r)
 	in->c = *c;
 	in->why = r;
 	line = ini_parse_stream(next_line, in, on_key, in);
-	if (!in->err && line) {
+	/* libinih goes on behind a line it cannot read; that line is the first fault. */
+	if (line && (!in->err || (line > 0 && (unsigned int)line < in->line))) {
+		in->err = 0;
 		in->line = line > 0 ? (unsigned int)line : in->line;
 		bad(in, "neither [section] nor key = value");
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "tls/tcpsig.h"
 
 static void entry_clear(struct name_entry *e)
 {
@@ -206,13 +207,16 @@ static int add(struct table *names, struct table *words, const struct name_row *
 		entry_clear(&e);
 		return -ENOMEM;
 	}
-	held = table_add(words, &w, NULL);
-	at = held ? table_add(names, &(struct name_id){ row->kind, row->key }, NULL) : NULL;
+	/* Nobody asks for the key of a TCP signature, and those are longer. */
+	held = row->kind == NAME_TCP ? NULL : table_add(words, &w, NULL);
+	at = held || row->kind == NAME_TCP
+		     ? table_add(names, &(struct name_id){ row->kind, row->key }, NULL)
+		     : NULL;
 	if (!at) {
 		entry_clear(&e);
 		return -ENOMEM;
 	}
-	if (!held->n++)
+	if (held && !held->n++)
 		held->key = row->key;
 	*at = e;
 	return 0;
@@ -226,8 +230,9 @@ static int note(struct namebook *b, struct store *s, const struct name_row *row,
 
 	*fresh = false;
 	if (e) {
-		if (strcmp(e->raw, row->raw))
-			b->mismatches++; /* one key, two canonical forms */
+		/* One key, two canonical forms; but a TCP key leaves out hops and MSS. */
+		if (row->kind != NAME_TCP && strcmp(e->raw, row->raw))
+			b->mismatches++;
 		e->last_seen = row->last_seen;
 		return 0;
 	}
@@ -259,6 +264,19 @@ static int note_order(struct namebook *b, struct store *s, const struct names *n
 	return note(b, s, &row, fresh);
 }
 
+/* The signature of the first SYN of its key stands for the others. */
+static int note_syn(struct namebook *b, struct store *s, const struct event_hello *e, uint64_t seen)
+{
+	char sig[TCPSIG_TEXT];
+	bool fresh;
+
+	if (!e->head.tcp_key || !e->syn.present || tcpsig_text(&e->syn, sig))
+		return 0;
+	return note(b, s,
+		    &(struct name_row){ NAME_TCP, e->head.tcp_key, sig, sig, NULL, 0, seen, seen },
+		    &fresh);
+}
+
 int namebook_event(struct namebook *b, struct store *s, const struct clock *c,
 		   const struct event_hello *e, unsigned int *fresh)
 {
@@ -266,11 +284,12 @@ int namebook_event(struct namebook *b, struct store *s, const struct clock *c,
 	bool ja4, stack, order;
 	const struct names *n;
 	struct hello h;
-	int err[3];
+	int err[4];
 
 	*fresh = 0;
+	err[3] = note_syn(b, s, e, seen);
 	if (e->result != HELLO_OK || !e->hello_len)
-		return 0;
+		return err[3];
 	/* Keys are the kernel's, names ours; both must mean the same hello. */
 	if (namer_parse(b->namer, e->bytes, e->hello_len, &b->secret, e->hello.transport, &h) !=
 		    HELLO_OK ||
@@ -294,7 +313,7 @@ int namebook_event(struct namebook *b, struct store *s, const struct clock *c,
 		      &ja4);
 	err[2] = note_order(b, s, n, h.order_hash, seen, &order);
 	*fresh = (ja4 ? MATCH_JA4 : 0) | (stack ? MATCH_STACK : 0) | (order ? MATCH_ORDER : 0);
-	return err[0] ?: err[1] ?: err[2];
+	return err[0] ?: err[1] ?: err[2] ?: err[3];
 }
 
 /* ---- the database ---------------------------------------------------------------- */
