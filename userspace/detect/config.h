@@ -25,9 +25,11 @@ struct detect_config {
 	/* FLAG: the gate, in flag_hits of the last flag_windows windows */
 	double conceal_bits;	/* against the classes that do not conceal; 4 */
 	double coordinate_bits; /* against the classes that do not coordinate; 3 */
-	double operator_bits;	/* or this much one-operator evidence instead; 10 */
+	double operator_bits;	/* or this much one-operator evidence instead; 8 */
 	double spread;		/* ln /24s over ln sources; 0.6 */
+	double flag_bits;	/* decision bits, prior included; 4 */
 	uint32_t flag_hits, flag_windows; /* 2 of 3 */
+	uint32_t retract_windows; /* decision bits below 0 for so long: WATCH again; 60 */
 	uint32_t unflag_windows; /* below unflag_bits for so long: DECAY; 4320: 3 days */
 	double unflag_bits;	/* 8 */
 

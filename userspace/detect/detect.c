@@ -296,7 +296,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		.prefixes = dispersion_prefixes(members),
 		.conceal = state->judgement.conceal,
 		.coordinate = state->judgement.coordinate,
-		.one_operator = state->judgement.family[FAMILY_OPERATOR],
+		.one_operator = state->judgement.one_operator,
 		.bits = state->judgement.bits,
 		.spread = state->fact[FACT_SPREAD].known ? state->fact[FACT_SPREAD].x : 0,
 		.own = !s || s->sources < POOL_SOURCES,
@@ -333,11 +333,10 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 		before = state->verdict.state;
 		in.plan_holds = r.n_rules && r.collateral.precision >= d->config.precision;
 		verdict_step(&state->verdict, &in, &d->config, state->gate, sizeof(state->gate));
-		if (before == FARM_NONE && state->verdict.state != FARM_NONE) {
-			if (!state->id)
-				state->id = ++d->ids;
+		if (state->verdict.state != FARM_NONE && !state->id)
+			state->id = ++d->ids;
+		if (state->verdict.state == FARM_WATCH || before == FARM_WATCH)
 			state->onset = onset_of(&members);
-		}
 		if (before == FARM_WATCH && state->verdict.state >= FARM_FLAG) {
 			for (size_t i = 0; i < members.n; i++)
 				state->exchanges_before_flag += members.members[i].exchanges;

@@ -18,6 +18,13 @@ struct point {
 	double y;
 };
 
+static int by_leg(const void *a, const void *b)
+{
+	const struct point *x = a, *y = b;
+
+	return (x->y > y->y) - (x->y < y->y);
+}
+
 static int by_group(const void *a, const void *b)
 {
 	const struct point *x = a, *y = b;
@@ -65,6 +72,13 @@ struct origin origin_anova(const double *y, const uint64_t *group, size_t n)
 			p[k++] = (struct point){ group[i], y[i] };
 	}
 	o.n = k;
+	qsort(p, k, sizeof(*p), by_leg);
+	for (size_t i = 0, same; i < k; i += same) {
+		for (same = 1; i + same < k && p[i + same].y == p[i].y;)
+			same++;
+		for (size_t j = i; j < i + same; j++)
+			p[j].y = i + (same - 1) / 2.0;
+	}
 	qsort(p, k, sizeof(*p), by_group);
 	squares(p, k, &between, &within, &o.groups, &sum_n2);
 	if (o.groups < 2 || k <= o.groups)
