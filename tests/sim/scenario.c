@@ -40,8 +40,8 @@
 #include "base/time.h"
 #include "model/event.h"
 
-#define STACKS	    14
-#define START	    1767225600.0 /* 2026-01-01 */
+#define STACKS            14
+#define START             1767225600.0 /* 2026-01-01 */
 #define EXCHANGES_A_VISIT 12
 
 /* ---- chance ------------------------------------------------------------------ */
@@ -206,20 +206,20 @@ struct source {
 	const char *tcp;
 	enum pace pace;
 	enum far_end far;
-	double every;	/* s between visits; SESSIONS: scales rate */
-	double jitter;	/* EVEN, CRON: share of `every` */
+	double every;                /* s between visits; SESSIONS: scales rate */
+	double jitter;               /* EVEN, CRON: share of `every` */
 	double rtt, leg, leg_jitter; /* ms */
-	double own_leg;	/* relays: each visit is another person's, up to this; 0: leg */
-	double nagle;	/* D* = nagle * leg + late */
+	double own_leg; /* relays: each visit is another person's, up to this; 0: leg */
+	double nagle;   /* D* = nagle * leg + late */
 	double late;
-	double noise;	/* ms, hits D1 and D* of one connection together */
-	double cert;	/* ms, blocking certificate check */
+	double noise; /* ms, hits D1 and D* of one connection together */
+	double cert;  /* ms, blocking certificate check */
 	double resumes;
 	double next, until;
-	bool storm;		     /* in a network that jams for an hour */
+	bool storm;           /* in a network that jams for an hour */
 	bool permuted, known; /* known: has a session to resume */
 	unsigned int left;    /* visits left in this session */
-	uint64_t order;	      /* frozen, if not permuted */
+	uint64_t order;       /* frozen, if not permuted */
 };
 
 static struct source *sources;
@@ -404,7 +404,7 @@ struct farm {
 static void farm(const struct farm *f, double from, const char *role)
 {
 	unsigned int nets = f->n / 4 + 1, program = below(3);
-	double (*legs)[10] = malloc(nets * sizeof(*legs));
+	double(*legs)[10] = malloc(nets * sizeof(*legs));
 	unsigned int *net = malloc(nets * sizeof(*net));
 	uint64_t order = bits();
 
@@ -448,9 +448,9 @@ static void fleet(const char *role, unsigned int n, unsigned int stack, unsigned
 
 	for (unsigned int i = 0; i < n; i++) {
 		unsigned int p = i % prefixes;
-		struct source *s = new_source(
-			role, stack,
-			prefixes > 10 ? inside(base + p, 24, below(256)) : inside(base, 24, p));
+		struct source *s = new_source(role, stack,
+					      prefixes > 10 ? inside(base + p, 24, below(256))
+							    : inside(base, 24, p));
 
 		s->tcp = signatures[0];
 		s->pace = EVEN;
@@ -563,8 +563,8 @@ static int design(const char *d, unsigned int n_farm, double rate, double share,
 			       baseline + 1800 * uniform());
 	else if (!strcmp(d, "N14")) /* everybody comes back from an outage at once */
 		for (size_t i = 0, was = n_sources / 2; i < was; i++) {
-			struct source *s = new_source(sources[i].role, sources[i].stack,
-						      sources[i].addr);
+			struct source *s =
+				new_source(sources[i].role, sources[i].stack, sources[i].addr);
 
 			*s = sources[i];
 			s->next = baseline + 3000 + exponential(20);
@@ -592,8 +592,8 @@ static void delays(const struct source *s, struct event_conn *e)
 {
 	double noise = s->noise > 0 && uniform() < .3 ? exponential(s->noise) : 0;
 	double own = lognormal(1, .5), rtt = s->rtt * (1 + .08 * fabs(normal()));
-	double leg = s->own_leg > 0 ? range(8, s->own_leg) :
-				      s->leg * fmax(.5, 1 + s->leg_jitter * normal());
+	double leg = s->own_leg > 0 ? range(8, s->own_leg)
+				    : s->leg * fmax(.5, 1 + s->leg_jitter * normal());
 	double d1 = lognormal(.6, .5) + noise, d = own + s->cert + noise;
 
 	d += s->late;
@@ -602,9 +602,9 @@ static void delays(const struct source *s, struct event_conn *e)
 	if (s->storm && s->next > baseline + 1800 && s->next < baseline + 5400 && uniform() < .6)
 		d1 += noise = exponential(40), d += noise;
 	if (s->far != DIRECT) {
-		d1 = s->far == WAITS ? leg + lognormal(2.4, .3) :
-		     s->far == EARLY ? fmax(.3, leg - rtt) :
-				       .2;
+		d1 = s->far == WAITS   ? leg + lognormal(2.4, .3)
+		     : s->far == EARLY ? fmax(.3, leg - rtt)
+				       : .2;
 		d += s->nagle * leg;
 		if (uniform() < .07) /* acknowledgements held up */
 			d = own;

@@ -20,6 +20,7 @@ const char *const class_name[CLASS_MAX] = {
 	[CLASS_LOAD_TEST] = "a load test",
 };
 
+/* clang-format off */
 const char *const fact_name[FACT_MAX] = {
 	[FACT_SPLIT] = "split",	  [FACT_WAITING] = "waiting", [FACT_LEG] = "leg",
 	[FACT_TCP] = "tcp",	  [FACT_EVEN] = "even",	      [FACT_GAPS] = "gaps",
@@ -36,6 +37,7 @@ const enum evidence_family fact_family[FACT_MAX] = {
 	[FACT_SHARED] = FAMILY_DISPERSION,
 };
 
+/* clang-format on */
 struct expectation {
 	double middle, scatter;
 };
@@ -47,6 +49,7 @@ struct kind {
 	struct expectation fact[FACT_MAX]; /* FACT_EVEN: scatter of ln cv2 */
 };
 
+/* clang-format off */
 /* ln odds | share | MAD of ln | bits || ln cv2 | bits | ln Fano || atanh || ratio | ln | share */
 #define EXPECT(split, split_s, wait, wait_s, leg, leg_s, tcp, tcp_s, even_s, gaps, gaps_s, total,  \
 	       total_s, origin, origin_s, spread, spread_s, nets, nets_s, shared, shared_s)        \
@@ -99,6 +102,8 @@ static const struct kind kinds[CLASS_MAX] = {
 		EXPECT(-3.5, 1, .02, .05, .3, .3, .5, .7, .8, .8, .7, .5, 1, .2, .3, .3, .2, 1, .8,
 		       .1, .15) },
 };
+
+/* clang-format on */
 
 /* Where kind k puts fact i, and its scatter there. */
 static struct expectation expect(const struct kind *k, int i, double x, double mean)

@@ -32,30 +32,45 @@
 #include "model/farm.h"
 
 enum fact_id {
-	FACT_SPLIT, FACT_WAITING, FACT_LEG, FACT_TCP,
-	FACT_EVEN, FACT_GAPS, FACT_TOTAL,
+	FACT_SPLIT,
+	FACT_WAITING,
+	FACT_LEG,
+	FACT_TCP,
+	FACT_EVEN,
+	FACT_GAPS,
+	FACT_TOTAL,
 	FACT_ORIGIN,
-	FACT_SPREAD, FACT_NETS, FACT_SHARED,
+	FACT_SPREAD,
+	FACT_NETS,
+	FACT_SHARED,
 	FACT_MAX
 };
 
 enum benign_class {
-	CLASS_PEOPLE, CLASS_RELAY, CLASS_TUNNELS, CLASS_SLOW_CLIENT, CLASS_FLEET, CLASS_PROXIED_FLEET,
-	CLASS_NAT, CLASS_MONITORING, CLASS_LOAD_TEST, CLASS_MAX
+	CLASS_PEOPLE,
+	CLASS_RELAY,
+	CLASS_TUNNELS,
+	CLASS_SLOW_CLIENT,
+	CLASS_FLEET,
+	CLASS_PROXIED_FLEET,
+	CLASS_NAT,
+	CLASS_MONITORING,
+	CLASS_LOAD_TEST,
+	CLASS_MAX
 };
 
 extern const char *const class_name[CLASS_MAX];
 
 struct judgement {
-	double bits;			/* decision, prior included */
+	double bits; /* decision, prior included */
 	double prior;
 	enum benign_class nearest;
-	double family[FAMILY_MAX];	/* against the nearest */
+	double family[FAMILY_MAX]; /* against the nearest */
 	double fact[FACT_MAX];
 	double farm[FACT_MAX], benign[FACT_MAX]; /* expected */
-	double conceal;			/* concealment against the best that does not conceal */
-	double coordinate;		/* coordination against the best that does not */
-	double one_operator;		/* and one operator against the best that has none */
+	double conceal;      /* concealment against the best that does not conceal */
+	double coordinate;   /* coordination against the best that does not */
+	double one_operator; /* and one operator against the best that has none */
 	double without[FAMILY_MAX];
 };
 

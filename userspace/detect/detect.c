@@ -153,8 +153,9 @@ static int gather(struct detect *d, const struct cohort_id *key, const struct de
 		m->measured = delays[i].measured;
 		m->waiting = delays[i].waiting;
 		m->first_seen = r->first_seen;
-		m->seconds = (double)(d->windows.now - (r->first_seen > begun ? r->first_seen :
-										begun)) / 1e9;
+		m->seconds =
+			(double)(d->windows.now - (r->first_seen > begun ? r->first_seen : begun)) /
+			1e9;
 		memcpy(m->gaps, lately.gaps, sizeof(m->gaps));
 		m->record = i;
 		member_handshakes(m, r);
@@ -387,8 +388,8 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms, struct plan *plan)
 {
 	uint64_t now = s->time + s->epoch;
-	bool clean = d->config.baseline_until ? now <= d->config.baseline_until :
-						d->windows.number < d->config.baseline_windows;
+	bool clean = d->config.baseline_until ? now <= d->config.baseline_until
+					      : d->windows.number < d->config.baseline_windows;
 	struct farms unused = {};
 	int err = 0;
 

@@ -11,7 +11,7 @@
 
 #define GROUP_LEAST  3
 #define GROUPS_LEAST 5
-#define DRAWS	     999
+#define DRAWS        999
 
 struct point {
 	uint64_t group;
@@ -29,8 +29,8 @@ static int by_group(const void *a, const void *b)
 {
 	const struct point *x = a, *y = b;
 
-	return x->group != y->group ? (x->group > y->group) - (x->group < y->group) :
-				      (x->y > y->y) - (x->y < y->y);
+	return x->group != y->group ? (x->group > y->group) - (x->group < y->group)
+				    : (x->y > y->y) - (x->y < y->y);
 }
 
 /* Sorted by group; between and within sums of squares. */

@@ -18,9 +18,9 @@
  * tail and, unless that one is at its floor of 1/1000, of 999 permutations of the
  * labels, which need no normal data. P < 5: not known.
  *
- * Source: one-way analysis of variance on ranks (Conover and Iman 1981); detection.md 3.2. Weak where exits of one
- * network lead to different gateways; a relay product with regional edges can fake it,
- * so it never convicts alone.
+ * Source: one-way analysis of variance on ranks (Conover and Iman 1981); detection.md 3.2. Weak
+ * where exits of one network lead to different gateways; a relay product with regional edges can
+ * fake it, so it never convicts alone.
  */
 #ifndef WINNOW_DETECT_ORIGIN_H
 #define WINNOW_DETECT_ORIGIN_H

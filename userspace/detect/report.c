@@ -91,9 +91,9 @@ int report_rules(const struct detect *d, const struct cohort *all, const struct 
 			continue;
 		}
 		snprintf(rule->reason, sizeof(rule->reason),
-			 "posterior %.3f: %u of %u handshakes split, median %.1f ms", rule->posterior,
-			 m->split_handshakes, m->split_handshakes + m->direct_handshakes,
-			 m->dstar / 10.0);
+			 "posterior %.3f: %u of %u handshakes split, median %.1f ms",
+			 rule->posterior, m->split_handshakes,
+			 m->split_handshakes + m->direct_handshakes, m->dstar / 10.0);
 		r->stops += m->exchanges;
 		r->n_rules++;
 	}

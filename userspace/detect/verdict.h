@@ -39,10 +39,10 @@ struct verdict_input {
 
 struct verdict {
 	enum farm_state state;
-	uint32_t hits;	  /* newest window in bit 0: the gate held */
-	uint32_t windows; /* since WATCH */
-	uint32_t idle;	  /* windows with nothing new */
-	uint32_t low;	  /* windows below unflag_bits */
+	uint32_t hits;     /* newest window in bit 0: the gate held */
+	uint32_t windows;  /* since WATCH */
+	uint32_t idle;     /* windows with nothing new */
+	uint32_t low;      /* windows below unflag_bits */
 	uint32_t negative; /* windows below 0 */
 	uint64_t watched_at, flagged_at, proposed_at;
 };
