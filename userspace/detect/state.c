@@ -305,6 +305,12 @@ int detect_restore(struct detect *d, const void *bytes, size_t len)
 
 /* ---- what others know -------------------------------------------------------- */
 
+void detect_numbers_above(struct detect *d, uint32_t id)
+{
+	if (id > d->ids)
+		d->ids = id;
+}
+
 int detect_recall(struct detect *d, const struct farm *f)
 {
 	struct cohort_id key = { f->stack, f->service };
@@ -320,8 +326,7 @@ int detect_recall(struct detect *d, const struct farm *f)
 	state->onset = f->onset;
 	state->exchanges_before_flag = f->exchanges_before_flag;
 	state->id = id;
-	if (id > d->ids)
-		d->ids = id;
+	detect_numbers_above(d, id);
 	return 0;
 }
 

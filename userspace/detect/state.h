@@ -30,6 +30,8 @@ int detect_restore(struct detect *d, const void *bytes, size_t len);
 /* A farm of an earlier life: the same stack and service gets this number, state
  * and times again. */
 int detect_recall(struct detect *d, const struct farm *f);
+/* New farms get numbers above this one. */
+void detect_numbers_above(struct detect *d, uint32_t id);
 /* Rules of this farm are in force now, or none is any more (then it decays). */
 void detect_enforced(struct detect *d, uint64_t stack, uint16_t service, bool on);
 

@@ -9,8 +9,15 @@
 
 #include "store/store.h"
 
+/* A word that rows share, kept as long as the store. */
+struct store_text {
+	struct store_text *next;
+	char text[];
+};
+
 struct store {
 	sqlite3 *db;
+	struct store_text *texts;
 	char error[256];
 };
 
@@ -18,10 +25,13 @@ struct store {
 int store_fail(struct store *s, int code, const char *what);
 
 /* Prepares `sql` and binds by `types`: i int64 (as sqlite3_int64), u uint64_t
- * (as 16 hex digits), s text or NULL, b blob (pointer, int). NULL on error. */
+ * (as 16 hex digits), d double, s text or NULL, b blob (pointer, int). NULL on error. */
 sqlite3_stmt *store_prepare(struct store *s, const char *sql, const char *types, ...);
 /* The same, run to the end. -ENOENT: no row was changed. */
 int store_run(struct store *s, const char *sql, const char *types, ...);
+
+/* Binds anew and runs a prepared statement that gives no rows. */
+int store_again(struct store *s, sqlite3_stmt *q, const char *types, ...);
 
 static inline void stmt_freep(sqlite3_stmt **q)
 {

@@ -39,6 +39,46 @@ static const char *const migrations[] = {
 	"	SELECT RAISE(ABORT, 'the audit only grows'); END;"
 	"CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN"
 	"	SELECT RAISE(ABORT, 'the audit only grows'); END;",
+	"CREATE TABLE farms ("
+	"	id TEXT PRIMARY KEY, state TEXT NOT NULL, stack TEXT NOT NULL,"
+	"	service INTEGER NOT NULL, onset INTEGER NOT NULL, watched_at INTEGER NOT NULL,"
+	"	flagged_at INTEGER NOT NULL, proposed_at INTEGER NOT NULL,"
+	"	judged_at INTEGER NOT NULL, ended INTEGER,"
+	"	exchanges_before_flag INTEGER NOT NULL, share REAL NOT NULL,"
+	"	share_lo REAL NOT NULL, share_hi REAL NOT NULL, gain REAL NOT NULL,"
+	"	bits REAL NOT NULL, prior REAL NOT NULL, nearest TEXT NOT NULL,"
+	"	gate TEXT NOT NULL, sources INTEGER NOT NULL, known INTEGER NOT NULL,"
+	"	split INTEGER NOT NULL, clean_sources INTEGER NOT NULL,"
+	"	collateral_sources REAL NOT NULL, collateral_exchanges REAL NOT NULL,"
+	"	upper95 REAL NOT NULL, precision REAL NOT NULL, share_all REAL NOT NULL,"
+	"	share_stack REAL NOT NULL, stops REAL NOT NULL) STRICT;"
+	"CREATE TABLE farm_families (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	family TEXT NOT NULL, bits REAL NOT NULL, without REAL NOT NULL,"
+	"	PRIMARY KEY (farm, family)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE evidence (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	line INTEGER NOT NULL, family TEXT NOT NULL, fact TEXT NOT NULL,"
+	"	value REAL NOT NULL, error REAL NOT NULL, expect_farm REAL NOT NULL,"
+	"	expect_benign REAL NOT NULL, bits REAL NOT NULL, counts TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, line)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE members (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	src TEXT NOT NULL, family INTEGER NOT NULL, posterior REAL NOT NULL,"
+	"	connections INTEGER NOT NULL, exchanges INTEGER NOT NULL,"
+	"	direct INTEGER NOT NULL, split INTEGER NOT NULL, dstar INTEGER NOT NULL,"
+	"	first_seen INTEGER NOT NULL, PRIMARY KEY (farm, src, family)) STRICT,"
+	"	WITHOUT ROWID;"
+	"CREATE TABLE plan (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	src TEXT NOT NULL, family INTEGER NOT NULL, split_min INTEGER NOT NULL,"
+	"	split_dstar INTEGER NOT NULL, d1_min INTEGER NOT NULL,"
+	"	not_resumed INTEGER NOT NULL, action INTEGER NOT NULL,"
+	"	holdout INTEGER NOT NULL, expires INTEGER NOT NULL, posterior REAL NOT NULL,"
+	"	exchanges INTEGER NOT NULL, reason TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, src, family)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE plan_spared (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	src TEXT NOT NULL, family INTEGER NOT NULL, why TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, src, family)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE plan_gates (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	gate TEXT NOT NULL, met INTEGER NOT NULL, text TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, gate)) STRICT, WITHOUT ROWID;",
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == STORE_VERSION,
 	       "one step for each version");
@@ -90,10 +130,9 @@ const char *store_error(const struct store *s)
 
 /* ---- statements ------------------------------------------------------------ */
 
-static sqlite3_stmt *prepare_args(struct store *s, const char *sql, const char *types, va_list ap)
+static int bind_args(sqlite3_stmt *q, const char *types, va_list ap)
 {
-	sqlite3_stmt *q = NULL;
-	int code = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
+	int code = SQLITE_OK;
 	char hex[17];
 
 	for (int i = 1; code == SQLITE_OK && *types; i++, types++) {
@@ -104,6 +143,9 @@ static sqlite3_stmt *prepare_args(struct store *s, const char *sql, const char *
 		case 'u':
 			snprintf(hex, sizeof(hex), "%016" PRIx64, va_arg(ap, uint64_t));
 			code = sqlite3_bind_text(q, i, hex, 16, SQLITE_TRANSIENT);
+			break;
+		case 'd':
+			code = sqlite3_bind_double(q, i, va_arg(ap, double));
 			break;
 		case 's':
 			code = sqlite3_bind_text(q, i, va_arg(ap, const char *), -1,
@@ -117,6 +159,16 @@ static sqlite3_stmt *prepare_args(struct store *s, const char *sql, const char *
 		}
 		}
 	}
+	return code;
+}
+
+static sqlite3_stmt *prepare_args(struct store *s, const char *sql, const char *types, va_list ap)
+{
+	sqlite3_stmt *q = NULL;
+	int code = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
+
+	if (code == SQLITE_OK)
+		code = bind_args(q, types, ap);
 	if (code == SQLITE_OK)
 		return q;
 	store_fail(s, code, "state database");
@@ -152,6 +204,20 @@ int store_run(struct store *s, const char *sql, const char *types, ...)
 	if (code != SQLITE_DONE)
 		return store_fail(s, code, "write the state database");
 	return sqlite3_stmt_readonly(q) || sqlite3_changes(s->db) ? 0 : -ENOENT;
+}
+
+int store_again(struct store *s, sqlite3_stmt *q, const char *types, ...)
+{
+	va_list ap;
+	int code;
+
+	sqlite3_reset(q);
+	va_start(ap, types);
+	code = bind_args(q, types, ap);
+	va_end(ap);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(q);
+	return code == SQLITE_DONE ? 0 : store_fail(s, code, "write the state database") ?: -EIO;
 }
 
 const char *column_text(sqlite3_stmt *q, int i)
@@ -266,6 +332,12 @@ void store_free(struct store *s)
 	if (!s)
 		return;
 	sqlite3_close_v2(s->db);
+	while (s->texts) {
+		struct store_text *t = s->texts;
+
+		s->texts = t->next;
+		free(t);
+	}
 	free(s);
 }
 
