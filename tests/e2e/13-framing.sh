@@ -29,9 +29,10 @@ victim_opens() {
 victim_port() { on "$EDGE" ss -Htn state established "sport = :$PORT" dst "$1" | grep -oE '[0-9]+ *$' | grep .; }
 victim_is_well() { jq -se 'length == 1 and .[0].failed == 0' "$TMP/victim.$1"; }
 
-seen_unproved() { # NAMED PROVED, before: hellos were read, none of them believed
-	echo "named $1, then $(counter hello_ok); proved $2, then $(counter hello_proved)"
-	[ "$(counter hello_ok)" -ge $(($1 + 20)) ] && [ "$(counter hello_proved)" -eq "$2" ]
+# parsed_unproved PARSED PROVED, both before: every frame was looked at, none believed.
+parsed_unproved() {
+	echo "parsed $1, then $(counter parse_ok); proved $2, then $(counter hello_proved)"
+	[ "$(counter parse_ok)" -ge $(($1 + 200)) ] && [ "$(counter hello_proved)" -eq "$2" ]
 }
 everything() { w source list --jsonl | jq -cS --arg s "$1" 'select(.src == $s and .stack == $k)' --arg k "$STACK"; }
 hits() { echo "$(rule_field "$RULE" .would_hit.connections) $(rule_field "$LIMIT" '.hits.connections, .would_hit.connections' | xargs)"; }
@@ -57,12 +58,12 @@ attack() {
 }
 
 story() {
-	local v=10.6.0.$1 before named proved
+	local v=10.6.0.$1 before parsed proved
 	victim_opens "$v"
 	before=$(hits)
 	check "$2: the victim's port is known" test -n "$port"
 	eventually 3 tally_is connections "$v" 1
-	named=$(counter hello_ok) proved=$(counter hello_proved)
+	parsed=$(counter parse_ok) proved=$(counter hello_proved)
 	attack "$v" "$port"
 	attack $OURS.$((90 + $1)) 6000	# a victim whose host answers nothing: no RST helps
 	wait $!
@@ -72,7 +73,7 @@ story() {
 	check "$2: the victim's own tally is whole" eventually 3 tally_is connections "$v" 1
 	check "$2: and its exchanges" test "$(tally exchanges "$v")" -ge 38
 	check "$2: nor under a victim whose host is silent" test -z "$(everything $OURS.$((90 + $1)))"
-	check "$2: the hellos were read and not believed" seen_unproved "$named" "$proved"
+	check "$2: every frame was looked at and none believed" parsed_unproved "$parsed" "$proved"
 	check "$2: the victim visits again" visit node-https "$v"
 
 	frames >/dev/null <<-EOF
