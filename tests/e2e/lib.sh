@@ -408,7 +408,7 @@ winnow_up() {
 }
 
 winnowd_start() {
-	start winnowd "$EDGE" "$WINNOWD" -c "$TMP/winnow.conf"
+	start winnowd "$EDGE" "$WINNOWD" -f -c "$TMP/winnow.conf"
 	eventually 20 attached || { cat "$TMP/winnowd.log"; exit 1; }
 }
 
