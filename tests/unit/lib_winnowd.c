@@ -222,7 +222,7 @@ size_t in_kernel(void)
 	return used;
 }
 
-static struct store *database(void)
+struct store *database(void)
 {
 	struct store *s = NULL;
 	struct reason r = {};

@@ -19,6 +19,7 @@
 #include <jansson.h>
 
 #include "kern/kern.h"
+#include "store/store.h"
 
 extern char dir[64], pins[96], conf[96];
 extern pid_t daemon_pid; /* 0: none */
@@ -51,6 +52,7 @@ bool only_rule(const char *key); /* "in_force", "bound" of the one rule */
 /* What kernel and database have; the daemon must be down. in_database() also
  * claims that no row is half way and that the audit is whole. */
 struct kern *kernel(void);
+struct store *database(void); /* may be read while the daemon runs */
 size_t in_kernel(void);
 size_t in_database(void);
 

@@ -4,6 +4,7 @@
  * it keeps through kill -9, lost files, lost pins and a lost secret. Needs root;
  * skipped without.
  */
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "store/secret.h"
+#include "store/store.h"
 #include "tls/names.h"
 
 #define RAW "t13d0302h2_1301,1302,1303_0005,000a_0403,0804"
@@ -382,6 +384,73 @@ static void a_reload_is_all_or_nothing(void **state)
 			 1);
 }
 
+static size_t devices(void)
+{
+	json_t *reply = ask("status", NULL);
+	size_t n = json_array_size(json_object_get(json_object_get(reply, "data"), "devices"));
+
+	json_decref(reply);
+	return n;
+}
+
+static void a_device_detached_by_hand_stays_so(void **state)
+{
+	(void)state;
+	write_conf("interfaces = v0\n");
+	daemon_up(NULL);
+	assert_int_equal(devices(), 1);
+	assert_int_equal(exit_of("detach", json_pack("{s:s}", "device", "v0"), NULL), 0);
+	/* Three ticks of 100 ms. */
+	nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+	assert_int_equal(devices(), 0);
+	assert_int_equal(exit_of("attach", json_pack("{s:s}", "device", "v0"), NULL), 0);
+	assert_int_equal(devices(), 1);
+	assert_int_equal(exit_of("attach", json_pack("{s:s}", "device", "none0"), "none0"), 1);
+	daemon_end(SIGKILL);
+	daemon_up(NULL);
+	assert_int_equal(devices(), 1);
+}
+
+/* As a user who is in the socket's group and nothing else. */
+static int exit_of_member(const char *verb, json_t *args)
+{
+	gid_t group = getgrnam("nogroup")->gr_gid;
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		if (setgroups(1, &group) || setgid(12345) || setuid(12345))
+			_exit(99);
+		_exit(exit_of(verb, args, NULL));
+	}
+	json_decref(args);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WEXITSTATUS(status);
+}
+
+/* Fault 79. */
+static void a_group_member_reads_and_what_he_may_not_is_audited(void **state)
+{
+	uint64_t before, after;
+	struct store *s;
+	struct reason r;
+
+	(void)state;
+	write_conf("group = nogroup\n");
+	assert_int_equal(chmod(dir, 0755), 0);
+	daemon_up(NULL);
+	s = database();
+	assert_int_equal(store_audit_verify(s, &before, &r), 0);
+	assert_int_equal(exit_of_member("rule.list", json_object()), 0);
+	assert_int_equal(exit_of_member("rule.add", rule("src 203.0.113.9 action drop reason x")),
+			 4);
+	assert_int_equal(exit_of_member("panic", json_pack("{s:b}", "on", 1)), 4);
+	assert_int_equal(listed(), 0);
+	assert_int_equal(store_audit_verify(s, &after, &r), 0);
+	assert_int_equal(after, before + 2);
+	store_free(s);
+}
+
 static void stop_detaches_when_asked_to(void **state)
 {
 	(void)state;
@@ -410,6 +479,8 @@ int main(void)
 		claim(nobody_locks_himself_out),
 		claim(a_second_daemon_names_the_first),
 		claim(a_reload_is_all_or_nothing),
+		claim(a_device_detached_by_hand_stays_so),
+		claim(a_group_member_reads_and_what_he_may_not_is_audited),
 		claim(stop_detaches_when_asked_to),
 	};
 
