@@ -38,7 +38,8 @@ SKELS   := $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 PROG    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/prog/test_*.c)))
 TESTLIB := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/prog/lib_*.c) $(wildcard tests/unit/lib_*.c)))
-TOOLS   := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/e2e/*.c) $(wildcard tests/replay/*.c)))
+TOOLS   := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/e2e/*.c) $(wildcard tests/replay/*.c) \
+	   $(wildcard tests/sim/*.c)))
 FUZZ    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .PHONY: all tests tools fuzz check lint format clean bpf
@@ -124,6 +125,10 @@ $(B)/tests/prog/%: $(B)/tests/prog/%.o $(TESTLIB) $(B)/libwinnow.a
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/sim/%: $(B)/tests/sim/%.o $(B)/libwinnow.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 

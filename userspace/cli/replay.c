@@ -21,6 +21,7 @@ static volatile sig_atomic_t stop, tell;
 
 static struct run {
 	const struct replay_view *view;
+	struct replay *replay;
 	struct namer *namer;
 	uint64_t hellos, named, unproved, failed[HELLO_RESULT_MAX];
 	int err; /* of the view */
@@ -104,6 +105,11 @@ static void on_hello(void *ctx, const struct replay_hello *h)
 		run.err = err;
 	if (ferror(stdout)) /* nobody reads any more */
 		stop = 1;
+}
+
+static void on_tick(void *ctx, uint64_t at)
+{
+	run.view->tick(run.replay, at);
 }
 
 static double since(const struct timespec *a, const struct timespec *b)
@@ -221,9 +227,12 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 	struct reason r = {};
 	int err;
 
+	if (run.view->tick)
+		c->tick = on_tick;
 	err = replay_new(c, &p, &r);
 	if (err)
 		return cli_fail(err == -EPERM ? CLI_DENIED : CLI_NO, "replay: %s", r.text);
+	run.replay = p;
 	catch_signals();
 	clock_gettime(CLOCK_MONOTONIC, &run.started);
 	term = getenv("TERM");
@@ -243,8 +252,7 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 /* What a build of another day will do. */
 static const char *not_yet(void)
 {
-	static const char *const options[] = { "--farms", "--events", "--state",
-					       "--baseline-until" };
+	static const char *const options[] = { "--state" };
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (cli_option(options[i]))
@@ -263,11 +271,19 @@ int cmd_replay(int argc, char **argv)
 
 	if (not_yet())
 		return cli_usage("%s: not part of this build", not_yet());
+	if (!!cli_option("--hellos") + !!cli_option("--sources") + !!cli_option("--farms") > 1)
+		return cli_usage("one of --hellos, --sources and --farms");
+	if (cli_option("--events")) {
+		if (argc > 1 || cli_option("--hellos") || cli_option("--sources"))
+			return cli_usage("--events is read instead of a capture, for its farms");
+		catch_signals();
+		return replay_events(cli_option("--events"), &stop);
+	}
 	if (argc < 2)
 		return cli_usage("which capture?");
-	if (cli_option("--hellos") && cli_option("--sources"))
-		return cli_usage("--hellos or --sources, not both");
-	run.view = cli_option("--sources") ? &replay_sources : &replay_hellos;
+	run.view = cli_option("--farms")     ? &replay_farms
+		   : cli_option("--sources") ? &replay_sources
+					     : &replay_hellos;
 	if (cli.format == FORMAT_CSV && run.view == &replay_hellos)
 		return cli_usage("--csv: hellos are printed as a table, -j or --jsonl");
 	if (replay_ports(ports ? ports : PORTS_DEFAULT, &c.ports))

@@ -24,9 +24,14 @@ struct replay_view {
 	int (*begin)(void);
 	int (*hello)(const struct replay_name *n);
 	int (*finish)(struct replay *p);
+	/* May be NULL. Before each frame, with its time, ns since 1970. */
+	void (*tick)(struct replay *p, uint64_t at);
 };
 
-extern const struct replay_view replay_hellos, replay_sources;
+extern const struct replay_view replay_hellos, replay_sources, replay_farms;
+
+/* `winnow replay --events`: an exit code. */
+int replay_events(const char *path, const volatile sig_atomic_t *stop);
 
 /* "443,8443,9000-9100" or "any". -EINVAL. */
 int replay_ports(const char *text, struct ports *out);

@@ -111,6 +111,17 @@ static size_t stack_ja4(void *ctx, uint64_t stack, const char **out, size_t max)
 	return i;
 }
 
+int farms_stacks(const struct farms_run *f, struct snapshot *s)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < f->names.n && !err; i++)
+		err = snapshot_add_stack(s, *(const uint64_t *)table_key(&f->names, i),
+					 (*(struct stack_names **)table_value(&f->names, i))
+						 ->flags);
+	return err;
+}
+
 uint64_t farms_due(struct farms_run *f, uint64_t now)
 {
 	if (!f->due)
@@ -153,8 +164,8 @@ static int hello_meaning(struct farms_run *f, struct hellos *h, const struct eve
 		message = event_hello(reader, h->n, &len);
 		result = namer_parse(h->namer, message, len, &h->secret, 't', &hello);
 		if (result != HELLO_OK)
-			return reason_set(r, -EINVAL, "hello %zu is no ClientHello (result %d)", h->n,
-					  result);
+			return reason_set(r, -EINVAL, "hello %zu is no ClientHello (result %d)",
+					  h->n, result);
 		err = namer_name(h->namer, message, len, &hello, &names);
 		if (!err)
 			err = farms_name(f, hello.stack_key, names->stack, names->ja4, hello.flags);
@@ -210,9 +221,9 @@ static int play(struct farms_run *f, struct event_reader *reader, struct hellos 
 			break;
 		last = e.t;
 		for (size_t i = 0; i < e.n_exchanges; i++)
-			last = last > e.t + e.exchanges[i].dt_ms * NSEC_PER_MSEC ?
-				       last :
-				       e.t + e.exchanges[i].dt_ms * NSEC_PER_MSEC;
+			last = last > e.t + e.exchanges[i].dt_ms * NSEC_PER_MSEC
+				       ? last
+				       : e.t + e.exchanges[i].dt_ms * NSEC_PER_MSEC;
 	}
 	/* The window that the stream ends in is judged, too. */
 	if (f->due) {
@@ -223,8 +234,7 @@ static int play(struct farms_run *f, struct event_reader *reader, struct hellos 
 	return err;
 }
 
-int farms_events(struct farms_run *f, FILE *in, const volatile sig_atomic_t *stop,
-		 struct reason *r)
+int farms_events(struct farms_run *f, FILE *in, const volatile sig_atomic_t *stop, struct reason *r)
 {
 	_cleanup_(event_closep) struct event_reader *reader = NULL;
 	_cleanup_(tallies_freep) struct tallies *t = tallies_new();
@@ -254,8 +264,8 @@ int farms_events(struct farms_run *f, FILE *in, const volatile sig_atomic_t *sto
 int farms_print(const struct farms_run *f, bool plan, FILE *out)
 {
 	struct farm_names names = { (void *)f, stack_name, stack_ja4 };
-	json_t *j = plan ? plan_json(&f->plan, &f->farms, &names) :
-			   farms_json(&f->farms, &f->plan, &names);
+	json_t *j = plan ? plan_json(&f->plan, &f->farms, &names)
+			 : farms_json(&f->farms, &f->plan, &names);
 	int err = -ENOMEM;
 
 	if (j)
@@ -274,15 +284,16 @@ static void explain(const struct farms_run *f, size_t i, FILE *out)
 	fprintf(out, "%s %s %s: %zu members among %u sources of %s\n", a->id,
 		farm_state_name[a->state], a->onset ? time_text(a->onset, 0, when) : "",
 		a->n_members, a->sources, name ? name : "an unnamed stack");
-	fprintf(out, "  one more kind of source than when clean: gain %.1f nats, share %.1f%% "
-		     "(%.1f-%.1f%%); %u sources when clean\n",
+	fprintf(out,
+		"  one more kind of source than when clean: gain %.1f nats, share %.1f%% "
+		"(%.1f-%.1f%%); %u sources when clean\n",
 		a->gain, 100 * a->share, 100 * a->share_lo, 100 * a->share_hi, a->clean_sources);
 	for (size_t k = 0; k < a->n_lines; k++) {
 		const struct farm_line *l = &a->line[k];
 
 		fprintf(out, "  %-13s%-9s %+6.1f bits  %s (%.2f; a farm %.2f, %s %.2f)\n",
-			evidence_family_name[l->family], l->name, l->bits, l->text, l->value, l->farm,
-			a->nearest_benign, l->benign);
+			evidence_family_name[l->family], l->name, l->bits, l->text, l->value,
+			l->farm, a->nearest_benign, l->benign);
 	}
 	fprintf(out, "  prior %+.1f", a->prior);
 	for (int k = 0; k < FAMILY_MAX; k++)
@@ -294,8 +305,9 @@ static void explain(const struct farms_run *f, size_t i, FILE *out)
 	if (a->gate[0])
 		fprintf(out, "  held back: %s\n", a->gate);
 	if (p)
-		fprintf(out, "  plan: %zu rules, %zu members spared; innocents expected %.2f, at most "
-			     "%.0f (95%%)\n",
+		fprintf(out,
+			"  plan: %zu rules, %zu members spared; innocents expected %.2f, at most "
+			"%.0f (95%%)\n",
 			p->rules, p->spared, p->collateral.sources, p->collateral.upper95);
 	for (size_t k = 0; k < f->plan.n_gates; k++) {
 		if (f->plan.gates[k].farm == i && !f->plan.gates[k].met)

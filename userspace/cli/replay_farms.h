@@ -28,6 +28,9 @@ void farms_freep(struct farms_run **f);
 int farms_name(struct farms_run *f, uint64_t stack, const char *name, const char *ja4,
 	       uint32_t hello_flags);
 
+/* Tells a snapshot what is known of the stacks. */
+int farms_stacks(const struct farms_run *f, struct snapshot *s);
+
 /* End of the running window, ns since 1970, once a first time is known. */
 uint64_t farms_due(struct farms_run *f, uint64_t now);
 int farms_window(struct farms_run *f, const struct snapshot *s);

@@ -82,4 +82,4 @@ static int finish(struct replay *p)
 	return 0;
 }
 
-const struct replay_view replay_hellos = { begin, hello, finish };
+const struct replay_view replay_hellos = { begin, hello, finish, NULL };

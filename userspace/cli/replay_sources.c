@@ -143,4 +143,4 @@ static int finish(struct replay *p)
 	return err;
 }
 
-const struct replay_view replay_sources = { begin, hello, finish };
+const struct replay_view replay_sources = { begin, hello, finish, NULL };

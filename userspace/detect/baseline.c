@@ -10,10 +10,10 @@
 #include "detect/features.h"
 #include "detect/stats.h"
 
-#define THRESHOLD_LEAST	 50  /* 0.1 ms */
+#define THRESHOLD_LEAST  50 /* 0.1 ms */
 #define THRESHOLD_GREASE 100
 #define THRESHOLD_SCRIPT 400
-#define SOURCES_LEAST	 5
+#define SOURCES_LEAST    5
 
 struct tcp_id {
 	uint64_t stack;
@@ -69,8 +69,8 @@ static uint32_t threshold_unknown(const struct baseline *b, uint64_t stack)
 {
 	const uint32_t *flags = table_find(&b->flags, &stack);
 
-	return flags && *flags & (HELLO_GREASE_CIPHER | HELLO_GREASE_EXT) ? THRESHOLD_GREASE :
-									    THRESHOLD_SCRIPT;
+	return flags && *flags & (HELLO_GREASE_CIPHER | HELLO_GREASE_EXT) ? THRESHOLD_GREASE
+									  : THRESHOLD_SCRIPT;
 }
 
 uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t rtt_min)
@@ -185,9 +185,9 @@ static int count_tcp(struct baseline *b, uint64_t stack, uint32_t tcp_key)
 
 static int mark_site(struct baseline *b, const struct record_id *id, enum delay_state state)
 {
-	uint8_t seen = SITE_SEEN | (state == DELAY_SPLIT  ? SITE_SPLIT :
-				    state == DELAY_DIRECT ? SITE_DIRECT :
-							    0);
+	uint8_t seen = SITE_SEEN | (state == DELAY_SPLIT    ? SITE_SPLIT
+				    : state == DELAY_DIRECT ? SITE_DIRECT
+							    : 0);
 	struct source_id source = { id->src, id->family };
 	struct source_id prefix = { network_of(id->src, id->family, NETWORK_SMALL), id->family };
 	uint8_t *s = table_add(&b->sources, &source, NULL);
@@ -238,10 +238,10 @@ static int learn_kinds(const struct baseline *b, struct stack_baseline *s, const
 		if (i < 4)
 			p *= (double)k / (k + POOL_SOURCES);
 		m->class[i].weight = p;
-		m->class[i].cap = i == 0 || i == 2 || i == 4 ?
-					  1 :
-					  fmax(3 * p, p + 3 * sqrt(p / (k + POOL_SOURCES)) +
-							      2.0 / (k + POOL_SOURCES));
+		m->class[i].cap = i == 0 || i == 2 || i == 4
+					  ? 1
+					  : fmax(3 * p, p + 3 * sqrt(p / (k + POOL_SOURCES)) +
+								2.0 / (k + POOL_SOURCES));
 	}
 	return 0;
 }

@@ -12,7 +12,8 @@
  *   scripts do).
  *
  * Also: TCP keys and how often, kinds of sources (mixture classes), gap and rate
- * histograms, share of handshakes that wait (D1 follows D*), and for the whole site which sources and /24s (v6 /48s) were seen, direct or split.
+ * histograms, share of handshakes that wait (D1 follows D*), and for the whole site which sources
+ * and /24s (v6 /48s) were seen, direct or split.
  *
  * Errors: -ENOMEM.
  */
@@ -28,20 +29,20 @@
 #include "detect/mixture.h"
 #include "detect/window.h"
 
-#define R_BINS	  3
-#define RATE_BINS 6
-#define POOL_SOURCES 20	/* how many sources the site's pool stands for in a stack */
+#define R_BINS       3
+#define RATE_BINS    6
+#define POOL_SOURCES 20 /* how many sources the site's pool stands for in a stack */
 
 struct stack_baseline {
-	uint32_t sources;	/* seen clean */
-	uint32_t split;		/* of those, concealed */
+	uint32_t sources; /* seen clean */
+	uint32_t split;   /* of those, concealed */
 	uint32_t direct;
 	uint32_t threshold[R_BINS];
 	bool own_threshold;
 	uint32_t handshakes, waiting; /* with D1 and D*; those whose D1 follows D* */
 	uint32_t tcp_sources;
 	double exchanges, seconds;
-	double gaps[GAP_BINS];	/* a source counts 8 gaps at most */
+	double gaps[GAP_BINS]; /* a source counts 8 gaps at most */
 	struct mixture kinds;
 };
 
@@ -55,8 +56,8 @@ struct baseline {
 	struct table prefixes; /* {prefix, family} -> u8 */
 	double pool[FEATURES][FEATURE_LEVELS]; /* direct sources of the site */
 	double pool_split[FEATURES][FEATURE_LEVELS];
-	double split_share;    /* of the site's clean sources */
-	uint64_t from, until;  /* ns since 1970 */
+	double split_share;   /* of the site's clean sources */
+	uint64_t from, until; /* ns since 1970 */
 	bool learnt;
 };
 

@@ -2,6 +2,7 @@
 #include "detect/class.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "detect/stats.h"
 
@@ -10,6 +11,7 @@
 const char *const class_name[CLASS_MAX] = {
 	[CLASS_PEOPLE] = "people",
 	[CLASS_RELAY] = "people behind relays",
+	[CLASS_TUNNELS] = "people with far ends of their own",
 	[CLASS_SLOW_CLIENT] = "a slow client program",
 	[CLASS_FLEET] = "a fleet",
 	[CLASS_PROXIED_FLEET] = "a fleet behind a proxy",
@@ -18,6 +20,7 @@ const char *const class_name[CLASS_MAX] = {
 	[CLASS_LOAD_TEST] = "a load test",
 };
 
+/* clang-format off */
 const char *const fact_name[FACT_MAX] = {
 	[FACT_SPLIT] = "split",	  [FACT_WAITING] = "waiting", [FACT_LEG] = "leg",
 	[FACT_TCP] = "tcp",	  [FACT_EVEN] = "even",	      [FACT_GAPS] = "gaps",
@@ -34,17 +37,19 @@ const enum evidence_family fact_family[FACT_MAX] = {
 	[FACT_SHARED] = FAMILY_DISPERSION,
 };
 
+/* clang-format on */
 struct expectation {
 	double middle, scatter;
 };
 
 struct kind {
 	double prior; /* log2 */
-	bool conceals, coordinates;
+	bool conceals, coordinates, one_operator;
 	double cv2; /* of the sources' rates: FACT_EVEN's middle is ln(1 + mean * cv2) */
 	struct expectation fact[FACT_MAX]; /* FACT_EVEN: scatter of ln cv2 */
 };
 
+/* clang-format off */
 /* ln odds | share | MAD of ln | bits || ln cv2 | bits | ln Fano || atanh || ratio | ln | share */
 #define EXPECT(split, split_s, wait, wait_s, leg, leg_s, tcp, tcp_s, even_s, gaps, gaps_s, total,  \
 	       total_s, origin, origin_s, spread, spread_s, nets, nets_s, shared, shared_s)        \
@@ -57,37 +62,48 @@ struct kind {
 		[FACT_SHARED] = { shared, shared_s },                                              \
 	}
 
-static const struct kind farm = {
-	-5, true, true, 0.05,
-	EXPECT(3.5, 1.2, .6, .4, .5, .3, .8, .8, .8, .7, .6, 0, .4, .9, .5, .93, .08, 4.3, 1, .05, .1),
+/* A farm that its queue paces, and one that paces itself like people. */
+#define FARMS 2
+static const struct kind farm[FARMS] = {
+	{ -5, true, true, true, .05,
+		EXPECT(3.5, 1.2, .6, .4, .5, .3, .8, .8, .8, .7, .6, 0, .4, .9, .5, .93, .08, 4.3, 1,
+		       .05, .1) },
+	{ -7, true, false, true, .7,
+		EXPECT(3.5, 1.2, .6, .4, .5, .3, .8, .8, .8, -.3, .5, 1, .8, 1.2, .6, .93, .08, 4.3, 1,
+		       .05, .1) },
 };
 
 static const struct kind kinds[CLASS_MAX] = {
-	[CLASS_PEOPLE] = { -1, false, false, 3,
-		EXPECT(-3, 1, .02, .05, .5, .4, .08, .1, .8, -.5, .4, 1.5, .8, .1, .15, .93, .06,
+	[CLASS_PEOPLE] = { -1, false, false, false, .7,
+		EXPECT(-3, 1, .02, .05, .5, .4, .08, .1, .8, -.5, .4, 1.5, .8, .05, .1, .93, .06,
 		       4.8, 1, .02, .1) },
-	[CLASS_RELAY] = { -2.5, true, false, 3,
+	[CLASS_RELAY] = { -2.5, true, false, false, .7,
 		EXPECT(3, 1.2, .5, .4, .6, .3, .8, .8, .8, -.5, .4, 1.2, .8, .1, .15, .5, .2, 2, .9,
 		       .5, .3) },
-	[CLASS_SLOW_CLIENT] = { -2.5, false, false, 2.5,
+	[CLASS_TUNNELS] = { -4, true, false, false, .7,
+		EXPECT(3, 1.2, .5, .4, .7, .3, .8, .8, .8, -.5, .4, 1.2, .8, .05, .1, .93, .06, 4.5,
+		       1, .05, .1) },
+	[CLASS_SLOW_CLIENT] = { -2.5, false, false, false, .7,
 		EXPECT(3, 1.5, .02, .05, .1, .1, .08, .1, .8, -.4, .5, 1.5, .8, .15, .2, .93, .06,
 		       4.8, 1, .05, .1) },
-	[CLASS_FLEET] = { -2.5, false, true, .05,
+	[CLASS_FLEET] = { -2.5, false, true, true, .05,
 		EXPECT(-3.5, 1, .02, .05, .3, .3, .3, .5, .8, .5, .7, .7, .8, .2, .3, .3, .15, 1.2,
 		       .7, .1, .15) },
-	[CLASS_PROXIED_FLEET] = { -5, true, true, .1,
+	[CLASS_PROXIED_FLEET] = { -5, true, true, true, .1,
 		EXPECT(3, 1.2, .6, .4, .5, .3, .8, .8, .8, .3, .7, .7, .8, .4, .4, .4, .2, 2, .8,
 		       .4, .3) },
-	[CLASS_NAT] = { -3.5, false, false, 6,
+	[CLASS_NAT] = { -3.5, false, false, false, .7,
 		EXPECT(-3, 1, .02, .05, .5, .4, .3, .4, .8, -.3, .4, 1.5, .8, .1, .15, .8, .1, 4, 1,
 		       .1, .15) },
-	[CLASS_MONITORING] = { -4, false, true, .02,
+	[CLASS_MONITORING] = { -4, false, true, true, .02,
 		EXPECT(-3.5, 1, .02, .05, .4, .4, .2, .3, .8, 1, .6, -1, 1, .2, .3, .95, .05, 4.3, .8,
 		       .05, .1) },
-	[CLASS_LOAD_TEST] = { -4, false, true, .5,
+	[CLASS_LOAD_TEST] = { -4, false, true, true, .5,
 		EXPECT(-3.5, 1, .02, .05, .3, .3, .5, .7, .8, .8, .7, .5, 1, .2, .3, .3, .2, 1, .8,
 		       .1, .15) },
 };
+
+/* clang-format on */
 
 /* Where kind k puts fact i, and its scatter there. */
 static struct expectation expect(const struct kind *k, int i, double x, double mean)
@@ -102,6 +118,8 @@ static struct expectation expect(const struct kind *k, int i, double x, double m
 	}
 	if ((i == FACT_EVEN || i == FACT_TOTAL) && k->coordinates && x < e.middle)
 		e.middle = x; /* flat below */
+	if (i == FACT_EVEN && !k->coordinates && x > e.middle)
+		e.middle = x; /* flat above */
 	return e;
 }
 
@@ -129,37 +147,43 @@ static double family_bits(const double bits[FACT_MAX], const struct fact fact[FA
 	return fmax(-FAMILY_CAP, fmin(FAMILY_CAP, sum));
 }
 
-struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double replayed)
+/* One kind of farm against every benign one. */
+static struct judgement judge(const struct kind *f, const struct fact fact[FACT_MAX], double mean,
+			      double replayed)
 {
-	struct judgement j = { .bits = INFINITY, .conceal = INFINITY, .coordinate = INFINITY };
+	struct judgement j = { .bits = INFINITY,
+			       .conceal = INFINITY,
+			       .coordinate = INFINITY,
+			       .one_operator = INFINITY };
 	double all[CLASS_MAX][FAMILY_MAX];
 
 	for (int c = 0; c < CLASS_MAX; c++) {
-		double bits[FACT_MAX] = {}, sum = farm.prior - kinds[c].prior;
+		double bits[FACT_MAX] = {}, sum = f->prior - kinds[c].prior;
 
 		for (int i = 0; i < FACT_MAX; i++) {
 			if (fact[i].known)
-				bits[i] = fact_bits(&farm, i, &fact[i], mean) -
+				bits[i] = fact_bits(f, i, &fact[i], mean) -
 					  fact_bits(&kinds[c], i, &fact[i], mean);
 		}
-		for (int f = 0; f < FAMILY_MAX; f++) {
-			all[c][f] = family_bits(bits, fact, f, replayed);
-			sum += all[c][f];
+		for (int k = 0; k < FAMILY_MAX; k++) {
+			all[c][k] = family_bits(bits, fact, k, replayed);
+			sum += all[c][k];
 		}
 		if (!kinds[c].conceals)
 			j.conceal = fmin(j.conceal, all[c][FAMILY_CONCEALMENT]);
 		if (!kinds[c].coordinates)
 			j.coordinate = fmin(j.coordinate, all[c][FAMILY_COORDINATION]);
+		if (!kinds[c].one_operator)
+			j.one_operator = fmin(j.one_operator, all[c][FAMILY_OPERATOR]);
 		if (sum >= j.bits)
 			continue;
 		j.bits = sum;
-		j.prior = farm.prior - kinds[c].prior;
+		j.prior = f->prior - kinds[c].prior;
 		j.nearest = c;
-		for (int f = 0; f < FAMILY_MAX; f++)
-			j.family[f] = all[c][f];
+		memcpy(j.family, all[c], sizeof(j.family));
+		memcpy(j.fact, bits, sizeof(j.fact));
 		for (int i = 0; i < FACT_MAX; i++) {
-			j.fact[i] = bits[i];
-			j.farm[i] = expect(&farm, i, fact[i].x, mean).middle;
+			j.farm[i] = expect(f, i, fact[i].x, mean).middle;
 			j.benign[i] = expect(&kinds[c], i, fact[i].x, mean).middle;
 		}
 	}
@@ -167,12 +191,25 @@ struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, doub
 	for (int out = 0; out < FAMILY_MAX; out++) {
 		j.without[out] = INFINITY;
 		for (int c = 0; c < CLASS_MAX; c++) {
-			double sum = farm.prior - kinds[c].prior;
+			double sum = f->prior - kinds[c].prior;
 
-			for (int f = 0; f < FAMILY_MAX; f++)
-				sum += f == out ? 0 : all[c][f];
+			for (int k = 0; k < FAMILY_MAX; k++)
+				sum += k == out ? 0 : all[c][k];
 			j.without[out] = fmin(j.without[out], sum);
 		}
 	}
 	return j;
+}
+
+struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double replayed)
+{
+	struct judgement best = judge(&farm[0], fact, mean, replayed);
+
+	for (int i = 1; i < FARMS; i++) {
+		struct judgement j = judge(&farm[i], fact, mean, replayed);
+
+		if (j.bits > best.bits)
+			best = j;
+	}
+	return best;
 }

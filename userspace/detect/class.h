@@ -12,12 +12,15 @@
  * hundreds). Within a family facts depend on each other: the largest counts whole,
  * the rest half. A family gives 20 bits at most, either way. Families add.
  *
- *   bits = min over j of  log2(prior_farm / prior_j) + sum of families
+ *   bits = max over two kinds of farms of min over j of
+ *          log2(prior_farm / prior_j) + sum of families
  *
  * The prior is of "a new kind of source appeared that clean traffic did not have",
  * not of a cohort in a window: that one is paid for by mixture.h's gain.
  *
- * Facts "flat below" count nothing for being even more regular than expected.
+ * Evenness is one-sided: what is coordinated may be more even than expected, what is
+ * not may be less (in an hour people differ by the length of one session, cv^2 0.7; in
+ * a day by much more).
  *
  * The numbers are assumptions (detection.md 8 and 11), chosen on the tuning seeds of
  * tests/sim, to be refitted per site; the table is the place.
@@ -29,29 +32,45 @@
 #include "model/farm.h"
 
 enum fact_id {
-	FACT_SPLIT, FACT_WAITING, FACT_LEG, FACT_TCP,
-	FACT_EVEN, FACT_GAPS, FACT_TOTAL,
+	FACT_SPLIT,
+	FACT_WAITING,
+	FACT_LEG,
+	FACT_TCP,
+	FACT_EVEN,
+	FACT_GAPS,
+	FACT_TOTAL,
 	FACT_ORIGIN,
-	FACT_SPREAD, FACT_NETS, FACT_SHARED,
+	FACT_SPREAD,
+	FACT_NETS,
+	FACT_SHARED,
 	FACT_MAX
 };
 
 enum benign_class {
-	CLASS_PEOPLE, CLASS_RELAY, CLASS_SLOW_CLIENT, CLASS_FLEET, CLASS_PROXIED_FLEET,
-	CLASS_NAT, CLASS_MONITORING, CLASS_LOAD_TEST, CLASS_MAX
+	CLASS_PEOPLE,
+	CLASS_RELAY,
+	CLASS_TUNNELS,
+	CLASS_SLOW_CLIENT,
+	CLASS_FLEET,
+	CLASS_PROXIED_FLEET,
+	CLASS_NAT,
+	CLASS_MONITORING,
+	CLASS_LOAD_TEST,
+	CLASS_MAX
 };
 
 extern const char *const class_name[CLASS_MAX];
 
 struct judgement {
-	double bits;			/* decision, prior included */
+	double bits; /* decision, prior included */
 	double prior;
 	enum benign_class nearest;
-	double family[FAMILY_MAX];	/* against the nearest */
+	double family[FAMILY_MAX]; /* against the nearest */
 	double fact[FACT_MAX];
 	double farm[FACT_MAX], benign[FACT_MAX]; /* expected */
-	double conceal;			/* concealment against the best that does not conceal */
-	double coordinate;		/* coordination against the best that does not */
+	double conceal;      /* concealment against the best that does not conceal */
+	double coordinate;   /* coordination against the best that does not */
+	double one_operator; /* and one operator against the best that has none */
 	double without[FAMILY_MAX];
 };
 

@@ -5,10 +5,10 @@
 
 #include "detect/stats.h"
 
-struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double others,
-				     double others_in_stack)
+struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double strangers,
+				     double others, double others_in_stack)
 {
-	struct plan_collateral c = {};
+	struct plan_collateral c = { .sources = n ? strangers : 0 };
 	double all = 0, hit;
 
 	for (size_t i = 0; i < n; i++) {
@@ -16,6 +16,7 @@ struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, do
 		c.exchanges += (1 - rules[i].posterior) * rules[i].exchanges;
 		all += rules[i].exchanges;
 	}
+	c.exchanges += n ? strangers * all / n : 0;
 	c.upper95 = stats_upper95(c.sources, 1);
 	c.precision = n ? fmax(0, 1 - c.upper95 / n) : 0;
 	hit = n ? c.upper95 * all / n : 0;

@@ -3,7 +3,9 @@
  * collateral.h - how many innocents are expected among those a plan would hit.
  *
  * C = sum (1 - posterior) over the sources ruled, as if their doubts were
- * independent; upper95 is the smallest count a Poisson sum of mean C keeps to in 95%
+ * independent, plus `strangers`: how many sources of the stack that clean traffic
+ * never saw would be split by the clean share of split ones; nothing but their number
+ * is known about those. upper95 is the smallest count a Poisson sum of mean C keeps to in 95%
  * of cases. The sources under upper95 are taken to be as busy as the ruled ones are
  * on average. precision = 1 - upper95 / sources ruled.
  *
@@ -20,7 +22,7 @@
 
 /* The rules of one farm, one after the other; exchanges of everybody who is not
  * ruled, at the site and in the stack. */
-struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double others,
-				     double others_in_stack);
+struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double strangers,
+				     double others, double others_in_stack);
 
 #endif

@@ -23,8 +23,8 @@ struct fact concealment_split(const struct cohort *c)
 	f.n = m;
 	f.x = log((k + 0.5) / (m - k + 0.5));
 	f.se = sqrt(1 / (k + 0.5) + 1 / (m - k + 0.5));
-	snprintf(f.text, sizeof(f.text), "%.0f of %.0f sources with 3 handshakes or more are split", k,
-		 m);
+	snprintf(f.text, sizeof(f.text), "%.0f of %.0f sources with 3 handshakes or more are split",
+		 k, m);
 	return f;
 }
 
@@ -47,9 +47,10 @@ struct fact concealment_waiting(const struct cohort *c)
 	f.n = n;
 	f.x = sum;
 	f.se = n ? sqrt((sum * (1 - sum) + 0.01) / n) : 1;
-	snprintf(f.text, sizeof(f.text),
-		 "in %llu of %llu handshakes of %.0f sources the hello waited as long as the answer",
-		 (unsigned long long)waiting, (unsigned long long)handshakes, n);
+	snprintf(
+		f.text, sizeof(f.text),
+		"in %llu of %llu handshakes of %.0f sources the hello waited as long as the answer",
+		(unsigned long long)waiting, (unsigned long long)handshakes, n);
 	return f;
 }
 

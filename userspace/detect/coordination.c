@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SAYS_SOMETHING	 5
-#define GAPS_A_SOURCE	 8
-#define GAPS_DEPENDENCE	 3
-#define TOTALS_LEAST	 12
+#define SAYS_SOMETHING  5
+#define GAPS_A_SOURCE   8
+#define GAPS_DEPENDENCE 3
+#define TOTALS_LEAST    12
 
 struct fact coordination_even(const struct cohort *c, double *mean)
 {
@@ -42,8 +42,8 @@ struct fact coordination_even(const struct cohort *c, double *mean)
 	cut = exp(-(*mean - 3) / 2);
 	f.se = sqrt(6.0 / (n - 1) + fmin(cut, 1) * fmin(cut, 1));
 	snprintf(f.text, sizeof(f.text),
-		 "%.0f exchanges of %zu sources, %.0f to %.0f each: variance over mean %.2f", sum, n,
-		 low, high, x2 / (n - 1));
+		 "%.0f exchanges of %zu sources, %.0f to %.0f each: variance over mean %.2f", sum,
+		 n, low, high, x2 / (n - 1));
 	return f;
 }
 
@@ -96,9 +96,8 @@ static double best_sessions(const double *h, int bins)
 				for (int b = 0; b < bins; b++) {
 					double lo = bin_edge(b), hi = bin_edge(b + 1);
 
-					p[b] = (1 - share) *
-						       (lognormal_cdf(hi, log(median), 1.3) -
-							lognormal_cdf(lo, log(median), 1.3)) +
+					p[b] = (1 - share) * (lognormal_cdf(hi, log(median), 1.3) -
+							      lognormal_cdf(lo, log(median), 1.3)) +
 					       share * (lognormal_cdf(hi, log(pause), 1.2) -
 							lognormal_cdf(lo, log(pause), 1.2));
 				}
@@ -175,7 +174,8 @@ struct fact coordination_total(const double *totals, size_t n)
 
 	for (size_t i = 2; i + 2 < n; i++) {
 		double mean = (totals[i - 2] + totals[i - 1] + totals[i] + totals[i + 1] +
-			       totals[i + 2]) / 5;
+			       totals[i + 2]) /
+			      5;
 
 		all += totals[i];
 		if (mean <= 0)
@@ -190,7 +190,7 @@ struct fact coordination_total(const double *totals, size_t n)
 		return f;
 	f.x = log(fmax(fano / k, 1e-3));
 	f.se = sqrt(2.0 / k);
-	snprintf(f.text, sizeof(f.text), "%.0f exchanges in %zu windows: variance over mean %.2f", all,
-		 k, fano / k);
+	snprintf(f.text, sizeof(f.text), "%.0f exchanges in %zu windows: variance over mean %.2f",
+		 all, k, fano / k);
 	return f;
 }

@@ -153,8 +153,9 @@ static int gather(struct detect *d, const struct cohort_id *key, const struct de
 		m->measured = delays[i].measured;
 		m->waiting = delays[i].waiting;
 		m->first_seen = r->first_seen;
-		m->seconds = (double)(d->windows.now - (r->first_seen > begun ? r->first_seen :
-										begun)) / 1e9;
+		m->seconds =
+			(double)(d->windows.now - (r->first_seen > begun ? r->first_seen : begun)) /
+			1e9;
 		memcpy(m->gaps, lately.gaps, sizeof(m->gaps));
 		m->record = i;
 		member_handshakes(m, r);
@@ -296,7 +297,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		.prefixes = dispersion_prefixes(members),
 		.conceal = state->judgement.conceal,
 		.coordinate = state->judgement.coordinate,
-		.one_operator = state->judgement.family[FAMILY_OPERATOR],
+		.one_operator = state->judgement.one_operator,
 		.bits = state->judgement.bits,
 		.spread = state->fact[FACT_SPREAD].known ? state->fact[FACT_SPREAD].x : 0,
 		.own = !s || s->sources < POOL_SOURCES,
@@ -328,16 +329,15 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 	if (g->split >= d->config.min_members)
 		err = judge(d, key, g, delays, split, state, &in, &all, &members);
 	if (!err)
-		err = report_rules(d, state, &all, &members, exchanges, g->exchanges, &r);
+		err = report_rules(d, &all, &members, exchanges, g->exchanges, &r);
 	if (!err) {
 		before = state->verdict.state;
 		in.plan_holds = r.n_rules && r.collateral.precision >= d->config.precision;
 		verdict_step(&state->verdict, &in, &d->config, state->gate, sizeof(state->gate));
-		if (before == FARM_NONE && state->verdict.state != FARM_NONE) {
-			if (!state->id)
-				state->id = ++d->ids;
+		if (state->verdict.state != FARM_NONE && !state->id)
+			state->id = ++d->ids;
+		if (state->verdict.state == FARM_WATCH || before == FARM_WATCH)
 			state->onset = onset_of(&members);
-		}
 		if (before == FARM_WATCH && state->verdict.state >= FARM_FLAG) {
 			for (size_t i = 0; i < members.n; i++)
 				state->exchanges_before_flag += members.members[i].exchanges;
@@ -388,8 +388,8 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms, struct plan *plan)
 {
 	uint64_t now = s->time + s->epoch;
-	bool clean = d->config.baseline_until ? now <= d->config.baseline_until :
-						d->windows.number < d->config.baseline_windows;
+	bool clean = d->config.baseline_until ? now <= d->config.baseline_until
+					      : d->windows.number < d->config.baseline_windows;
 	struct farms unused = {};
 	int err = 0;
 

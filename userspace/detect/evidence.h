@@ -12,9 +12,9 @@
 
 struct fact {
 	bool known;
-	double x;	/* in the unit its module names */
-	double se;	/* standard error of x */
-	double n;	/* what was counted */
+	double x;             /* in the unit its module names */
+	double se;            /* standard error of x */
+	double n;             /* what was counted */
 	char text[FACT_TEXT]; /* the counts, for the operator */
 };
 

@@ -26,11 +26,11 @@ enum delay_state { DELAY_UNKNOWN, DELAY_DIRECT, DELAY_SPLIT };
 
 struct delays {
 	enum delay_state state;
-	uint32_t n;		/* D* it stands on */
-	uint32_t dstar;		/* their median, 0.1 ms */
-	uint32_t shortest;	/* 0.1 ms, of full handshakes where there are any */
-	uint32_t measured;	/* handshakes with D1 and D* in the view */
-	uint32_t waiting;	/* of those, D1 follows D* */
+	uint32_t n;        /* D* it stands on */
+	uint32_t dstar;    /* their median, 0.1 ms */
+	uint32_t shortest; /* 0.1 ms, of full handshakes where there are any */
+	uint32_t measured; /* handshakes with D1 and D* in the view */
+	uint32_t waiting;  /* of those, D1 follows D* */
 };
 
 struct delays delays_of(const struct baseline *b, const struct detect_config *c,

@@ -61,6 +61,5 @@ const struct stack_orders *fidelity_stack(const struct fidelity *f, uint64_t sta
 
 bool fidelity_permutes(const struct stack_orders *o)
 {
-	return o && o->clean_connections >= 20 &&
-	       10 * o->clean_orders > 9 * o->clean_connections;
+	return o && o->clean_connections >= 20 && 10 * o->clean_orders > 9 * o->clean_connections;
 }

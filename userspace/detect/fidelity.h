@@ -25,9 +25,9 @@
 #define ORDER_SOURCES 5
 
 struct stack_orders {
-	uint64_t orders, connections;	      /* so far */
+	uint64_t orders, connections; /* so far */
 	uint64_t clean_orders, clean_connections;
-	uint64_t shared;		      /* the order most sources share, since clean */
+	uint64_t shared; /* the order most sources share, since clean */
 	double shared_sources;
 };
 

@@ -66,9 +66,8 @@ struct report {
 };
 
 void report_clear(struct report *r);
-int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
-		 const struct cohort *members, double exchanges, double exchanges_in_stack,
-		 struct report *r);
+int report_rules(const struct detect *d, const struct cohort *all, const struct cohort *members,
+		 double exchanges, double exchanges_in_stack, struct report *r);
 int report_farm(const struct detect *d, const struct cohort_id *key, const struct group *g,
 		const struct cohort_state *state, const struct cohort *members,
 		const struct report *r, struct farms *farms, struct plan *plan);

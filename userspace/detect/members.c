@@ -16,8 +16,8 @@ void member_handshakes(struct cohort_member *m, const struct record *r)
 	m->split_waiting = m->direct_waiting = 0;
 	for (int d1 = 0; d1 < D_BINS; d1++) {
 		for (int d = 0; d < D_BINS; d++) {
-			uint32_t n = lately.d1dstar[d1 * D_BINS + d] +
-				     r->clean.d1dstar[d1 * D_BINS + d];
+			uint32_t n =
+				lately.d1dstar[d1 * D_BINS + d] + r->clean.d1dstar[d1 * D_BINS + d];
 
 			if (d1 < 2)
 				fast_d1 += n;

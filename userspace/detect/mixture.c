@@ -49,8 +49,8 @@ static double product(const double theta[FEATURES][FEATURE_LEVELS], const struct
 	return p;
 }
 
-void mixture_refine(struct mixture *m, const struct mixture_row *rows, size_t n, unsigned int rounds,
-		    double kappa, const double prior[FEATURES][FEATURE_LEVELS])
+void mixture_refine(struct mixture *m, const struct mixture_row *rows, size_t n,
+		    unsigned int rounds, double kappa, const double prior[FEATURES][FEATURE_LEVELS])
 {
 	float *w = calloc(n ? n * m->n : 1, sizeof(*w)); /* class by class */
 
@@ -100,8 +100,8 @@ static void capped(const struct mixture *m, double pi[MIXTURE_CLASSES])
 			return;
 		for (size_t k = 0; k < m->n && room > 0; k++) {
 			if (pi[k] < m->class[k].cap)
-				pi[k] += over * (m->class[k].cap < 1 ? m->class[k].cap - pi[k] : 1) /
-					 room;
+				pi[k] += over *
+					 (m->class[k].cap < 1 ? m->class[k].cap - pi[k] : 1) / room;
 		}
 	}
 }

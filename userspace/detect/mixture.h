@@ -25,10 +25,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FEATURES	 6
-#define FEATURE_LEVELS	 7 /* 0: not known */
-#define MIXTURE_CLASSES	 6
-#define MIXTURE_FLAT	 0.02
+#define FEATURES        6
+#define FEATURE_LEVELS  7 /* 0: not known */
+#define MIXTURE_CLASSES 6
+#define MIXTURE_FLAT    0.02
 
 struct mixture_row {
 	uint8_t x[FEATURES];
@@ -36,8 +36,8 @@ struct mixture_row {
 };
 
 struct mixture_class {
-	double weight; /* pi */
-	double cap;    /* of weight, when it may drift */
+	double weight;                          /* pi */
+	double cap;                             /* of weight, when it may drift */
 	double theta[FEATURES][FEATURE_LEVELS]; /* [f][0] unused */
 };
 
@@ -48,7 +48,7 @@ struct mixture {
 
 struct mixture_component {
 	double share, lo, hi; /* 95%, from the curvature */
-	double gain;	      /* nats, penalty taken off */
+	double gain;          /* nats, penalty taken off */
 	double q[FEATURES][FEATURE_LEVELS];
 };
 
@@ -63,8 +63,9 @@ void mixture_count(const struct mixture_row *rows, const float *w, size_t n, dou
 
 /* Refines classes whose theta and weight are set: `rounds` of EM, each theta
  * held by `kappa` sources of `prior`. */
-void mixture_refine(struct mixture *m, const struct mixture_row *rows, size_t n, unsigned int rounds,
-		    double kappa, const double prior[FEATURES][FEATURE_LEVELS]);
+void mixture_refine(struct mixture *m, const struct mixture_row *rows, size_t n,
+		    unsigned int rounds, double kappa,
+		    const double prior[FEATURES][FEATURE_LEVELS]);
 
 /* ln of the product for one row; missing features are left out. */
 double mixture_ln(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row);

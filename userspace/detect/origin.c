@@ -11,19 +11,26 @@
 
 #define GROUP_LEAST  3
 #define GROUPS_LEAST 5
-#define DRAWS	     999
+#define DRAWS        999
 
 struct point {
 	uint64_t group;
 	double y;
 };
 
+static int by_leg(const void *a, const void *b)
+{
+	const struct point *x = a, *y = b;
+
+	return (x->y > y->y) - (x->y < y->y);
+}
+
 static int by_group(const void *a, const void *b)
 {
 	const struct point *x = a, *y = b;
 
-	return x->group != y->group ? (x->group > y->group) - (x->group < y->group) :
-				      (x->y > y->y) - (x->y < y->y);
+	return x->group != y->group ? (x->group > y->group) - (x->group < y->group)
+				    : (x->y > y->y) - (x->y < y->y);
 }
 
 /* Sorted by group; between and within sums of squares. */
@@ -65,6 +72,13 @@ struct origin origin_anova(const double *y, const uint64_t *group, size_t n)
 			p[k++] = (struct point){ group[i], y[i] };
 	}
 	o.n = k;
+	qsort(p, k, sizeof(*p), by_leg);
+	for (size_t i = 0, same; i < k; i += same) {
+		for (same = 1; i + same < k && p[i + same].y == p[i].y;)
+			same++;
+		for (size_t j = i; j < i + same; j++)
+			p[j].y = i + (same - 1) / 2.0;
+	}
 	qsort(p, k, sizeof(*p), by_group);
 	squares(p, k, &between, &within, &o.groups, &sum_n2);
 	if (o.groups < 2 || k <= o.groups)

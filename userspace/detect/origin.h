@@ -6,8 +6,9 @@
  * network, different between networks. Independent people behind the same networks
  * each have a leg of their own.
  *
- * y = ln of the median D* of each split source (the shortest of five is often an
- * acknowledgement that was held up: with 7% of those F fell from 40 to 1.1); groups are /20s (v6 /44s), a
+ * y = rank of the median D* of each split source (the shortest of five is often an
+ * acknowledgement that was held up: with 7% of those F fell from 40 to 1.1; ln of the
+ * median still has a few such sources, which took F from 200 to 2); groups are /20s (v6 /44s), a
  * network with fewer than 3 sources joins its /16 (/40) remainder.
  *
  *   F = [sum n_p (ybar_p - ybar)^2 / (P - 1)] / [sum sum (y - ybar_p)^2 / (N - P)]
@@ -17,9 +18,9 @@
  * tail and, unless that one is at its floor of 1/1000, of 999 permutations of the
  * labels, which need no normal data. P < 5: not known.
  *
- * Source: one-way analysis of variance; detection.md 3.2. Weak where exits of one
- * network lead to different gateways; a relay product with regional edges can fake it,
- * so it never convicts alone.
+ * Source: one-way analysis of variance on ranks (Conover and Iman 1981); detection.md 3.2. Weak
+ * where exits of one network lead to different gateways; a relay product with regional edges can
+ * fake it, so it never convicts alone.
  */
 #ifndef WINNOW_DETECT_ORIGIN_H
 #define WINNOW_DETECT_ORIGIN_H
@@ -34,7 +35,7 @@ struct origin {
 	size_t groups, n;
 };
 
-/* y[i] belongs to group[i], any labels, 0: left out. */
+/* y[i] belongs to group[i], any labels, 0: left out. Only the order of y matters. */
 struct origin origin_anova(const double *y, const uint64_t *group, size_t n);
 struct fact origin_common(const struct cohort *c, struct origin *out);
 

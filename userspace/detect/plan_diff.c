@@ -6,9 +6,9 @@
 
 #include "base/cleanup.h"
 
-#define ORDER(a, b)                                                                                \
-	if ((a) != (b))                                                                            \
-		return (a) < (b) ? -1 : 1
+#define ORDER(a, b)     \
+	if ((a) != (b)) \
+	return (a) < (b) ? -1 : 1
 
 static int compare(const struct plan_rule *a, const struct plan_rule *b)
 {
@@ -58,9 +58,9 @@ int plan_diff(const struct plan_rule *want, size_t n_want, const struct plan_rul
 		} else if (order > 0) {
 			steps[k++] = (struct plan_step){ PLAN_REMOVE, NULL, h[j++] };
 		} else {
-			steps[k++] = (struct plan_step){
-				w[i]->expires > h[j]->expires ? PLAN_RENEW : PLAN_KEEP, w[i], h[j]
-			};
+			steps[k++] = (struct plan_step){ w[i]->expires > h[j]->expires ? PLAN_RENEW
+										       : PLAN_KEEP,
+							 w[i], h[j] };
 			i++;
 			j++;
 		}

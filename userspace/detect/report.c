@@ -42,9 +42,21 @@ static bool direct_when_clean(const struct detect *d, const struct cohort_member
 	return r->clean.direct > 0;
 }
 
-int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
-		 const struct cohort *members, double exchanges, double exchanges_in_stack,
-		 struct report *r)
+/* Of the stack's sources that are no members and were not there when clean, how many
+ * would be split if they are as the clean ones were. */
+static double strangers(const struct detect *d, const struct cohort *all)
+{
+	const struct stack_baseline *s = baseline_stack(&d->baseline, all->stack);
+	double fresh = 0, share = s ? (s->split + 0.5) / (s->sources + 1) : d->baseline.split_share;
+
+	for (size_t i = 0; i < all->n; i++)
+		fresh += !member_is(&all->members[i]) &&
+			 !d->windows.records[all->members[i].record].in_clean;
+	return fresh * share;
+}
+
+int report_rules(const struct detect *d, const struct cohort *all, const struct cohort *members,
+		 double exchanges, double exchanges_in_stack, struct report *r)
 {
 	uint64_t expires = expiry(d, members);
 
@@ -79,13 +91,13 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 			continue;
 		}
 		snprintf(rule->reason, sizeof(rule->reason),
-			 "posterior %.3f: %u of %u handshakes split, median %.1f ms", rule->posterior,
-			 m->split_handshakes, m->split_handshakes + m->direct_handshakes,
-			 m->dstar / 10.0);
+			 "posterior %.3f: %u of %u handshakes split, median %.1f ms",
+			 rule->posterior, m->split_handshakes,
+			 m->split_handshakes + m->direct_handshakes, m->dstar / 10.0);
 		r->stops += m->exchanges;
 		r->n_rules++;
 	}
-	r->collateral = collateral_of(r->rules, r->n_rules, exchanges - r->stops,
+	r->collateral = collateral_of(r->rules, r->n_rules, strangers(d, all), exchanges - r->stops,
 				      exchanges_in_stack - r->stops);
 	return 0;
 }

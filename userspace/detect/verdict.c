@@ -20,8 +20,8 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 		missing(gate, size, "coordination bits", in->coordinate, c->coordinate_bits);
 	if (in->spread < c->spread)
 		missing(gate, size, "spread", in->spread, c->spread);
-	if (in->bits <= 0)
-		missing(gate, size, "decision bits", in->bits, 0);
+	if (in->bits < c->flag_bits)
+		missing(gate, size, "decision bits", in->bits, c->flag_bits);
 	if (in->own && in->members < c->own_sources)
 		missing(gate, size, "own stack: sources", in->members, c->own_sources);
 	if (in->own && in->prefixes < c->own_prefixes)
@@ -52,6 +52,7 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 	}
 	v->idle = something ? 0 : v->idle + 1;
 	v->hits = v->hits << 1 | held;
+	v->negative = something && in->bits < 0 ? v->negative + 1 : 0;
 	v->low = something && in->bits >= c->unflag_bits ? 0 : v->low + 1;
 
 	switch (v->state) {
@@ -67,6 +68,12 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 		break;
 	case FARM_FLAG:
 	case FARM_PROPOSE:
+		if (v->negative >= c->retract_windows) {
+			v->state = FARM_WATCH;
+			v->flagged_at = v->proposed_at = 0;
+			break;
+		}
+		/* fall through */
 	case FARM_ENFORCE:
 		if (v->low >= c->unflag_windows)
 			v->state = FARM_DECAY;

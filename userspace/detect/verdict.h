@@ -5,6 +5,7 @@
  *   NONE -> WATCH     one more kind than when clean (gain, members)
  *   WATCH -> FLAG     the gate held in flag_hits of the last flag_windows windows
  *   FLAG -> PROPOSE   decision bits, and a plan whose precision bound holds
+ *   FLAG, PROPOSE -> WATCH  decision bits below 0 for retract_windows: it was wrong
  *   -> DECAY          below unflag_bits for unflag_windows; back to FLAG by the gate
  *   WATCH, DECAY -> NONE  nothing new for flag_windows windows
  *
@@ -38,10 +39,11 @@ struct verdict_input {
 
 struct verdict {
 	enum farm_state state;
-	uint32_t hits;	  /* newest window in bit 0: the gate held */
-	uint32_t windows; /* since WATCH */
-	uint32_t idle;	  /* windows with nothing new */
-	uint32_t low;	  /* windows below unflag_bits */
+	uint32_t hits;     /* newest window in bit 0: the gate held */
+	uint32_t windows;  /* since WATCH */
+	uint32_t idle;     /* windows with nothing new */
+	uint32_t low;      /* windows below unflag_bits */
+	uint32_t negative; /* windows below 0 */
 	uint64_t watched_at, flagged_at, proposed_at;
 };
 

@@ -54,7 +54,8 @@ static uint32_t new_dstars(const struct tally *now, const struct tally *was)
 	if (bins_sum(now->d1dstar, sizeof(now->d1dstar)) >=
 	    bins_sum(was->d1dstar, sizeof(was->d1dstar)) + DSTAR_KEPT)
 		return DSTAR_KEPT;
-	if (moved == 0 && connections >= DSTAR_KEPT && memcmp(now->dstar, was->dstar, sizeof(now->dstar)))
+	if (moved == 0 && connections >= DSTAR_KEPT &&
+	    memcmp(now->dstar, was->dstar, sizeof(now->dstar)))
 		return DSTAR_KEPT;
 	return moved;
 }
@@ -115,8 +116,8 @@ int windows_update(struct windows *w, const struct snapshot *s, const struct det
 	}
 	for (size_t i = 0; i < s->n_rows; i++) {
 		const struct tally *row = &s->rows[i];
-		struct record_id id = { row->src, row->stack, row->service, row->family,
-					row->proto, 0 };
+		struct record_id id = { row->src,    row->stack, row->service,
+					row->family, row->proto, 0 };
 		static const struct tally blank = { .dstar = { DSTAR_NONE, DSTAR_NONE, DSTAR_NONE,
 							       DSTAR_NONE, DSTAR_NONE } };
 		const struct tally *was;

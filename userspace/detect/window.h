@@ -32,33 +32,33 @@ struct record_id {
 
 struct view {
 	uint32_t connections, exchanges, resumed;
-	uint32_t direct, split;	/* handshakes with D* below, at or over the threshold */
+	uint32_t direct, split; /* handshakes with D* below, at or over the threshold */
 	uint64_t bytes_in, bytes_out;
 	uint16_t d1dstar[D_BINS * D_BINS];
 	uint16_t gaps[GAP_BINS];
-	uint16_t windows;	/* with an exchange or connection in them */
+	uint16_t windows; /* with an exchange or connection in them */
 };
 
 struct record {
-	struct tally row;	/* the newest */
+	struct tally row; /* the newest */
 	struct view clean, older, newer;
-	uint64_t first_seen;	/* ns since 1970 */
-	uint64_t since;		/* lately: begin of the view or first seen */
-	uint32_t moved;		/* exchanges in the newest window */
-	uint32_t moved_window;	/* number of that window */
-	float posterior;	/* of being a farm's member, last judgement */
-	bool in_clean;		/* seen while traffic was clean */
+	uint64_t first_seen;   /* ns since 1970 */
+	uint64_t since;        /* lately: begin of the view or first seen */
+	uint32_t moved;        /* exchanges in the newest window */
+	uint32_t moved_window; /* number of that window */
+	float posterior;       /* of being a farm's member, last judgement */
+	bool in_clean;         /* seen while traffic was clean */
 };
 
 struct windows {
-	struct table ids;	/* struct record_id -> u32 number of the record */
+	struct table ids; /* struct record_id -> u32 number of the record */
 	struct record *records;
 	size_t n, room;
-	uint64_t now;		/* ns since 1970 */
-	uint64_t begun;		/* of the first snapshot */
+	uint64_t now;                      /* ns since 1970 */
+	uint64_t begun;                    /* of the first snapshot */
 	uint64_t newer_since, older_since; /* of the two generations */
-	uint32_t number;	/* windows so far */
-	bool clean;		/* still inside the clean time */
+	uint32_t number;                   /* windows so far */
+	bool clean;                        /* still inside the clean time */
 };
 
 /* D* from which a handshake of this stack is split, by R; units as in the row. */

@@ -19,6 +19,7 @@ struct replay {
 	struct unfinished unfinished;
 	bool broken; /* the kernel refused a frame: no more of them */
 	struct replay_clock clock;
+	uint64_t ticked; /* latest time the tick was told */
 	struct replay_stats stats;
 	int err; /* of an event */
 };
@@ -124,6 +125,10 @@ int replay_frame(struct replay *p, const struct capture_frame *f)
 	now = replay_clock_at(&p->clock, f->time_ns);
 	if (!p->stats.frames++)
 		p->stats.first_ns = f->time_ns;
+	if (f->time_ns > p->ticked && p->config.tick) {
+		p->ticked = f->time_ns;
+		p->config.tick(p->config.ctx, f->time_ns);
+	}
 	p->stats.last_ns = f->time_ns;
 	p->stats.bytes += f->wire_len;
 	p->stats.cut += f->wire_len > f->len;
@@ -184,6 +189,11 @@ struct kern *replay_kern(struct replay *p)
 const struct replay_stats *replay_stats(const struct replay *p)
 {
 	return &p->stats;
+}
+
+uint64_t replay_now(const struct replay *p)
+{
+	return p->clock.last;
 }
 
 uint64_t replay_time(const struct replay *p, uint64_t virtual_ns)

@@ -39,6 +39,9 @@ struct replay_config {
 	struct ports ports;
 	/* Called for each hello; the memory is gone after the return. */
 	void (*hello)(void *ctx, const struct replay_hello *h);
+	/* May be NULL. Called before each frame with its time, ns since 1970, never back:
+	 * the tables are as they stand just before it. */
+	void (*tick)(void *ctx, uint64_t time_ns);
 	/* May be NULL. Called now and then with bytes read and size (0: unknown). */
 	void (*progress)(void *ctx, uint64_t at, uint64_t size);
 	void *ctx;
@@ -78,6 +81,8 @@ int replay_finish(struct replay *p);
 
 struct kern *replay_kern(struct replay *p);
 const struct replay_stats *replay_stats(const struct replay *p);
+/* Virtual time of the newest frame. */
+uint64_t replay_now(const struct replay *p);
 /* ns since 1970 of a virtual time, or of a stamp of the tables. */
 uint64_t replay_time(const struct replay *p, uint64_t virtual_ns);
 uint64_t replay_stamp_time(const struct replay *p, uint32_t stamp);

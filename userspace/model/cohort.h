@@ -14,22 +14,22 @@
 struct cohort_member {
 	uint64_t src;
 	uint8_t family;
-	uint8_t held;	  /* split already when traffic was clean: never a member */
-	uint8_t split;	  /* 0 not known, 1 direct, 2 split (enum delay_state) */
-	bool shared;	  /* another stack of this address is split, too */
-	float weight;	  /* posterior of the component */
+	uint8_t held;  /* split already when traffic was clean: never a member */
+	uint8_t split; /* 0 not known, 1 direct, 2 split (enum delay_state) */
+	bool shared;   /* another stack of this address is split, too */
+	float weight;  /* posterior of the component */
 	uint32_t tcp_key;
 	uint32_t connections, exchanges, moved; /* moved: in the newest window */
 	uint64_t bytes_in, bytes_out;
 	uint32_t direct_handshakes, split_handshakes; /* clean time included */
-	uint32_t direct_waiting; /* D1 from 10 ms, D* was not */
-	uint32_t split_waiting;	 /* D1 from 10 ms, and D* no lower a bin */
-	uint32_t dstar, shortest; /* 0.1 ms */
+	uint32_t direct_waiting;                      /* D1 from 10 ms, D* was not */
+	uint32_t split_waiting;                       /* D1 from 10 ms, and D* no lower a bin */
+	uint32_t dstar, shortest;                     /* 0.1 ms */
 	uint32_t measured, waiting;
-	double seconds;		  /* in the view */
-	uint64_t first_seen;	  /* ns since 1970 */
+	double seconds;      /* in the view */
+	uint64_t first_seen; /* ns since 1970 */
 	uint16_t gaps[GAP_BINS];
-	size_t record;		  /* row of the detector's table */
+	size_t record; /* row of the detector's table */
 };
 
 struct cohort {

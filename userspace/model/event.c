@@ -390,7 +390,8 @@ again:
 		return ferror(e->in) ? reason_set(r, -EIO, "read error") : 0;
 	e->line++;
 	if (got != sizeof(w))
-		return reason_set(r, -EINVAL, "record %llu: cut short", (unsigned long long)e->line);
+		return reason_set(r, -EINVAL, "record %llu: cut short",
+				  (unsigned long long)e->line);
 	if (w.type == 2 && w.len >= 1 && w.len <= HELLO_MAX) {
 		bytes = malloc(w.len);
 		if (!bytes)
@@ -408,9 +409,9 @@ again:
 	}
 	if (w.type != 1 || w.len > EVENT_EXCHANGES_MAX || w.hello >= e->n_hellos)
 		return reason_set(r, -EINVAL, "record %llu: %s", (unsigned long long)e->line,
-				  w.type != 1			  ? "bad type"
+				  w.type != 1                   ? "bad type"
 				  : w.len > EVENT_EXCHANGES_MAX ? "too many exchanges"
-								  : "a hello not given before");
+								: "a hello not given before");
 	if (w.len > e->room) {
 		struct event_exchange *more = realloc(e->exchanges, w.len * sizeof(*more));
 

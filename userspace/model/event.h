@@ -37,10 +37,10 @@
 #include "abi.h"
 #include "base/log.h"
 
-#define EVENT_LINE_MAX	    (1U << 20)
+#define EVENT_LINE_MAX      (1U << 20)
 #define EVENT_EXCHANGES_MAX 65536U
 #define EVENT_HELLOS_MAX    65536U
-#define EVENT_MAGIC	    "WINNOWE1"
+#define EVENT_MAGIC         "WINNOWE1"
 
 struct event_exchange {
 	uint32_t dt_ms; /* after the connection's t */
@@ -51,8 +51,8 @@ struct event_conn {
 	uint64_t t; /* ns since 1970 */
 	struct addr src;
 	uint16_t sport, dport;
-	uint32_t hello; /* index */
-	uint32_t tcp_key; /* 0: unknown */
+	uint32_t hello;                          /* index */
+	uint32_t tcp_key;                        /* 0: unknown */
 	uint32_t rtt_us, d1_us, d2_us, dstar_us; /* US_UNKNOWN: null */
 	bool piggy, psk, has_order;
 	uint64_t order;
@@ -69,7 +69,7 @@ struct event_wire {
 	uint32_t rtt_us, d1_us, d2_us, dstar_us;
 	uint16_t hello, sport, dport;
 	uint16_t flags; /* 1 piggy, 2 psk, 4 order is there */
-	uint32_t order;	/* lower half; the upper half is 0 */
+	uint32_t order; /* lower half; the upper half is 0 */
 };
 _Static_assert(sizeof(struct event_wire) == 64, "event_wire has a hole");
 

@@ -101,13 +101,13 @@ static json_t *explanation(const struct farm *f)
 	for (size_t i = 0; i < f->n_lines; i++) {
 		const struct farm_line *l = &f->line[i];
 
-		json_array_append_new(
-			lines, json_pack("{ss ss so so so so so ss}", "family",
-					 evidence_family_name[l->family], "fact", l->name, "value",
-					 json_round(l->value), "error", json_round(l->error),
-					 "farm", json_round(l->farm), "benign",
-					 json_round(l->benign), "bits", json_round(l->bits),
-					 "counts", l->text));
+		json_array_append_new(lines,
+				      json_pack("{ss ss so so so so so ss}", "family",
+						evidence_family_name[l->family], "fact", l->name,
+						"value", json_round(l->value), "error",
+						json_round(l->error), "farm", json_round(l->farm),
+						"benign", json_round(l->benign), "bits",
+						json_round(l->bits), "counts", l->text));
 	}
 	return lines;
 }
@@ -119,14 +119,14 @@ static json_t *members(const struct farm *f)
 	for (size_t i = 0; i < f->n_members; i++) {
 		const struct farm_member *m = &f->members[i];
 
-		json_array_append_new(
-			list, json_pack("{so so sI sI sI sI so}", "src",
-					json_source(m->src, m->family), "posterior",
-					json_round(m->posterior), "connections",
-					(json_int_t)m->connections, "exchanges",
-					(json_int_t)m->exchanges, "direct", (json_int_t)m->direct,
-					"split", (json_int_t)m->split, "dstar_ms",
-					json_round(m->dstar / 10.0)));
+		json_array_append_new(list, json_pack("{so so sI sI sI sI so}", "src",
+						      json_source(m->src, m->family), "posterior",
+						      json_round(m->posterior), "connections",
+						      (json_int_t)m->connections, "exchanges",
+						      (json_int_t)m->exchanges, "direct",
+						      (json_int_t)m->direct, "split",
+						      (json_int_t)m->split, "dstar_ms",
+						      json_round(m->dstar / 10.0)));
 	}
 	return list;
 }

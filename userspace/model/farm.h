@@ -16,10 +16,10 @@
 
 #define FACT_TEXT 176
 
-#define FARM_STATES(X) \
-	X(NONE, "none") \
-	X(WATCH, "watch") \
-	X(FLAG, "flag") \
+#define FARM_STATES(X)        \
+	X(NONE, "none")       \
+	X(WATCH, "watch")     \
+	X(FLAG, "flag")       \
 	X(PROPOSE, "propose") \
 	X(ENFORCE, "enforce") \
 	X(DECAY, "decay")
@@ -28,20 +28,20 @@ enum farm_state {
 #define X(id, name) FARM_##id,
 	FARM_STATES(X)
 #undef X
-	FARM_STATE_MAX
+		FARM_STATE_MAX
 };
 
-#define EVIDENCE_FAMILIES(X) \
-	X(CONCEALMENT, "concealment") \
+#define EVIDENCE_FAMILIES(X)            \
+	X(CONCEALMENT, "concealment")   \
 	X(COORDINATION, "coordination") \
-	X(OPERATOR, "operator") \
+	X(OPERATOR, "operator")         \
 	X(DISPERSION, "dispersion")
 
 enum evidence_family {
 #define X(id, name) FAMILY_##id,
 	EVIDENCE_FAMILIES(X)
 #undef X
-	FAMILY_MAX
+		FAMILY_MAX
 };
 
 extern const char *const farm_state_name[FARM_STATE_MAX];
@@ -68,8 +68,8 @@ struct farm_member {
 	double posterior;
 	uint32_t connections, exchanges;
 	uint32_t direct, split; /* handshakes, by D* */
-	uint32_t dstar;		/* median, 0.1 ms */
-	uint64_t first_seen;	/* ns since 1970 */
+	uint32_t dstar;         /* median, 0.1 ms */
+	uint64_t first_seen;    /* ns since 1970 */
 };
 
 struct farm {
@@ -80,11 +80,11 @@ struct farm {
 	uint64_t onset, watched_at, flagged_at, proposed_at; /* ns since 1970, 0: not yet */
 	uint64_t exchanges_before_flag;
 	double share, share_lo, share_hi; /* of the stack's active sources */
-	double gain;			  /* nats: one more kind than when clean */
-	double bits;			  /* decision, prior included */
+	double gain;                      /* nats: one more kind than when clean */
+	double bits;                      /* decision, prior included */
 	double prior;
-	double evidence[FAMILY_MAX];	  /* against the nearest benign kind */
-	double without[FAMILY_MAX];	  /* decision bits if this family were not there */
+	double evidence[FAMILY_MAX]; /* against the nearest benign kind */
+	double without[FAMILY_MAX];  /* decision bits if this family were not there */
 	const char *nearest_benign;
 	struct farm_line line[FARM_LINES];
 	size_t n_lines;
@@ -112,7 +112,7 @@ struct farm_names {
 	void *ctx;
 	/* NULL: no name yet */
 	const char *(*stack)(void *ctx, uint64_t stack);
-	/* JA4s seen of a stack: how many, at most `max` written. */
+	/* Each JA4 seen of a stack: how many, at most `max` written. */
 	size_t (*ja4)(void *ctx, uint64_t stack, const char **out, size_t max);
 };
 

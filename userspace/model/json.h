@@ -10,7 +10,7 @@
 #include "model/farm.h"
 
 json_t *json_time(uint64_t ns); /* RFC 3339; 0: null */
-json_t *json_round(double v);	/* three digits behind the point; not finite: null */
+json_t *json_round(double v);   /* three digits behind the point; not finite: null */
 json_t *json_source(uint64_t src, uint8_t family);
 /* The stack's name, or its key in hex. */
 json_t *json_stack(uint64_t stack, const struct farm_names *names);

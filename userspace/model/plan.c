@@ -79,10 +79,9 @@ static json_t *farm_json(const struct plan *p, const struct farms *f, size_t i,
 		const struct plan_spared *s = &p->spared[k];
 
 		if (s->farm == i)
-			json_array_append_new(spared,
-					      json_pack("{so ss}", "src",
-							json_source(s->src, s->family), "why",
-							s->why));
+			json_array_append_new(spared, json_pack("{so ss}", "src",
+								json_source(s->src, s->family),
+								"why", s->why));
 	}
 	for (size_t k = 0; k < p->n_gates; k++) {
 		const struct plan_gate *g = &p->gates[k];

@@ -26,13 +26,13 @@ struct plan_rule {
 	uint16_t d1_min;      /* state d1>=T, 0.1 ms */
 	uint16_t split_dstar; /* what counts as split, 0.1 ms */
 	bool not_resumed;     /* state resumed=0 */
-	uint8_t action;	      /* enum rule_action */
+	uint8_t action;       /* enum rule_action */
 	uint16_t holdout;     /* per 10,000 */
 	uint64_t expires;     /* ns since 1970 */
-	size_t farm;	      /* index into farms.farm */
+	size_t farm;          /* index into farms.farm */
 	uint32_t handle;      /* 0: not installed */
 	double posterior;
-	uint32_t exchanges;   /* of that source and stack, so far */
+	uint32_t exchanges; /* of that source and stack, so far */
 	char reason[PLAN_REASON];
 };
 
@@ -55,9 +55,9 @@ struct plan_gate {
 
 struct plan_collateral {
 	double sources, exchanges; /* expected innocent among those ruled */
-	double upper95;		   /* of sources */
-	double precision;	   /* lower 95% bound over the ruled sources */
-	double share_all;	   /* upper95 of innocent exchanges over all benign ones */
+	double upper95;            /* of sources */
+	double precision;          /* lower 95% bound over the ruled sources */
+	double share_all;          /* upper95 of innocent exchanges over all benign ones */
 	double share_stack;
 };
 

@@ -9,7 +9,6 @@
 
 #include "base/array.h"
 
-
 struct snapshot *snapshot_new(uint64_t time, uint64_t epoch)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));

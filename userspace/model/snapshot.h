@@ -37,7 +37,7 @@ struct snapshot_stack {
 };
 
 struct snapshot {
-	uint64_t time;	/* ns of the one clock */
+	uint64_t time;  /* ns of the one clock */
 	uint64_t epoch; /* ns; time + epoch is since 1970 */
 	struct tally *rows;
 	size_t n_rows;

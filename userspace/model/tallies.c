@@ -194,7 +194,8 @@ static int count_order(struct tallies *t, uint64_t src, uint64_t stack, uint64_t
 		return -ENOMEM;
 	if (added) {
 		*number = t->n_orders++;
-		t->orders[*number] = (struct order_held){ .row = { .stack = stack, .order = order } };
+		t->orders[*number] =
+			(struct order_held){ .row = { .stack = stack, .order = order } };
 	}
 	o = &t->orders[*number];
 	tally_order(&o->row, src, source_hash(src), stamp_of(t->now));
