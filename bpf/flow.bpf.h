@@ -42,7 +42,7 @@ static __always_inline struct stripe *flow_lock_at(__u64 key)
 
 /* Client bytes that may belong to a request; under the lock. What the server sends
  * of itself after the handshake (session tickets, HTTP/2 settings) crosses the
- * first request: an acknowledgement within 8 ms of its start is no answer to it. */
+ * first request: one acknowledgement within 8 ms of its start is no answer to it. */
 static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 ack, __u32 segment,
 					  __u32 bytes)
 {
@@ -53,10 +53,13 @@ static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 ack, __
 	if (ack - f->ack_base >= ANSWER_BYTES && (__s32)(ack - f->ack_base) > 0) {
 		if (!(f->flags & FLOW_WAITING)) {
 			f->request = 0;
-		} else if (f->flags & FLOW_ANSWERED ||
-			   (__u16)(at - f->began) >= ANSWER_SOONEST) {
-			f->request = 0;
-			f->flags = (f->flags & ~FLOW_WAITING) | FLOW_ANSWERED;
+		} else {
+			if (f->flags & FLOW_ANSWERED ||
+			    (__u16)(at - f->began) >= ANSWER_SOONEST) {
+				f->request = 0;
+				f->flags &= ~FLOW_WAITING;
+			}
+			f->flags |= FLOW_ANSWERED;
 		}
 	}
 	f->ack_base = ack;
