@@ -253,6 +253,7 @@ enum flow_flag {
 	FLOW_CLOSED	= 1 << 1,	/* FIN or RST seen */
 	FLOW_HANDSHAKE	= 1 << 2,	/* the second client flight is still to come */
 	FLOW_SILENT	= 1 << 3,	/* joined no tally: a source no client can have */
+	FLOW_ANSWERED	= 1 << 5,	/* the first request has had its answer */
 	FLOW_REJECT	= 1 << 4,	/* the client is to be told with the next RST */
 };
 
@@ -270,7 +271,8 @@ struct flow {
 	__u32 gen;
 	__u32 src_hash;		/* of the source, for sweeps over `existing drop` */
 	__u8 flags;		/* enum flow_flag */
-	__u8 pad[3];
+	__u8 pad;
+	__u16 began;		/* start of the first request, units of 1.05 ms */
 	__u64 stack;		/* of its tally, should that row be evicted */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "a flow is one line");
@@ -437,6 +439,14 @@ enum proof_mode {
 	PROOF_INGRESS	= 3,	/* replay of one direction: client numbers that fit */
 };
 
+/* The server's socket is reset by the segment that is passed up; the client learns
+ * of it from its next segment's answer. */
+enum mirror_mode {
+	MIRROR_NONE,		/* not at all: its segments pass, the server answers */
+	MIRROR_CLONE,		/* winnow_ingress sends the mirror of the RST */
+	MIRROR_BOUNCE,		/* generic mode takes the link header from tc: XDP_TX */
+};
+
 struct control {
 	struct secret secret;
 	__u32 abi;		/* WINNOW_ABI_VERSION */
@@ -447,7 +457,7 @@ struct control {
 	__u32 n_any_port_rules;	/* of the two above, with RULE_PORTS_ANY */
 	__u32 panic;		/* 1: drop nothing */
 	__u32 emit_all;		/* replay: every hello and handshake goes up the ring */
-	__u32 mirror;		/* 1: the tc ingress program runs and can tell clients */
+	__u32 mirror;		/* enum mirror_mode: how a reset client is told */
 	__u32 pad;
 	__u64 heartbeat;	/* ns of CLOCK_BOOTTIME, by the daemon each tick */
 	__u64 max_unattended;	/* ns; 0: no dead-man */
@@ -495,7 +505,8 @@ struct ports {
 	X(RING_LOST,		"ring_lost",		"events that found the ring full") \
 	X(NAME_BUDGET,		"name_budget",		"hellos not sent up: budget spent") \
 	X(HRR,			"hrr",			"second hellos after a HelloRetryRequest") \
-	X(EARLY_DATA,		"early_data",		"segments before the server's flight")
+	X(EARLY_DATA,		"early_data",		"segments before the server's flight") \
+	X(NO_RECORD,		"no_record",		"segments of connections that winnow did not see begin")
 
 enum counter {
 #define X(id, name, text) COUNTER_PARSE_##id,

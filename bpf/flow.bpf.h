@@ -21,6 +21,7 @@
 #define REQUEST_SEGMENT 64
 #define REQUEST_BYTES   100
 #define ANSWER_BYTES    64
+#define ANSWER_SOONEST  8 /* units of 1.05 ms */
 
 /* Number of sets - 1, set before loading. */
 const volatile __u32 flow_sets = 4095;
@@ -39,29 +40,43 @@ static __always_inline struct stripe *flow_lock_at(__u64 key)
 	return bpf_map_lookup_elem(&flow_locks, &i);
 }
 
-/* Client bytes that may belong to a request; under the lock. */
-static __always_inline __u32 flow_request(struct flow *f, __u32 ack, __u32 segment, __u32 bytes)
+/* Client bytes that may belong to a request; under the lock. What the server sends
+ * of itself after the handshake (session tickets, HTTP/2 settings) crosses the
+ * first request: one acknowledgement within 8 ms of its start is no answer to it. */
+static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 ack, __u32 segment,
+					  __u32 bytes)
 {
+	__u16 at = t >> 20;
+
 	if (segment < REQUEST_SEGMENT)
 		return 0;
 	if (ack - f->ack_base >= ANSWER_BYTES && (__s32)(ack - f->ack_base) > 0) {
-		f->request = 0;
-		f->flags &= ~FLOW_WAITING;
+		if (!(f->flags & FLOW_WAITING)) {
+			f->request = 0;
+		} else {
+			if (f->flags & FLOW_ANSWERED ||
+			    (__u16)(at - f->began) >= ANSWER_SOONEST) {
+				f->request = 0;
+				f->flags &= ~FLOW_WAITING;
+			}
+			f->flags |= FLOW_ANSWERED;
+		}
 	}
 	f->ack_base = ack;
 	f->request += bytes;
 	if (f->request < REQUEST_BYTES || f->flags & FLOW_WAITING)
 		return 0;
 	f->flags |= FLOW_WAITING;
+	if (!(f->flags & FLOW_ANSWERED))
+		f->began = at;
 	return 1;
 }
 
-static __always_inline void flow_step(__u64 key, const struct packet *p, __u32 stamp,
-				      struct moved *m)
+static __always_inline void flow_step(__u64 key, const struct packet *p, __u64 t, struct moved *m)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
-	__u32 end = p->seq + p->payload_len, way;
+	__u32 end = p->seq + p->payload_len, way, stamp = stamp_of(t);
 	struct flow *f;
 
 	__builtin_memset(m, 0, sizeof(*m));
@@ -97,7 +112,7 @@ static __always_inline void flow_step(__u64 key, const struct packet *p, __u32 s
 			m->in = p->payload_len;
 		f->seq = end;
 		if (!(f->flags & FLOW_HANDSHAKE))
-			m->exchange = flow_request(f, f->ack, p->payload_len, m->in);
+			m->exchange = flow_request(f, t, f->ack, p->payload_len, m->in);
 	}
 	if (p->tcp_flags & (TCP_FIN | TCP_RST))
 		f->flags |= FLOW_CLOSED;
@@ -149,7 +164,7 @@ static __always_inline void flow_begin(const struct work *w, __u64 stack, __u32 
 
 /* The handshake is over: requests count from here. `rest`: application bytes that
  * came in the same segment, behind the client's Finished. */
-static __always_inline __u32 flow_opened(__u64 key, __u32 rest, __u32 ack)
+static __always_inline __u32 flow_opened(__u64 key, __u64 t, __u32 rest, __u32 ack)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
@@ -163,7 +178,7 @@ static __always_inline __u32 flow_opened(__u64 key, __u32 rest, __u32 ack)
 		struct flow *f = &set->slot[way];
 
 		f->flags &= ~FLOW_HANDSHAKE;
-		exchange = flow_request(f, ack, rest, rest);
+		exchange = flow_request(f, t, ack, rest, rest);
 	}
 	bpf_spin_unlock(&lock->lock);
 	return exchange;

@@ -41,6 +41,15 @@ static __always_inline int verdict_pass(void)
 	return XDP_PASS;
 }
 
+/* A reset client's later segment, where no clone can be sent: back as a RST. */
+static __always_inline int bounce(struct xdp_md *ctx, struct work *w)
+{
+	if (rewrite_reset(ctx, 1))
+		return XDP_DROP;
+	count(COUNTER_REJECT);
+	return XDP_TX;
+}
+
 /* Carries out what rule_act() said. */
 static __always_inline int carry_out(struct xdp_md *ctx, struct work *w, __u32 action)
 {
@@ -85,10 +94,12 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 	}
 	act = segment_step(ctx);
 	if (act & ACT_OUT) {
-		if (w->m.found == FLOW_OUT)
+		if (w->m.found == FLOW_OUT || !(act & ACT_GONE))
 			count(COUNTER_OUT_OF_WINDOW);
+		else if (w->m.found == FLOW_NONE)
+			count(COUNTER_NO_RECORD);
 		if (act & ACT_GONE && w->m.found == FLOW_OK)
-			flow_opened(w->key, 0, w->p.ack); /* its record was evicted */
+			flow_opened(w->key, w->t, 0, w->p.ack); /* its record was evicted */
 		return verdict_pass();
 	}
 	if (act & ACT_CONN)
@@ -111,6 +122,8 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 			flags |= HS_REJECT;
 		if (action != RULE_NONE && (first || c->mirror || action == RULE_DROP)) {
 			record_mark(w, flags, 0, 0);
+			if (!first && c->mirror == MIRROR_BOUNCE && action != RULE_DROP)
+				return bounce(ctx, w);
 			return carry_out(ctx, w, action);
 		}
 	}
@@ -186,7 +199,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		return verdict_pass();
 	}
 	w->t = now_coarse();
-	flow_step(w->key, &w->p, stamp_of(w->t), &w->m);
+	flow_step(w->key, &w->p, w->t, &w->m);
 	if (w->m.found == FLOW_OK) {
 		if (w->m.rule && !w->passed) {
 			__u32 was;
@@ -196,6 +209,10 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 					  0);
 			if (action == RULE_RESET || action == RULE_REJECT)
 				flow_reject(w->key, 1, &was);
+			else
+				was = 0;
+			if (was && c->mirror == MIRROR_BOUNCE)
+				return bounce(ctx, w);
 			if (action != RULE_NONE)
 				return carry_out(ctx, w, action);
 		}
@@ -238,7 +255,7 @@ __noinline int source_step(__u32 is_protected)
 
 		still.tcp_flags |= TCP_SYN; /* look, do not move */
 		flow_step(key_flow(&c->secret, &w->p.src, &w->p.dst, w->p.sport, w->p.dport),
-			  &still, stamp_of(w->t), &m);
+			  &still, w->t, &m);
 		proved = m.found != FLOW_NONE;
 		if (proved && r->flags & RULE_EXISTING_KEEP)
 			return RULE_NONE;

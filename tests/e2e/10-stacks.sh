@@ -19,7 +19,7 @@ tshark_says() {
 		awk '{ $1 = $1; print }' | sort >"$TMP/tshark"
 }
 replay_says() {
-	"$WINNOW" replay --hellos --jsonl "$TMP/story.pcap" >"$TMP/hellos"
+	"$WINNOW" replay --hellos --jsonl "$TMP/story.pcap" >"$TMP/hellos" 2>"$TMP/replay.log"
 	jq -r '"\(.src) \(.sport) \(.ja4) \(.ja3)"' "$TMP/hellos" | sort >"$TMP/replay"
 }
 same() { diff "$1" "$2" && [ -s "$1" ]; }

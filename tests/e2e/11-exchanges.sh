@@ -9,9 +9,10 @@ net_up
 web_up
 winnow_up
 
+STACKS=(node-https node-h2 python requests curl curl-h1)
 i=0
 clients=()
-for stack in node-https node-h2 python requests curl curl-h1; do
+for stack in "${STACKS[@]}"; do
 	i=$((i + 1))
 	for n in 1 2 3; do
 		printf '0 10.2.%d.%d - 12 30 post-small\n0 10.3.%d.%d - 3 50 post-big\n0 10.4.%d.%d - 3 50 post-sse\n' \
@@ -23,20 +24,28 @@ wait "${clients[@]}"
 cat "$TMP"/*.jsonl >"$TMP/visits"
 check "every request succeeded" jq -se 'map(.failed) | add == 0' "$TMP/visits"
 
-# within PREFIX: winnow's exchanges of these sources against lines of the log.
+said() { w source list --jsonl | jq -s --arg p "$1" '[.[] | select(.src | startswith($p)) | .exchanges] | add // 0'; }
+log_of() { logged "^${1//./\\.}"; }
+
+# within PREFIX [SLACK]: winnow's exchanges of these sources against lines of the log.
 within() {
-	local said logged
-	said=$(w source list --jsonl | jq -s --arg p "$1" '[.[] | select(.src | startswith($p)) | .exchanges] | add // 0')
-	logged=$(logged "^${1//./\\.}")
-	echo "winnow $said, nginx $logged"
-	[ "$logged" -gt 0 ] && [ $((100 * (said > logged ? said - logged : logged - said))) -le $((5 * logged)) ]
+	local winnow nginx
+	winnow=$(said "$1")
+	nginx=$(log_of "$1")
+	echo "winnow $winnow, nginx $nginx"
+	[ "$nginx" -gt 0 ] &&
+		[ $((100 * (winnow > nginx ? winnow - nginx : nginx - winnow))) -le $((5 * nginx + 100 * ${2:-0})) ]
 }
 i=0
-for stack in node-https node-h2 python requests curl curl-h1; do
+for stack in "${STACKS[@]}"; do
 	i=$((i + 1))
-	check "$stack, small answers" eventually 3 within 10.2.$i.
-	check "$stack, 2 MB answers" eventually 3 within 10.3.$i.
-	check "$stack, server-sent events" eventually 3 within 10.4.$i.
+	# requests sends head and body apart: session tickets in between split the first
+	# request of a connection in two, so one a source more is let by.
+	slack=0
+	[ $stack != requests ] || slack=3
+	check "$stack, small answers" eventually 3 within 10.2.$i. $slack
+	check "$stack, 2 MB answers" eventually 3 within 10.3.$i. $slack
+	check "$stack, server-sent events" eventually 3 within 10.4.$i. $slack
 done
 check "all together" within 10.
 bytes() {

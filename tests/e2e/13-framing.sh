@@ -29,9 +29,9 @@ victim_opens() {
 victim_port() { on "$EDGE" ss -Htn state established "sport = :$PORT" dst "$1" | grep -oE '[0-9]+ *$' | grep .; }
 victim_is_well() { jq -se 'length == 1 and .[0].failed == 0' "$TMP/victim.$1"; }
 
-seen_unproved() { # NAMED PROVED, before: hellos were read, none of them believed
-	echo "named $1, then $(counter hello_ok); proved $2, then $(counter hello_proved)"
-	[ "$(counter hello_ok)" -ge $(($1 + 20)) ] && [ "$(counter hello_proved)" -eq "$2" ]
+seen_unproved() { # OUTSIDE PROVED, before: the segments were seen, none of them believed
+	echo "out_of_window $1, then $(counter out_of_window); proved $2, then $(counter hello_proved)"
+	[ "$(counter out_of_window)" -ge $(($1 + 20)) ] && [ "$(counter hello_proved)" -eq "$2" ]
 }
 everything() { w source list --jsonl | jq -cS --arg s "$1" 'select(.src == $s and .stack == $k)' --arg k "$STACK"; }
 hits() { echo "$(rule_field "$RULE" .would_hit.connections) $(rule_field "$LIMIT" '.hits.connections, .would_hit.connections' | xargs)"; }
@@ -62,7 +62,7 @@ story() {
 	before=$(hits)
 	check "$2: the victim's port is known" test -n "$port"
 	eventually 3 tally_is connections "$v" 1
-	named=$(counter hello_ok) proved=$(counter hello_proved)
+	outside=$(counter out_of_window) proved=$(counter hello_proved)
 	attack "$v" "$port"
 	attack $OURS.$((90 + $1)) 6000	# a victim whose host answers nothing: no RST helps
 	wait $!
@@ -72,7 +72,7 @@ story() {
 	check "$2: the victim's own tally is whole" eventually 3 tally_is connections "$v" 1
 	check "$2: and its exchanges" test "$(tally exchanges "$v")" -ge 38
 	check "$2: nor under a victim whose host is silent" test -z "$(everything $OURS.$((90 + $1)))"
-	check "$2: the hellos were read and not believed" seen_unproved "$named" "$proved"
+	check "$2: the segments were seen and not believed" seen_unproved "$outside" "$proved"
 	check "$2: the victim visits again" visit node-https "$v"
 
 	frames >/dev/null <<-EOF

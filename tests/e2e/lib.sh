@@ -66,6 +66,22 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# What a story left that was killed before its trap could run; its shell is gone.
+sweep() {
+	local ns pid
+	for ns in /run/netns/wn-*; do
+		ns=${ns##*/}
+		pid=${ns#wn-}
+		pid=${pid%%-*}
+		[ "$pid" = '*' ] || [ -e "/proc/$pid" ] && continue
+		for pid in $(ip netns pids "$ns" 2>/dev/null); do
+			kill -KILL "$pid" 2>/dev/null
+		done
+		ip netns del "$ns"
+		rm -rf "/sys/fs/bpf/${ns%-*}"
+	done
+}
+
 # ---- claims ------------------------------------------------------------------------
 
 note() { printf '# %s\n' "$*"; }
@@ -177,6 +193,7 @@ cable() {
 
 # Edge and world, next to each other.
 net_up() {
+	sweep
 	bpffs
 	namespace "$EDGE" "$WORLD"
 	cable "$EDGE" eth0 "$WORLD" eth0
@@ -193,6 +210,7 @@ wire_super_frames() { on "$WORLD" ethtool -K eth0 tso on >/dev/null; }
 # net_far RULES LEGS: the same with a forwarder in between, and op behind a second
 # one. Rules as in forwarder.c.
 net_far() {
+	sweep
 	bpffs
 	namespace "$EDGE" "$WORLD" "$OP" "$WIRE"
 	on "$WIRE" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
@@ -408,7 +426,7 @@ winnow_up() {
 }
 
 winnowd_start() {
-	start winnowd "$EDGE" "$WINNOWD" -c "$TMP/winnow.conf"
+	start winnowd "$EDGE" "$WINNOWD" -f -c "$TMP/winnow.conf"
 	eventually 20 attached || { cat "$TMP/winnowd.log"; exit 1; }
 }
 

@@ -309,9 +309,9 @@ static void a_rule_prints_as_the_contract_says(void **state)
 	assert_true(json_is_false(json_object_get(j, "bound")));
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "hits"), "bytes")),
 			 700);
-	assert_int_equal(
-		json_integer_value(json_object_get(json_object_get(j, "would_hit"), "connections")),
-		2);
+	assert_int_equal(json_integer_value(
+				 json_object_get(json_object_get(j, "would_hit"), "connections")),
+			 2);
 	assert_true(json_real_value(json_object_get(j, "holdout")) == 0.02);
 	json_decref(j);
 	rule_entry_clear(&e);

@@ -44,8 +44,10 @@ struct daemon {
 	struct server *server;
 
 	struct clock started;
-	uint64_t next_tick;                   /* monotonic */
-	uint64_t denied, denials_at, denials; /* audited at most 10 a second */
+	uint64_t next_tick;                     /* monotonic */
+	uint64_t denied, denials_at, denials;   /* audited at most 10 a second */
+	char let_go[CONFIG_INTERFACES_MAX][16]; /* detached by hand: not ours to attach again */
+	size_t n_let_go;
 	struct trouble troubles[TROUBLES_MAX];
 	size_t n_troubles;
 
@@ -68,8 +70,10 @@ int settle_state(struct daemon *d); /* database, kernel, secret, names, allows, 
 
 /* ---- devices.c ------------------------------------------------------------------- */
 
-/* Attaches what the configuration names and is not attached; says what fails once. */
+/* Attaches what the configuration names and is not attached, but for devices that
+ * were let go; says what fails once. */
 void devices_settle(struct daemon *d);
+void devices_let_go(struct daemon *d, const char *device, bool yes);
 /* Which proof the attached devices allow. */
 void devices_choose_proof(struct daemon *d);
 const char *proof_text(uint32_t proof); /* NULL: none */

@@ -50,6 +50,26 @@ static bool attached(const struct attachment *list, size_t n, const char *device
 	return false;
 }
 
+static bool let_go(const struct daemon *d, const char *device)
+{
+	for (size_t i = 0; i < d->n_let_go; i++)
+		if (!strcmp(d->let_go[i], device))
+			return true;
+	return false;
+}
+
+void devices_let_go(struct daemon *d, const char *device, bool yes)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < d->n_let_go; i++)
+		if (strcmp(d->let_go[i], device))
+			memmove(d->let_go[kept++], d->let_go[i], sizeof(d->let_go[i]));
+	d->n_let_go = kept;
+	if (yes && kept < CONFIG_INTERFACES_MAX)
+		snprintf(d->let_go[d->n_let_go++], sizeof(d->let_go[0]), "%s", device);
+}
+
 void devices_settle(struct daemon *d)
 {
 	_cleanup_(freep) struct attachment *list = NULL;
@@ -64,7 +84,7 @@ void devices_settle(struct daemon *d)
 		bool dead;
 
 		snprintf(about, sizeof(about), "device %s", device);
-		if (attached(list, n, device, &dead)) {
+		if (attached(list, n, device, &dead) || let_go(d, device)) {
 			trouble_set(d, about, NULL);
 			continue;
 		}

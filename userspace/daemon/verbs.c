@@ -87,6 +87,7 @@ static void verb_attach(struct call *c)
 		c->a->exit = EXIT_NO;
 		return;
 	}
+	devices_let_go(c->d, device, false);
 	devices_choose_proof(c->d);
 	if (kern_attachments(c->d->kern, &list, &n))
 		n = 0;
@@ -102,10 +103,12 @@ static void verb_detach(struct call *c)
 
 	if (!device)
 		return;
-	if (kern_detach(c->d->kern, device, &c->a->error))
+	if (kern_detach(c->d->kern, device, &c->a->error)) {
 		c->a->exit = EXIT_NO;
-	else
-		devices_choose_proof(c->d);
+		return;
+	}
+	devices_let_go(c->d, device, true);
+	devices_choose_proof(c->d);
 }
 
 /* ---- sources, fingerprints ------------------------------------------------------------- */

@@ -300,6 +300,8 @@ int kern_attach(struct kern *k, const char *device, enum attach_mode mode, struc
 	/* Without the egress program winnow works on; r says so. */
 	if (!egress_attach(k, device, ifindex, &made_qdisc, r) && made_qdisc)
 		keep_qdisc(k, device);
+	if (mode == ATTACH_GENERIC)
+		kern_control(k)->mirror = MIRROR_BOUNCE;
 	return 0;
 }
 

@@ -131,8 +131,8 @@ int egress_attach(struct kern *k, const char *device, uint32_t ifindex, bool *ma
 				  device, EGRESS_PRIORITY, id);
 	if (!err) {
 		/* Without it a client is told by its next segment's fate only. */
-		if (!filter_put(k, ifindex, FILTER_MIRROR, &id))
-			kern_control(k)->mirror = 1;
+		if (!filter_put(k, ifindex, FILTER_MIRROR, &id) && !kern_control(k)->mirror)
+			kern_control(k)->mirror = MIRROR_CLONE;
 		return 0;
 	}
 	reason_set(r, err,

@@ -118,11 +118,6 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->handshake_sets = sets_of(c->handshakes) - 1;
 	k->skel->rodata->reassembly_slots = power_of_two(c->reassembly) - 1;
 	k->skel->rodata->clock_virtual = c->replay;
-	k->skel->rodata->tally_sets = sets_of(c->tallies) - 1;
-	k->skel->rodata->order_sets = sets_of(c->orders) - 1;
-	k->skel->rodata->flow_sets = sets_of(c->flows) - 1;
-	k->skel->rodata->handshake_sets = sets_of(c->handshakes) - 1;
-	k->skel->rodata->reassembly_slots = power_of_two(c->reassembly) - 1;
 	return 0;
 }
 

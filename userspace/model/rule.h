@@ -33,6 +33,7 @@
 #include "abi.h"
 #include "base/addr.h"
 #include "base/log.h"
+#include "model/fp.h"
 
 #define RULE_REASON_MAX    256   /* bytes */
 #define RULE_TEXT_MAX      16384 /* bytes of a whole rule */
@@ -78,14 +79,6 @@ char *rule_format(const struct rule_spec *s);
 /* One state as it is written; `i` counts from 0. False: no more of them. */
 #define RULE_STATE_TEXT 64
 bool rule_state_text(const struct rule_spec *s, unsigned int i, char out[RULE_STATE_TEXT]);
-
-/* FP_KEY: "key:" and 16 hex digits, for what nobody has named; it means nothing
- * under another secret. */
-enum fp_form { FP_NONE, FP_SHORT, FP_RAW, FP_KEY };
-/* What a ja4 or stack word looks like; FP_NONE: neither. */
-enum fp_form fp_form(const char *text);
-enum fp_form order_form(const char *text);
-uint64_t fp_key(const char *text); /* of FP_KEY */
 
 /* Whether `existing drop` is possible. */
 bool rule_can_sweep(const struct rule_spec *s);

@@ -39,8 +39,8 @@ static json_t *dstar_json(const struct tally *t, bool resumed)
 		json_t *v = json_null();
 
 		if (t->dstar[i] != DSTAR_NONE)
-			v = resumed ? json_boolean(t->dstar[i] & DSTAR_RESUMED) :
-				      json_integer((t->dstar[i] & ~DSTAR_RESUMED) *
+			v = resumed ? json_boolean(t->dstar[i] & DSTAR_RESUMED)
+				    : json_integer((t->dstar[i] & ~DSTAR_RESUMED) *
 						   US_PER_TENTH_MS);
 		json_array_append_new(list, v);
 	}
@@ -73,9 +73,9 @@ json_t *source_json(const struct snapshot *s, const struct tally *t, const char 
 			 (json_int_t)t->connections, "exchanges", (json_int_t)t->exchanges,
 			 "bytes_in", (json_int_t)t->bytes_in, "bytes_out", (json_int_t)t->bytes_out,
 			 "first_seen", time_json(snapshot_ns(s, t->first_seen)), "last_seen",
-			 time_json(snapshot_ns(s, t->last_seen)), "d1dstar", matrix_json(t->d1dstar),
-			 "dstar_last_us", dstar_json(t, false), "dstar_resumed", dstar_json(t, true),
-			 "gaps", gaps_json(t), "rtt_min_us",
+			 time_json(snapshot_ns(s, t->last_seen)), "d1dstar",
+			 matrix_json(t->d1dstar), "dstar_last_us", dstar_json(t, false),
+			 "dstar_resumed", dstar_json(t, true), "gaps", gaps_json(t), "rtt_min_us",
 			 t->rtt_min ? json_integer(t->rtt_min * US_PER_TENTH_MS) : json_null(),
 			 "resumed", t->resumed, "piggy", t->piggy, "tcp", tcp, "ccs", ccs_text(t),
 			 "transport", t->proto == IPPROTO_UDP ? "quic" : "tcp");

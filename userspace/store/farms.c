@@ -18,9 +18,6 @@
 
 /* ---- out ------------------------------------------------------------------- */
 
-static const char *const tables[] = { "farm_families", "evidence",    "members",
-				      "plan",	       "plan_spared", "plan_gates" };
-
 static int none_is_fine(int err)
 {
 	return err == -ENOENT ? 0 : err;
@@ -28,13 +25,15 @@ static int none_is_fine(int err)
 
 static int forget_rows(struct store *s, const char *id)
 {
-	char sql[64];
+	static const char *const sql[] = {
+		"DELETE FROM farm_families WHERE farm = ?", "DELETE FROM evidence WHERE farm = ?",
+		"DELETE FROM members WHERE farm = ?",	    "DELETE FROM plan WHERE farm = ?",
+		"DELETE FROM plan_spared WHERE farm = ?",   "DELETE FROM plan_gates WHERE farm = ?",
+	};
 	int err = 0;
 
-	for (size_t i = 0; !err && i < sizeof(tables) / sizeof(tables[0]); i++) {
-		snprintf(sql, sizeof(sql), "DELETE FROM %s WHERE farm = ?", tables[i]);
-		err = none_is_fine(store_run(s, sql, "s", id));
-	}
+	for (size_t i = 0; !err && i < sizeof(sql) / sizeof(sql[0]); i++)
+		err = none_is_fine(store_run(s, sql[i], "s", id));
 	return err;
 }
 
@@ -90,44 +89,43 @@ static int put_evidence(struct store *s, const struct farm *f)
 
 static int put_members(struct store *s, const struct farm *f)
 {
-	_cleanup_(stmt_freep) sqlite3_stmt *q = store_prepare(
-		s, "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "");
-	int err = q ? 0 : -EIO;
+	int err = 0;
 
 	for (size_t i = 0; !err && i < f->n_members; i++) {
 		const struct farm_member *m = &f->members[i];
 
-		err = store_again(s, q, "suidiiiiii", f->id, m->src, I(m->family), m->posterior,
-				  I(m->connections), I(m->exchanges), I(m->direct), I(m->split),
-				  I(m->dstar), I(m->first_seen));
+		err = store_run(s,
+				"INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				"suidiiiiii", f->id, m->src, I(m->family), m->posterior,
+				I(m->connections), I(m->exchanges), I(m->direct), I(m->split),
+				I(m->dstar), I(m->first_seen));
 	}
 	return err;
 }
 
 static int put_plan(struct store *s, const struct farms *f, const struct plan *p)
 {
-	_cleanup_(stmt_freep) sqlite3_stmt *rule = store_prepare(
-		s, "INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "");
-	_cleanup_(stmt_freep) sqlite3_stmt *spared =
-		store_prepare(s, "INSERT OR REPLACE INTO plan_spared VALUES (?, ?, ?, ?)", "");
-	_cleanup_(stmt_freep) sqlite3_stmt *gate =
-		store_prepare(s, "INSERT OR REPLACE INTO plan_gates VALUES (?, ?, ?, ?)", "");
-	int err = rule && spared && gate ? 0 : -EIO;
+	int err = 0;
 
 	for (size_t i = 0; !err && i < p->n_rules; i++) {
 		const struct plan_rule *r = &p->rules[i];
 
-		err = store_again(s, rule, "suiiiiiiiidis", f->farm[r->farm].id, r->src,
-				  I(r->family), I(r->split_min), I(r->split_dstar), I(r->d1_min),
-				  I(r->not_resumed), I(r->action), I(r->holdout), I(r->expires),
-				  r->posterior, I(r->exchanges), r->reason);
+		err = store_run(s,
+				"INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+				" ?, ?, ?)",
+				"suiiiiiiiidis", f->farm[r->farm].id, r->src, I(r->family),
+				I(r->split_min), I(r->split_dstar), I(r->d1_min), I(r->not_resumed),
+				I(r->action), I(r->holdout), I(r->expires), r->posterior,
+				I(r->exchanges), r->reason);
 	}
 	for (size_t i = 0; !err && i < p->n_spared; i++)
-		err = store_again(s, spared, "suis", f->farm[p->spared[i].farm].id,
-				  p->spared[i].src, I(p->spared[i].family), p->spared[i].why);
+		err = store_run(s, "INSERT OR REPLACE INTO plan_spared VALUES (?, ?, ?, ?)", "suis",
+				f->farm[p->spared[i].farm].id, p->spared[i].src,
+				I(p->spared[i].family), p->spared[i].why);
 	for (size_t i = 0; !err && i < p->n_gates; i++)
-		err = store_again(s, gate, "ssis", f->farm[p->gates[i].farm].id, p->gates[i].name,
-				  I(p->gates[i].met), p->gates[i].text);
+		err = store_run(s, "INSERT OR REPLACE INTO plan_gates VALUES (?, ?, ?, ?)", "ssis",
+				f->farm[p->gates[i].farm].id, p->gates[i].name, I(p->gates[i].met),
+				p->gates[i].text);
 	return err;
 }
 

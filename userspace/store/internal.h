@@ -15,8 +15,16 @@ struct store_text {
 	char text[];
 };
 
+/* Statements that are run once a rule or name stay compiled; found by address,
+ * so their text must be a literal. */
+#define KEPT_MAX 64
+
 struct store {
 	sqlite3 *db;
+	struct {
+		const char *sql;
+		sqlite3_stmt *q;
+	} kept[KEPT_MAX];
 	struct store_text *texts;
 	char error[256];
 };
@@ -27,11 +35,8 @@ int store_fail(struct store *s, int code, const char *what);
 /* Prepares `sql` and binds by `types`: i int64 (as sqlite3_int64), u uint64_t
  * (as 16 hex digits), d double, s text or NULL, b blob (pointer, int). NULL on error. */
 sqlite3_stmt *store_prepare(struct store *s, const char *sql, const char *types, ...);
-/* The same, run to the end. -ENOENT: no row was changed. */
+/* The same, kept compiled and run to the end. -ENOENT: no row was changed. */
 int store_run(struct store *s, const char *sql, const char *types, ...);
-
-/* Binds anew and runs a prepared statement that gives no rows. */
-int store_again(struct store *s, sqlite3_stmt *q, const char *types, ...);
 
 static inline void stmt_freep(sqlite3_stmt **q)
 {

@@ -162,13 +162,16 @@ static int bind_args(sqlite3_stmt *q, const char *types, va_list ap)
 	return code;
 }
 
-static sqlite3_stmt *prepare_args(struct store *s, const char *sql, const char *types, va_list ap)
+sqlite3_stmt *store_prepare(struct store *s, const char *sql, const char *types, ...)
 {
 	sqlite3_stmt *q = NULL;
 	int code = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
+	va_list ap;
 
+	va_start(ap, types);
 	if (code == SQLITE_OK)
 		code = bind_args(q, types, ap);
+	va_end(ap);
 	if (code == SQLITE_OK)
 		return q;
 	store_fail(s, code, "state database");
@@ -176,48 +179,51 @@ static sqlite3_stmt *prepare_args(struct store *s, const char *sql, const char *
 	return NULL;
 }
 
-sqlite3_stmt *store_prepare(struct store *s, const char *sql, const char *types, ...)
+/* The kept statement of `sql`, compiled if need be. */
+static int keep(struct store *s, const char *sql, sqlite3_stmt **out)
 {
-	sqlite3_stmt *q;
-	va_list ap;
+	int i, code;
 
-	va_start(ap, types);
-	q = prepare_args(s, sql, types, ap);
-	va_end(ap);
-	return q;
+	for (i = 0; i < KEPT_MAX && s->kept[i].sql && s->kept[i].sql != sql; i++)
+		;
+	if (i == KEPT_MAX) {
+		i = 0;
+		sqlite3_finalize(s->kept[i].q);
+		s->kept[i].sql = NULL;
+	}
+	if (!s->kept[i].sql) {
+		code = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->kept[i].q,
+					  NULL);
+		if (code != SQLITE_OK)
+			return code;
+		s->kept[i].sql = sql;
+	}
+	*out = s->kept[i].q;
+	return SQLITE_OK;
 }
 
 int store_run(struct store *s, const char *sql, const char *types, ...)
 {
-	_cleanup_(stmt_freep) sqlite3_stmt *q = NULL;
+	sqlite3_stmt *q = NULL;
+	int code = keep(s, sql, &q), err;
 	va_list ap;
-	int code;
 
 	va_start(ap, types);
-	q = prepare_args(s, sql, types, ap);
-	va_end(ap);
-	if (!q)
-		return code_errno(sqlite3_errcode(s->db)) ?: -EIO;
-	do {
-		code = sqlite3_step(q);
-	} while (code == SQLITE_ROW);
-	if (code != SQLITE_DONE)
-		return store_fail(s, code, "write the state database");
-	return sqlite3_stmt_readonly(q) || sqlite3_changes(s->db) ? 0 : -ENOENT;
-}
-
-int store_again(struct store *s, sqlite3_stmt *q, const char *types, ...)
-{
-	va_list ap;
-	int code;
-
-	sqlite3_reset(q);
-	va_start(ap, types);
-	code = bind_args(q, types, ap);
+	if (code == SQLITE_OK)
+		code = bind_args(q, types, ap);
 	va_end(ap);
 	if (code == SQLITE_OK)
-		code = sqlite3_step(q);
-	return code == SQLITE_DONE ? 0 : store_fail(s, code, "write the state database") ?: -EIO;
+		do {
+			code = sqlite3_step(q);
+		} while (code == SQLITE_ROW);
+	err = code == SQLITE_DONE ? 0 : store_fail(s, code, "write the state database") ?: -EIO;
+	if (q) {
+		sqlite3_reset(q);
+		sqlite3_clear_bindings(q);
+	}
+	if (err)
+		return err;
+	return sqlite3_changes(s->db) ? 0 : -ENOENT;
 }
 
 const char *column_text(sqlite3_stmt *q, int i)
@@ -331,6 +337,8 @@ void store_free(struct store *s)
 {
 	if (!s)
 		return;
+	for (int i = 0; i < KEPT_MAX; i++)
+		sqlite3_finalize(s->kept[i].q);
 	sqlite3_close_v2(s->db);
 	while (s->texts) {
 		struct store_text *t = s->texts;
@@ -396,14 +404,20 @@ int store_number_set(struct store *s, const char *key, uint64_t value)
 
 int store_number(struct store *s, const char *key, uint64_t *out)
 {
-	_cleanup_(stmt_freep) sqlite3_stmt *q =
-		store_prepare(s, "SELECT value FROM settings WHERE key = ?1", "s", key);
-	int code = q ? sqlite3_step(q) : sqlite3_errcode(s->db);
+	sqlite3_stmt *q = NULL;
+	int code = keep(s, "SELECT value FROM settings WHERE key = ?1", &q), err = 0;
 
-	if (code == SQLITE_DONE)
-		return -ENOENT;
-	if (code != SQLITE_ROW)
-		return store_fail(s, code, "read settings") ?: -EIO;
-	*out = column_u64(q, 0);
-	return 0;
+	if (code == SQLITE_OK)
+		code = sqlite3_bind_text(q, 1, key, -1, SQLITE_STATIC);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(q);
+	if (code == SQLITE_ROW)
+		*out = column_u64(q, 0);
+	else
+		err = code == SQLITE_DONE ? -ENOENT : store_fail(s, code, "read settings") ?: -EIO;
+	if (q) {
+		sqlite3_reset(q);
+		sqlite3_clear_bindings(q);
+	}
+	return err;
 }
