@@ -23,6 +23,10 @@
  *   allow.list    {}                                winnow.allows/1 {allows: []}
  *   allow.add     {cidr, reason?}                   null
  *   allow.del     {cidr}                            null
+ *   farm.list     {}                                winnow.farms/1
+ *   farm.show     {id}                              winnow.farms/1, the one farm
+ *   plan.show     {}                                winnow.plan/1
+ *   plan.apply    {ids: [], dry_run}                winnow.applied/1 {farms: [], rules: []}
  *   panic         {on: bool}                        null
  *
  * Errors: 0 or -errno. -EMSGSIZE: a frame beyond FRAME_MAX; -ECONNRESET: the

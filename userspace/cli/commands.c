@@ -9,6 +9,8 @@ const struct object objects[] = {
 	{ "fp", "fingerprints seen: client stacks and their names" },
 	{ "rule", "what is dropped, limited or counted" },
 	{ "allow", "networks that no rule may touch" },
+	{ "farm", "account farms: sources that one operator drives" },
+	{ "plan", "the rules that would stop the farms" },
 	{ NULL, NULL },
 };
 
@@ -212,6 +214,71 @@ const struct command commands[] = {
 		.words_max = 1,
 		.help =
 			"CIDR as `allow list` shows it.",
+	},
+	{
+		.object = "farm",
+		.verb = "list",
+		.args = "",
+		.summary = "the farms found",
+		.run = cmd_farm_list,
+		.help =
+			"One row for each client stack in which the detector sees a farm. States:\n"
+			"watch (something new), flag (the evidence holds), propose (and a plan that\n"
+			"spares the innocent), enforce (rules of it are in force), decay (no longer\n"
+			"seen). Share is the farm's part of the stack's sources.",
+	},
+	{
+		.object = "farm",
+		.verb = "show",
+		.args = "ID",
+		.summary = "one farm and its members",
+		.run = cmd_farm_show,
+		.words_min = 1,
+		.words_max = 1,
+		.help =
+			"Each member with the probability that it is one, what it did, and its median\n"
+			"D*, which measures the hidden leg. Exit 1 when there is no such farm.",
+	},
+	{
+		.object = "farm",
+		.verb = "explain",
+		.args = "ID",
+		.summary = "why it is a farm, line by line",
+		.run = cmd_farm_explain,
+		.words_min = 1,
+		.words_max = 1,
+		.help =
+			"The counts behind each piece of evidence and what it is worth against the\n"
+			"nearest benign explanation; what rules that one out; what the decision would\n"
+			"be without each kind of evidence; what the plan would hit.",
+	},
+	{
+		.object = "plan",
+		.verb = "show",
+		.args = "",
+		.summary = "the rules that are proposed, and what they would cost",
+		.run = cmd_plan_show,
+		.help =
+			"For each farm: how many rules, members spared and why, innocents expected\n"
+			"among the sources (and at most, 95%), and the gates that are not met. With -j\n"
+			"every rule as `rule list` would show it.",
+	},
+	{
+		.object = "plan",
+		.verb = "apply",
+		.args = "[ID...]",
+		.summary = "put proposed rules in force",
+		.run = cmd_plan_apply,
+		.words_max = -1,
+		.help =
+			"All farms that are proposed, or those named. Each rule is on one source and\n"
+			"one stack, has an expiry and says which farm it is from. Asks first on a\n"
+			"terminal; elsewhere it needs --yes. Exit 5 when some farms' rules could not\n"
+			"be added, 6 when a farm is not proposed or all its members are spared.",
+		.options = {
+			{ "--yes", NULL, "do not ask" },
+			{ "--dry-run", NULL, "show what would be added, change nothing" },
+		},
 	},
 	{
 		.verb = "panic",

@@ -10,6 +10,8 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "base/time.h"
+#include "cli/farm_report.h"
+#include "cli/rows.h"
 #include "detect/state.h"
 #include "model/event.h"
 #include "model/tallies.h"
@@ -296,53 +298,22 @@ int farms_print(const struct farms_run *f, bool plan, FILE *out)
 	return err;
 }
 
-static void explain(const struct farms_run *f, size_t i, FILE *out)
-{
-	const struct farm *a = &f->farms.farm[i];
-	const struct plan_farm *p = i < f->plan.n_farms ? &f->plan.farms[i] : NULL;
-	const char *name = stack_name((void *)f, a->stack);
-	char when[TIME_TEXT];
-
-	fprintf(out, "%s %s %s: %zu members among %u sources of %s\n", a->id,
-		farm_state_name[a->state], a->onset ? time_text(a->onset, 0, when) : "",
-		a->n_members, a->sources, name ? name : "an unnamed stack");
-	fprintf(out,
-		"  one more kind of source than when clean: gain %.1f nats, share %.1f%% "
-		"(%.1f-%.1f%%); %u sources when clean\n",
-		a->gain, 100 * a->share, 100 * a->share_lo, 100 * a->share_hi, a->clean_sources);
-	for (size_t k = 0; k < a->n_lines; k++) {
-		const struct farm_line *l = &a->line[k];
-
-		fprintf(out, "  %-13s%-9s %+6.1f bits  %s (%.2f; a farm %.2f, %s %.2f)\n",
-			evidence_family_name[l->family], l->name, l->bits, l->text, l->value,
-			l->farm, a->nearest_benign, l->benign);
-	}
-	fprintf(out, "  prior %+.1f", a->prior);
-	for (int k = 0; k < FAMILY_MAX; k++)
-		fprintf(out, ", %s %+.1f", evidence_family_name[k], a->evidence[k]);
-	fprintf(out, " = %+.1f bits against %s\n", a->bits, a->nearest_benign);
-	for (int k = 0; k < FAMILY_MAX; k++)
-		fprintf(out, "  without %s it would be %+.1f\n", evidence_family_name[k],
-			a->without[k]);
-	if (a->gate[0])
-		fprintf(out, "  held back: %s\n", a->gate);
-	if (p)
-		fprintf(out,
-			"  plan: %zu rules, %zu members spared; innocents expected %.2f, at most "
-			"%.0f (95%%)\n",
-			p->rules, p->spared, p->collateral.sources, p->collateral.upper95);
-	for (size_t k = 0; k < f->plan.n_gates; k++) {
-		if (f->plan.gates[k].farm == i && !f->plan.gates[k].met)
-			fprintf(out, "  not by itself: %s\n", f->plan.gates[k].text);
-	}
-}
-
 int farms_explain(const struct farms_run *f, FILE *out)
 {
+	struct farm_names names = { (void *)f, stack_name, stack_ja4 };
+	json_t *farms = farms_json(&f->farms, &f->plan, &names), *farm;
+	json_t *plan = plan_json(&f->plan, &f->farms, &names);
+	size_t i;
+
 	if (!f->farms.n)
-		fputs("no farm\n", out);
-	for (size_t i = 0; i < f->farms.n; i++)
-		explain(f, i, out);
+		fputs("No farm.\n", out);
+	json_array_foreach(json_object_get(farms, "farms"), i, farm) {
+		if (i)
+			fputc('\n', out);
+		farm_report(out, farm, plan_of_farm(plan, json_text_at(farm, "id", "")));
+	}
+	json_decref(farms);
+	json_decref(plan);
 	return ferror(out) ? -EIO : 0;
 }
 

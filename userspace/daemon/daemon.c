@@ -13,6 +13,8 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "daemon/detector.h"
+#include "daemon/farms.h"
 
 /* ---- audit of our own doings ------------------------------------------------------- */
 
@@ -45,8 +47,13 @@ static void on_event(void *ctx, const struct event_head *e)
 	unsigned int fresh;
 	int err;
 
+	const struct event_hello *h = (const struct event_hello *)e;
+
 	if (e->type != EVENT_HELLO || e->len < sizeof(struct event_hello))
 		return;
+	if (dr->d->detector && h->result == HELLO_OK &&
+	    detector_hello(dr->d->detector, h->hello.stack_key, h->hello.flags))
+		dr->err = -ENOMEM;
 	err = namebook_event(&dr->d->names, dr->d->store, &dr->clock, (const struct event_hello *)e,
 			     &fresh);
 	dr->fresh |= fresh;
@@ -151,6 +158,39 @@ static int start_timer(struct daemon *d)
 	return 0;
 }
 
+/* ---- windows of the detector ------------------------------------------------------------ */
+
+static void arm_window(struct daemon *d)
+{
+	uint64_t due = detector_due(d->detector);
+	struct itimerspec t = { .it_value = { due / NSEC_PER_SEC, due % NSEC_PER_SEC } };
+
+	if (timerfd_settime(d->window_fd, TFD_TIMER_ABSTIME, &t, NULL))
+		log_fail(-errno, "set the timer of windows");
+}
+
+static void window_ready(struct watch *w, uint32_t events)
+{
+	struct daemon *d = daemon_of(w, windows);
+	struct clock c = clock_now();
+	uint64_t n;
+
+	if (read(d->window_fd, &n, sizeof(n)) < 0)
+		return;
+	/* What the hellos of this window are called, and that they were seen. */
+	drain(d);
+	detector_tick(d->detector, &c);
+	arm_window(d);
+}
+
+static void answer_ready(struct watch *w, uint32_t events)
+{
+	struct daemon *d = daemon_of(w, answers);
+
+	farms_ready(d);
+	arm_window(d); /* the end of the clean time may be known now */
+}
+
 /* ---- signals --------------------------------------------------------------------------- */
 
 static void signals_ready(struct watch *w, uint32_t events)
@@ -220,6 +260,15 @@ static int open_loop(struct daemon *d)
 		err = watch(d, d->signal_fd, &d->signals, signals_ready);
 	if (!err)
 		err = watch(d, kern_events_fd(d->kern), &d->ring, ring_ready);
+	d->window_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (!err && d->window_fd < 0)
+		err = log_fail(-errno, "make a timer");
+	if (!err)
+		err = watch(d, d->window_fd, &d->windows, window_ready);
+	if (!err)
+		err = watch(d, detector_fd(d->detector), &d->answers, answer_ready);
+	if (!err)
+		arm_window(d);
 	if (!err &&
 	    server_open(d->epoll_fd, d->socket, d->cfg.group, verbs_answer, d, &d->server, &r)) {
 		log_error("%s", r.text);
@@ -235,6 +284,7 @@ static int paths(struct daemon *d)
 		const char *dir, *name;
 	} path[] = {
 		{ d->state_db, d->cfg.state_dir, "state.db" },
+		{ d->detector_file, d->cfg.state_dir, "detector" },
 		{ d->secret_file, d->cfg.state_dir, "secret" },
 		{ d->pid_file, d->cfg.run_dir, "winnowd.pid" },
 		{ d->socket, d->cfg.run_dir, "control.sock" },
@@ -256,6 +306,7 @@ int daemon_start(struct daemon *d, const char *config_file)
 			      .epoll_fd = -1,
 			      .timer_fd = -1,
 			      .signal_fd = -1,
+			      .window_fd = -1,
 			      .started = clock_now() };
 	if (config_read(config_file, &d->cfg, &r)) {
 		log_error("%s", r.text);
@@ -274,7 +325,7 @@ int daemon_start(struct daemon *d, const char *config_file)
 	settings_apply(d);
 	beat(d, &d->started);
 	devices_settle(d);
-	if (open_loop(d))
+	if (farms_begin(d) || open_loop(d))
 		return EXIT_NO;
 	audit_self(d, "start", WINNOW_VERSION);
 	log_note("ready, listening at %s", d->socket);
@@ -314,6 +365,8 @@ void daemon_stop(struct daemon *d)
 		audit_self(d, "stop", d->cfg.detach_on_stop ? "detach" : "keep");
 	if (d->kern && d->stop && d->cfg.detach_on_stop && kern_unpin(d->kern, &r))
 		log_error("%s", r.text);
+	detector_free(d->detector);
+	verdicts_free(d->verdicts);
 	rulebook_clear(&d->rules);
 	allowbook_clear(&d->allows);
 	namebook_clear(&d->names);
@@ -322,5 +375,6 @@ void daemon_stop(struct daemon *d)
 	closep(&d->epoll_fd);
 	closep(&d->timer_fd);
 	closep(&d->signal_fd);
+	closep(&d->window_fd);
 	closep(&d->lock_fd);
 }

@@ -24,6 +24,9 @@
 
 #define TROUBLES_MAX 16
 
+struct detector;
+struct verdicts;
+
 /* Things that are wrong now, by what they are about; `status` shows them. */
 struct trouble {
 	char about[32];
@@ -33,7 +36,8 @@ struct trouble {
 struct daemon {
 	const char *config_file; /* NULL: the layers */
 	struct config cfg;
-	char state_db[PATH_MAX], secret_file[PATH_MAX], pid_file[PATH_MAX], socket[PATH_MAX];
+	char state_db[PATH_MAX], detector_file[PATH_MAX], secret_file[PATH_MAX], pid_file[PATH_MAX],
+		socket[PATH_MAX];
 
 	struct kern *kern;
 	struct store *store; /* NULL: it cannot be written */
@@ -42,6 +46,9 @@ struct daemon {
 	struct rulebook rules;
 	struct allowbook allows;
 	struct server *server;
+	struct detector *detector;
+	struct verdicts *verdicts; /* of the newest window; never NULL once begun */
+	uint64_t farms_store_ns;   /* what writing them took */
 
 	struct clock started;
 	uint64_t next_tick;                     /* monotonic */
@@ -51,8 +58,8 @@ struct daemon {
 	struct trouble troubles[TROUBLES_MAX];
 	size_t n_troubles;
 
-	int lock_fd, epoll_fd, timer_fd, signal_fd;
-	struct watch timer, signals, ring;
+	int lock_fd, epoll_fd, timer_fd, signal_fd, window_fd;
+	struct watch timer, signals, ring, answers, windows;
 	bool stop;
 };
 

@@ -434,8 +434,8 @@ int detector_hello(struct detector *d, uint64_t stack, uint32_t flags)
 
 int detector_enforced(struct detector *d, uint64_t stack, uint16_t service, bool on)
 {
-	struct enforced *more = reallocarray(d->next.enforced, d->next.n_enforced + 1,
-					     sizeof(*more));
+	struct enforced *more =
+		reallocarray(d->next.enforced, d->next.n_enforced + 1, sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;

@@ -8,6 +8,7 @@
 #include "base/table.h"
 #include "base/version.h"
 #include "daemon/daemon.h"
+#include "daemon/farms.h"
 #include "model/rule_json.h"
 #include "model/source.h"
 
@@ -182,7 +183,7 @@ json_t *document_status(struct daemon *d)
 	kern_counters(d->kern, n);
 	return json_pack(
 		"{s:s, s:s, s:i, s:o, s:f, s:b, s:b, s:b, s:o, s:s?, s:o, s:o, s:o, s:o, s:o,"
-		" s:f, s:o, s:s, s:o, s:o}",
+		" s:f, s:o, s:s, s:o, s:o, s:o}",
 		"schema", "winnow.status/1", "version", WINNOW_VERSION, "pid", (int)getpid(),
 		"started", time_json(d->started.real), "uptime",
 		(double)((c.boot - d->started.boot) / NSEC_PER_SEC), "adopted",
@@ -193,7 +194,7 @@ json_t *document_status(struct daemon *d)
 		(double)(k->max_unattended / NSEC_PER_SEC), "heartbeat",
 		time_json(clock_real_of_boot(&c, k->heartbeat)), "database",
 		d->store ? d->db_lost ? "new" : "ok" : "none", "troubles", troubles_json(d),
-		"clients", clients_json(d));
+		"clients", clients_json(d), "detector", document_detector(d));
 }
 
 /* ---- rules and allowed networks ---------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/daemon.h"
+#include "daemon/detector.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,6 +37,8 @@ void settings_apply(struct daemon *d)
 	c->name_budget = NAME_BUDGET;
 	c->source_name_budget = SOURCE_NAME_BUDGET;
 	rulebook_set_shadow(&d->rules, !d->cfg.enforce);
+	if (d->detector)
+		detector_configure(d->detector, &d->cfg.detect);
 }
 
 /* What a running daemon cannot change. */

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
+#include "daemon/farms.h"
 #include "daemon/protect.h"
 #include "model/rule_json.h"
 
@@ -456,6 +457,38 @@ static void verb_allow_del(struct call *c)
 	c->a->exit = allow_exit(err);
 }
 
+/* ---- farms ------------------------------------------------------------------------------ */
+
+static void verb_farm_list(struct call *c)
+{
+	answer(c, document_farms(c->d, NULL));
+}
+
+static void verb_farm_show(struct call *c)
+{
+	const char *id = text_arg(c, "id");
+
+	if (!id || !*id) {
+		fail(c, EXIT_USAGE, "id: expected a farm, like f1");
+		return;
+	}
+	answer(c, document_farms(c->d, id));
+	if (c->a->data && !json_array_size(json_object_get(c->a->data, "farms")))
+		fail(c, EXIT_NO, "there is no farm %.40s", id);
+}
+
+static void verb_plan_show(struct call *c)
+{
+	answer(c, document_plan(c->d));
+}
+
+static void verb_plan_apply(struct call *c)
+{
+	farms_apply(c->d, c->peer->uid, json_object_get(c->args, "ids"),
+		    json_is_true(json_object_get(c->args, "dry_run")), &c->audit, c->a);
+	c->audited = c->a->exit == EXIT_DONE; /* each farm's rules with their own row */
+}
+
 static void verb_panic(struct call *c)
 {
 	struct control *k = kern_control(c->d->kern);
@@ -492,6 +525,10 @@ static const struct verb {
 	{ "allow.list", false, verb_allow_list },
 	{ "allow.add", true, verb_allow_add },
 	{ "allow.del", true, verb_allow_del },
+	{ "farm.list", false, verb_farm_list },
+	{ "farm.show", false, verb_farm_show },
+	{ "plan.show", false, verb_plan_show },
+	{ "plan.apply", true, verb_plan_apply },
 	{ "panic", true, verb_panic },
 };
 

@@ -27,7 +27,7 @@ static int forget_rows(struct store *s, const char *id)
 {
 	static const char *const sql[] = {
 		"DELETE FROM farm_families WHERE farm = ?", "DELETE FROM evidence WHERE farm = ?",
-		"DELETE FROM members WHERE farm = ?",	    "DELETE FROM plan WHERE farm = ?",
+		"DELETE FROM members WHERE farm = ?",       "DELETE FROM plan WHERE farm = ?",
 		"DELETE FROM plan_spared WHERE farm = ?",   "DELETE FROM plan_gates WHERE farm = ?",
 	};
 	int err = 0;
@@ -94,11 +94,10 @@ static int put_members(struct store *s, const struct farm *f)
 	for (size_t i = 0; !err && i < f->n_members; i++) {
 		const struct farm_member *m = &f->members[i];
 
-		err = store_run(s,
-				"INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-				"suidiiiiii", f->id, m->src, I(m->family), m->posterior,
-				I(m->connections), I(m->exchanges), I(m->direct), I(m->split),
-				I(m->dstar), I(m->first_seen));
+		err = store_run(
+			s, "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			"suidiiiiii", f->id, m->src, I(m->family), m->posterior, I(m->connections),
+			I(m->exchanges), I(m->direct), I(m->split), I(m->dstar), I(m->first_seen));
 	}
 	return err;
 }
@@ -217,12 +216,12 @@ static int word_of(const char *const *names, int n, const char *text)
 }
 
 /* Room for one more element of a plain array. */
-#define more(at, n)                                                        \
-	({                                                                 \
+#define more(at, n)                                                          \
+	({                                                                   \
 		void *bigger = reallocarray(*(at), (n) + 1, sizeof(**(at))); \
-		if (bigger)                                                \
-			*(at) = bigger;                                    \
-		bigger ? 0 : -ENOMEM;                                      \
+		if (bigger)                                                  \
+			*(at) = bigger;                                      \
+		bigger ? 0 : -ENOMEM;                                        \
 	})
 
 struct load {
