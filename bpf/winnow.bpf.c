@@ -109,7 +109,7 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 	if (act & ACT_FEED) {
 		again = w->h.state >= HS_NAMED;
 		hello_step(ctx, again);
-		first = !again && w->complete;
+		first = w->complete && (!again || w->other);
 	}
 	/* A hello in the SYN was judged there, and is acted on with what follows. */
 	if (w->h.flags & HS_SYN_DATA && !(w->h.flags & HS_RULED))
