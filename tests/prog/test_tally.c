@@ -202,6 +202,25 @@ static void an_exchange_is_a_request_of_a_hundred_bytes_and_what_follows(void **
 	}
 }
 
+/* What the server sends of itself crosses the first request; it is no answer. */
+static void session_tickets_do_not_split_the_first_request(void **state)
+{
+	struct bench *b = bench_of(state);
+	const struct tally *t;
+	struct conn c;
+
+	t = opened(b, &c, path_v4(1, 9));
+	conn_send(&c, bulk, 300);
+	bench_after(b, 1 * MSEC);
+	conn_acks(&c, 510);
+	conn_send(&c, bulk, 1000);
+	assert_int_equal(t->exchanges, 1);
+	bench_after(b, 20 * MSEC);
+	conn_acks(&c, 900);
+	conn_send(&c, bulk, 300);
+	assert_int_equal(t->exchanges, 2);
+}
+
 /* A request behind the Finished, in its segment or in the next, with or without the
  * ChangeCipherSpec. */
 static void a_request_that_rides_with_the_finished_counts(void **state)
@@ -228,7 +247,7 @@ static void a_request_that_rides_with_the_finished_counts(void **state)
 		t = bench_tally(b, &p, 0);
 		assert_int_equal(t->exchanges, 1);
 		assert_int_equal(t->bytes_in, msg.len + 5 + sizeof(both) - skip);
-		b->t += 10000;	/* sooner, it would be session tickets */
+		bench_after(b, 20 * MSEC);
 		conn_acks(&c, 900);
 		conn_send(&c, both, 400);
 		assert_int_equal(t->exchanges, 2);
@@ -405,11 +424,10 @@ static void two_cpus_on_one_row_lose_nothing(void **state)
 	struct worker w[2] = { { .cpu = 0 }, { .cpu = 1 } };
 	uint32_t gaps = 0;
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		t = opened(b, &w[i].c, path_v4(1, 100 + i));
-	for (int i = 0; i < 2; i++) { /* the clock stands still from here */
-		conn_send(&w[i].c, bulk, 100);
-		b->t += 10000;
+		conn_send(&w[i].c, bulk, 100); /* a first answer takes its time */
+		bench_after(b, 20 * MSEC);
 		conn_acks(&w[i].c, 77);
 	}
 	for (int i = 0; i < 2; i++)
@@ -436,6 +454,7 @@ int main(void)
 		BENCH(bytes_are_exact_where_sequence_numbers_wrap),
 		BENCH(retransmissions_and_old_acks_add_no_bytes),
 		BENCH(an_exchange_is_a_request_of_a_hundred_bytes_and_what_follows),
+		BENCH(session_tickets_do_not_split_the_first_request),
 		BENCH(a_request_that_rides_with_the_finished_counts),
 		BENCH(gaps_between_exchanges_go_into_octaves_of_seconds),
 		BENCH(seventeen_rows_in_one_set_of_eight_are_nine_evictions),
