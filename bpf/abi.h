@@ -573,6 +573,7 @@ enum handshake_flag {
 	HS_OVERLAP	= 1 << 17,	/* two different hellos at the same bytes */
 	HS_ALT		= 1 << 18,	/* two hellos of different length */
 	HS_REJECT	= 1 << 19,	/* the client is still to be told (winnow_ingress) */
+	HS_SETTLED	= 1 << 20,	/* the client went on: which hello it was is known */
 };
 
 struct event_handshake {

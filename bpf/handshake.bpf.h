@@ -47,7 +47,8 @@ enum handshake_act {
 	ACT_OUT = 1 << 5,    /* not of this connection */
 	ACT_EARLY = 1 << 6,
 	ACT_HRR = 1 << 7,
-	ACT_GONE = 1 << 8, /* no record, or a finished one */
+	ACT_GONE = 1 << 8,  /* no record, or a finished one */
+	ACT_JUDGE = 1 << 9, /* another hello than the judged one reached the server */
 };
 
 /* First bytes of a payload, enough to tell a ChangeCipherSpec and a hello. */
@@ -79,6 +80,42 @@ static __always_inline __u32 since(const struct handshake *h, __u64 t)
 static __always_inline int before(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) < 0;
+}
+
+/* Bytes at the hello's place that are no part of what was read there: there is no
+ * telling what the server got, so the connection stays without a name. */
+static __always_inline void handshake_overlap(struct handshake *h)
+{
+	if (h->flags & HS_SETTLED)
+		return;
+	h->flags |= HS_OVERLAP;
+	h->ch_end = h->hello_base;
+}
+
+/* The first segment that acknowledges the server's flight begins where the hello
+ * ended that the server got: of two it tells which, and one it may disown. */
+static __always_inline __u32 handshake_settle(struct handshake *h, const struct packet *p)
+{
+	int early = h->flags & HS_EARLY && h->hello_flags & HELLO_HAS_EARLY_DATA;
+
+	if (h->flags & HS_SETTLED)
+		return 0;
+	if (h->flags & HS_ALT && !(h->flags & HS_OVERLAP) && p->seq == h->alt_end) {
+		h->ja4 = h->alt_ja4;
+		h->stack = h->alt_stack;
+		h->order = h->alt_order;
+		h->ch_end = h->alt_end;
+		h->result = HELLO_OK;
+		h->hello_flags = 0; /* not kept of the other one */
+		h->flags = (h->flags | HS_SETTLED) & ~HS_RESUMED;
+		return ACT_JUDGE;
+	}
+	if (before(p->seq, h->ch_end))
+		return 0; /* the hello once more, with a newer acknowledgement */
+	if (p->seq != h->ch_end && (!early || h->flags & HS_ALT))
+		handshake_overlap(h);
+	h->flags |= HS_SETTLED;
+	return 0;
 }
 
 /* A pure ACK, payload, FIN or RST of the client. `need_isn`: the egress program
@@ -145,6 +182,8 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 
 	/* The hello is known; ack0 is the client's acknowledgement beside it. */
+	if (before(h->ack0, p->ack))
+		act |= handshake_settle(h, p);
 	if (!p->payload_len) {
 		if (p->ack != h->ack0 && !before(p->ack, h->ack0)) {
 			if (!h->d_f2) {
@@ -160,15 +199,19 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 		}
 		return closing ? act | ACT_CLOSE : act;
 	}
-	if (before(p->seq, h->ch_end))
-		return act | ACT_FEED; /* again: the same bytes, or other ones? */
+	if (before(p->seq, h->ch_end)) /* again: the same bytes, or other ones? */
+		return h->flags & HS_SETTLED ? act : act | ACT_FEED;
 	if (!before(h->ack0, p->ack)) {
+		if (!(h->hello_flags & HELLO_HAS_EARLY_DATA))
+			handshake_overlap(h);
 		h->flags |= HS_EARLY;
 		return act | ACT_EARLY | (closing ? ACT_CLOSE : 0);
 	}
-	if ((!h->d_f2 || (h->flags & HS_CCS_ALONE && !h->d_f2x)) && !(h->flags & HS_HRR) &&
-	    peek_hello(k)) {
-		h->flags = (h->flags | HS_HRR) & ~(HS_CCS_ALONE | HS_PIGGY);
+	if ((!h->d_f2 || (h->flags & HS_CCS_ALONE && !h->d_f2x)) &&
+	    !(h->flags & (HS_HRR | HS_OVERLAP)) && peek_hello(k)) {
+		h->flags = (h->flags | HS_HRR) &
+			   ~(HS_CCS_ALONE | HS_PIGGY | HS_SETTLED | HS_ALT);
+		h->segments = 0;
 		h->d_f2 = 0;
 		h->state = HS_HELLO;
 		h->ack0 = p->ack;

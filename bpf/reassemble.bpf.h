@@ -34,6 +34,7 @@ struct slot {
 	__u32 stamp;
 	__u64 owner;  /* flow key, 0 = free */
 	__u64 source; /* keyed hash of the owner's source */
+	__u64 kept;   /* flow whose finished hello b[] still holds, 0 = none */
 	__u32 base;   /* sequence number of offset 0 */
 	__u32 have;   /* bytes known from offset 0 on */
 	__u32 holes;  /* 1: bits beyond `have` are set */
@@ -141,6 +142,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 			continue;
 		}
 		s->owner = key;
+		s->kept = 0;
 		s->source = source;
 		s->stamp = stamp;
 		s->have = 0;
@@ -449,8 +451,58 @@ static __always_inline int feed_whole(struct xdp_md *ctx, struct work *w, struct
 	return 1;
 }
 
+/* Are these the bytes that were read at their place? As long as nobody else took the
+ * slot, a finished hello is still in it. */
+static __always_inline int slot_knows(struct xdp_md *ctx, const struct work *w, __u32 off,
+				      __u32 len)
+{
+	__u32 zero = 0;
+	struct segment *seg = bpf_map_lookup_elem(&segments, &zero);
+	int same = 0;
+
+	if (!seg)
+		return 0;
+	for (__u32 i = 0; i < SLOT_PROBES; i++) {
+		struct slot *s = slot_at(mix64(w->key + i) & reassembly_slots);
+
+		if (!s || s->kept != w->key || !slot_try(s))
+			continue;
+		if (s->kept == w->key && off < s->have) {
+			struct merge m = { s, seg, off, len, s->have, 0 };
+
+			if (m.len > s->have - off)
+				m.len = s->have - off;
+			if (m.len > STREAM_MAX)
+				m.len = 0;
+			if (!load_stream(ctx, w->p.payload_off, seg->b, 0, m.len)) {
+				bpf_loop(STREAM_MAX, merge_byte, &m, 0);
+				same = !m.differs;
+			}
+		}
+		slot_release(s);
+		break;
+	}
+	return same;
+}
+
+/* A segment at the place of a hello that is complete. */
+__noinline int feed_again(struct xdp_md *ctx)
+{
+	struct work *w = work_get();
+	__u32 off;
+
+	if (!w || !ctx)
+		return 0;
+	off = w->p.seq - w->h.hello_base;
+	if (off >> 31 || slot_knows(ctx, w, off, w->p.payload_len))
+		return 0; /* older than the hello, or the same bytes */
+	w->result = HELLO_OVERLAP;
+	w->complete = 1;
+	return 0;
+}
+
 /* Feeds one segment; see the top of the file. `again`: the hello was complete
- * before, so only a whole one is looked at. */
+ * before; another whole one may be the one that reaches the server. */
 __noinline int feed(struct xdp_md *ctx, __u32 again)
 {
 	__u32 zero = 0, off, len, at, busy, stamp;
@@ -469,16 +521,17 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	len = w->p.payload_len;
 	stamp = stamp_of(w->t);
 
-	if (off == 0 && feed_whole(ctx, w, f))
+	/* Behind a piece of it, even a whole one has to agree with that piece. */
+	if (off == 0 && (again || !w->h.segments) && feed_whole(ctx, w, f))
 		return 0;
 	if (again)
-		return 0;
+		return feed_again(ctx);
 	if (w->p.cut) {
 		w->result = HELLO_TRUNCATED;
 		w->complete = 1;
 		return 0;
 	}
-	if (off == 0 && w->k.len >= 3) {
+	if (off == 0 && !w->h.segments && w->k.len >= 3) {
 		if (w->k.b[0] != 22 && w->k.b[0] != 20 && w->k.b[0] != 21) {
 			w->result = HELLO_NOT_TLS;
 			if (w->k.b[0] & 0x80 && w->k.b[2] == 1)
@@ -526,6 +579,7 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 			w->result = HELLO_OVERLAP;
 			w->complete = 1;
 			s->owner = 0;
+			s->kept = 0;
 			goto out;
 		}
 	} else if (load_stream(ctx, w->p.payload_off, s->b, off, len)) {
@@ -550,8 +604,10 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 		w->result = HELLO_TOO_LONG;
 		w->complete = 1;
 	}
-	if (w->complete)
+	if (w->complete) {
 		s->owner = 0;
+		s->kept = w->key;
+	}
 out:
 	slot_release(s);
 	return 0;

@@ -192,11 +192,17 @@ __noinline int hello_store(struct work *w, __u32 again)
 		goto copy;
 	end = h->hello_base + w->hello_end;
 	if (again) {
-		if (w->result != HELLO_OK)
+		if (h->flags & (HS_SETTLED | HS_OVERLAP))
 			goto copy;
-		if (end == h->ch_end) {
+		if (w->result != HELLO_OK || h->result == HELLO_OVERLAP ||
+		    h->result == HELLO_CONTENDED || h->result == HELLO_SOURCE_SLOTS) {
+			handshake_overlap(h);
+		} else if (end == h->ch_end) {
 			if (w->hello.ja4_key != h->ja4 || w->hello.order_hash != h->order)
-				h->flags |= HS_OVERLAP;
+				handshake_overlap(h);
+		} else if (h->flags & HS_ALT && end == h->alt_end) {
+			if (w->hello.ja4_key != h->alt_ja4 || w->hello.order_hash != h->alt_order)
+				handshake_overlap(h);
 		} else {
 			h->flags |= HS_ALT;
 			h->alt_ja4 = w->hello.ja4_key;

@@ -56,6 +56,24 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 	return 0;
 }
 
+/* The hello that reached the server is not the one that was judged. */
+__noinline int judge_again(struct xdp_md *ctx)
+{
+	struct work *w = work_get();
+
+	if (!w || !ctx)
+		return 0;
+	w->hello.ja4_key = w->h.ja4;
+	w->hello.stack_key = w->h.stack;
+	w->hello.order_hash = w->h.order;
+	w->hello.flags = 0;
+	judge_hello(ctx);
+	record_mark(w, 0, 0, 1);
+	w->h.rule = w->v.rule;
+	w->h.rule_gen = w->v.rule_gen;
+	return 0;
+}
+
 /* Application bytes behind the client's Finished in the same segment: its records
  * are ChangeCipherSpec (or not), one encrypted one, then requests. TLS 1.2 clients
  * wait for the server first. */
@@ -92,10 +110,7 @@ __noinline int proved_step(struct xdp_md *ctx)
 		count(COUNTER_CONN_PROVED);
 	stack = w->h.stack;
 	order = w->h.order;
-	if (w->h.flags & HS_ALT && w->p.seq == w->h.alt_end) {
-		stack = w->h.alt_stack;
-		order = w->h.alt_order;
-	} else if (w->h.result == HELLO_OK && w->h.flags & HS_OVERLAP) {
+	if (w->h.flags & HS_OVERLAP && stack) {
 		count(COUNTER_HELLO_OVERLAP);
 		stack = 0;
 	}

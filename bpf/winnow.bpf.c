@@ -111,6 +111,10 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 		hello_step(ctx, again);
 		first = !again && w->complete;
 	}
+	if (act & ACT_JUDGE) {
+		judge_again(ctx);
+		first = 1;
+	}
 	/* A hello in the SYN was judged there, and is acted on with what follows. */
 	if (w->h.flags & HS_SYN_DATA && !(w->h.flags & HS_RULED))
 		first = 1;
