@@ -200,13 +200,13 @@ def build(a):
     p.load(load, load_at)
 
     # Exits are other people's homes: some of them visit too, by a browser of their own.
-    exits = p.farm(farm, p.scaled(300), a.baseline, a.seconds, 1)
+    exits = p.farm(farm, p.scaled(300), a.baseline + 2, a.seconds, 1)
     for src, _, _ in p.rng.sample(exits, p.scaled(20)):
         p.honest(rest[2], 1, 15, "home", src)
     if a.waves == 2:
         exits += p.farm(farm, p.scaled(300), 0, 60, 2)
     p.exits = exits
-    p.story = {"seed": a.seed, "family": a.family, "seconds": a.seconds, "baseline_s": a.baseline,
+    p.story = {"seed": a.seed, "family": a.family, "seconds": a.seconds, "baseline_s": a.baseline, "farm_at_s": a.baseline + 2,
                "farm_stack": farm, "pods_stack": pods, "relay_stack": relay, "load_stack": load,
                "home_stack": rest[2], "stacks": sorted({s for _, s, _ in p.truth}),
                "sources": {role: len({t[0] for t in p.truth if t[2] == role})
