@@ -59,7 +59,7 @@ attack() {
 }
 
 story() {
-	local v=10.6.0.$1 before named proved
+	local v=10.6.0.$1 before outside proved
 	victim_opens "$v"
 	before=$(hits)
 	check "$2: the victim's port is known" test -n "$port"

@@ -430,9 +430,9 @@ winnowd_start() {
 	local as=()
 	if [ -n "${WINNOW_USER:-}" ]; then
 		chown -R "$WINNOW_USER" "$TMP/state" "$TMP/run" "$PINS"
+		local caps=+bpf,+net_admin,+perfmon
 		as=(setpriv --reuid "$WINNOW_USER" --regid nogroup --clear-groups
-			--inh-caps +bpf,+net_admin,+perfmon --ambient-caps +bpf,+net_admin,+perfmon
-			--bounding-set -all,+bpf,+net_admin,+perfmon)
+			--inh-caps "$caps" --ambient-caps "$caps" --bounding-set "-all,$caps")
 	fi
 	start winnowd "$EDGE" "${as[@]}" "$WINNOWD" -f -c "$TMP/winnow.conf"
 	eventually 20 attached || { cat "$TMP/winnowd.log"; exit 1; }

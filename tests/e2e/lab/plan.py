@@ -2,7 +2,7 @@
 """plan.py - who visits the lab's edge, from where, when: all of it from one seed.
 
     plan.py --out DIR [--seed N] [--family both|4|6] [--seconds S] [--baseline S]
-            [--scale F] [--waves 1|2] [--farm-stack STACK]
+            [--scale F] [--waves 1|2] [--farm-stack STACK] [--relay-stack STACK]
 
 Writes into DIR (0700):
     visits/NS.STACK[.waveN]  schedules for the clients (format: clients/visit.mjs)
@@ -30,11 +30,11 @@ EDGE = {4: "198.51.100.10", 6: "2001:db8:ed9e::10"}
 TINYPROXY, DANTE, RELAY = 8888, 1080, 8443
 
 # Stacks that one process can present from thousands of sources, any role ...
-BULK = ["node-h2", "node-https", "python", "java", "wreq-chrome_142", "wreq-firefox_146"]
+BULK = ["node-h2", "python", "node-https", "java", "wreq-chrome_142", "wreq-firefox_146"]
 # ... and programs that make one visit each: honest only.
 PROGRAMS = ["curl", "curl-h1", "gnutls", "openssl", "requests"]
 # A preload gives wreq its source by the address it connects to: not behind a relay.
-RELAY_STACKS = ["python", "node-https", "java", "node-h2"]
+RELAY_STACKS = {"python", "node-https", "java", "node-h2"}
 
 
 class Plan:
@@ -184,8 +184,8 @@ def build(a):
         p.rng.shuffle(bulk)
     farm = a.farm_stack or bulk[0]
     rest = [s for s in bulk if s != farm]
-    relay = next(s for s in RELAY_STACKS if s in rest)
-    rest.remove(relay)
+    relay = a.relay_stack or next(s for s in bulk if s in RELAY_STACKS and s != farm)
+    rest = [s for s in rest if s != relay]
     pods, load = rest[:2]
     pods_at, load_at = (0, 60) if not a.seed else p.rng.choice([(0, 60), (a.baseline, 20)])
 
@@ -293,6 +293,7 @@ def main():
     a.add_argument("--scale", type=float, default=1.0)
     a.add_argument("--waves", type=int, choices=[1, 2], default=1)
     a.add_argument("--farm-stack", choices=BULK)
+    a.add_argument("--relay-stack", choices=sorted(RELAY_STACKS), help="harder: the farm's")
     a = a.parse_args()
     os.makedirs(a.out, mode=0o700, exist_ok=True)
     p = build(a)
