@@ -34,7 +34,7 @@ static const struct fact farm_facts[FACT_MAX] = {
 	[FACT_LEG] = KNOWN(.5, .03),	    [FACT_TCP] = KNOWN(.8, .1),
 	[FACT_EVEN] = KNOWN(0, .15),	    [FACT_GAPS] = KNOWN(.5, .1),
 	[FACT_SPREAD] = KNOWN(.98, .03),    [FACT_NETS] = KNOWN(4.5, .06),
-	[FACT_SHARED] = KNOWN(0, .01),	    [FACT_ORIGIN] = KNOWN(1.5, .2),
+	[FACT_SHARED] = KNOWN(0, .01),	    [FACT_ORIGIN] = KNOWN(2, .15),
 };
 
 static struct judgement with(enum fact_id id, double x)
@@ -53,7 +53,20 @@ static void a_farm_stands_against_every_benign_kind(void **state)
 	assert_true(j.bits > config.propose_bits);
 	assert_true(j.conceal > config.conceal_bits);
 	assert_true(j.coordinate > config.coordinate_bits);
+}
+
+static void a_farm_paced_like_people_is_known_by_its_one_place(void **state)
+{
+	struct fact f[FACT_MAX];
+	struct judgement j;
+
+	memcpy(f, farm_facts, sizeof(f));
+	f[FACT_EVEN].x = 3;
+	f[FACT_GAPS].x = -.4;
+	j = class_judge(f, 20, 0);
+	assert_true(j.coordinate < config.coordinate_bits);
 	assert_true(j.one_operator > config.operator_bits);
+	assert_true(j.bits > config.flag_bits);
 }
 
 /* Identical pods: even, of one operator, in three networks, nothing hidden. */
@@ -390,6 +403,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
 		T(a_farm_stands_against_every_benign_kind),
+		T(a_farm_paced_like_people_is_known_by_its_one_place),
 		T(pods_are_a_fleet),
 		T(people_with_far_ends_of_their_own_are_no_farm),
 		T(people_behind_shared_relays_are_no_farm),
