@@ -128,9 +128,9 @@ static void gaps_of_a_queue_and_of_people_fall_on_their_sides(void **state)
 		for (int i = 0; i < 200; i++) {
 			m[i].seconds = 86400;
 			for (int g = 0; g < 8; g++)
-				add_gap(&m[i], queue	      ? -3000 * log(chance()) :
-					       chance() < 0.8 ? 30 * exp(1.3 * normal()) :
-								10000 * exp(1.2 * normal()));
+				add_gap(&m[i], queue            ? -3000 * log(chance())
+					       : chance() < 0.8 ? 30 * exp(1.3 * normal())
+								: 10000 * exp(1.2 * normal()));
 		}
 		if (queue)
 			assert_true(coordination_gaps(&c).x > 0.3);

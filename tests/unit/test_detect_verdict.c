@@ -26,15 +26,18 @@ static int set_up(void **state)
 
 /* ---- classes ---------------------------------------------------------------- */
 
-#define KNOWN(v, e) { .known = true, .x = v, .se = e, .n = 300 }
+#define KNOWN(v, e)                                      \
+	{                                                \
+		.known = true, .x = v, .se = e, .n = 300 \
+	}
 
 /* What a farm behind 300 exits shows; 20 exchanges a source. */
 static const struct fact farm_facts[FACT_MAX] = {
-	[FACT_SPLIT] = KNOWN(6, 1),	    [FACT_WAITING] = KNOWN(.9, .02),
-	[FACT_LEG] = KNOWN(.5, .03),	    [FACT_TCP] = KNOWN(.8, .1),
-	[FACT_EVEN] = KNOWN(0, .15),	    [FACT_GAPS] = KNOWN(.5, .1),
-	[FACT_SPREAD] = KNOWN(.98, .03),    [FACT_NETS] = KNOWN(4.5, .06),
-	[FACT_SHARED] = KNOWN(0, .01),	    [FACT_ORIGIN] = KNOWN(2, .15),
+	[FACT_SPLIT] = KNOWN(6, 1),      [FACT_WAITING] = KNOWN(.9, .02),
+	[FACT_LEG] = KNOWN(.5, .03),     [FACT_TCP] = KNOWN(.8, .1),
+	[FACT_EVEN] = KNOWN(0, .15),     [FACT_GAPS] = KNOWN(.5, .1),
+	[FACT_SPREAD] = KNOWN(.98, .03), [FACT_NETS] = KNOWN(4.5, .06),
+	[FACT_SHARED] = KNOWN(0, .01),   [FACT_ORIGIN] = KNOWN(2, .15),
 };
 
 static struct judgement with(enum fact_id id, double x)
@@ -172,8 +175,14 @@ static void lines_of_a_family_add_up_to_it(void **state)
 /* ---- states ------------------------------------------------------------------ */
 
 static const struct verdict_input good = {
-	.gain = 100, .members = 300, .prefixes = 100, .conceal = 10, .coordinate = 10,
-	.bits = 12, .spread = .95, .plan_holds = true,
+	.gain = 100,
+	.members = 300,
+	.prefixes = 100,
+	.conceal = 10,
+	.coordinate = 10,
+	.bits = 12,
+	.spread = .95,
+	.plan_holds = true,
 };
 
 static enum farm_state step(struct verdict *v, const struct verdict_input *in)

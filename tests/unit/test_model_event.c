@@ -111,7 +111,8 @@ static void every_fault_is_named_with_its_line_and_field(void **state)
 	assert_true(refused("{" GOOD ",\"exchanges\":[[1,2]]}", "bad value of \"exchanges\""));
 	assert_true(refused("{" GOOD ",\"order\":\"ff\"}", "bad value of \"order\""));
 	assert_true(refused("{\"src\":\"192.0.2.1\",\"hello\":\"01\"}", "line 1: no \"t\""));
-	assert_true(refused("{\"t\":1,\"src\":\"192.0.2.1\",\"hello\":0}", "bad value of \"hello\""));
+	assert_true(
+		refused("{\"t\":1,\"src\":\"192.0.2.1\",\"hello\":0}", "bad value of \"hello\""));
 	assert_true(refused("{\"t\":1,\"src\":\"192.0.2.1\",\"hello\":\"0g\"}", "\"hello\""));
 	assert_true(refused("{\"t\":1,\"src\":\"192.0.2\",\"hello\":\"01\"}", "\"src\""));
 	assert_true(refused("{\"t\":-1,\"src\":\"192.0.2.1\",\"hello\":\"01\"}", "\"t\""));
@@ -140,17 +141,29 @@ static void tcp_key_is_the_stacks_and_not_the_paths(void **state)
 
 	(void)state;
 	assert_int_equal(key, event_tcp_key("4:64+9:0:1380:mss*44,7:mss,sok,ts,nop,ws:df,id+:0"));
-	assert_int_not_equal(key, event_tcp_key("4:64-5:0:1460:mss*20,7:mss,sok,ts,nop,ws:df,id+:0"));
-	assert_int_not_equal(key, event_tcp_key("4:128-5:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0"));
+	assert_int_not_equal(key,
+			     event_tcp_key("4:64-5:0:1460:mss*20,7:mss,sok,ts,nop,ws:df,id+:0"));
+	assert_int_not_equal(key,
+			     event_tcp_key("4:128-5:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0"));
 }
 
 static void the_binary_twin_gives_the_same_event(void **state)
 {
 	struct event_exchange x[7] = { { 1, 2, 3 }, { 4, 5, 6 }, [6] = { 7, 8, 9 } };
-	struct event_conn in = { .t = 5 * SECOND, .src = addr_v4(0x0a000001), .sport = 7,
-				 .dport = 443, .tcp_key = 9, .rtt_us = 1, .d1_us = US_UNKNOWN,
-				 .d2_us = 3, .dstar_us = 4, .psk = true, .has_order = true,
-				 .order = 0xabc, .exchanges = x, .n_exchanges = 7 },
+	struct event_conn in = { .t = 5 * SECOND,
+				 .src = addr_v4(0x0a000001),
+				 .sport = 7,
+				 .dport = 443,
+				 .tcp_key = 9,
+				 .rtt_us = 1,
+				 .d1_us = US_UNKNOWN,
+				 .d2_us = 3,
+				 .dstar_us = 4,
+				 .psk = true,
+				 .has_order = true,
+				 .order = 0xabc,
+				 .exchanges = x,
+				 .n_exchanges = 7 },
 			  out;
 	struct reason r;
 	size_t len, n;
@@ -180,8 +193,13 @@ static void the_binary_twin_gives_the_same_event(void **state)
 static void a_snapshot_holds_what_happened_by_then(void **state)
 {
 	struct event_exchange x[] = { { 100, 10, 20 }, { 90000, 30, 40 } };
-	struct event_conn e = { .t = 1000 * SECOND, .src = addr_v4(1), .dport = 443, .d1_us = 500,
-				.dstar_us = 41000, .rtt_us = 20000, .exchanges = x,
+	struct event_conn e = { .t = 1000 * SECOND,
+				.src = addr_v4(1),
+				.dport = 443,
+				.d1_us = 500,
+				.dstar_us = 41000,
+				.rtt_us = 20000,
+				.exchanges = x,
 				.n_exchanges = 2 };
 	struct tallies_name name = { .stack = 77, .order = 5 };
 	struct tallies *t = tallies_new();
@@ -230,17 +248,38 @@ static void time_may_stumble_but_not_turn_back(void **state)
 static void farms_have_the_fields_that_are_promised(void **state)
 {
 	static const char *const fields[] = {
-		"id", "state", "stack", "ja4", "onset", "watched_at", "flagged_at", "proposed_at",
-		"exchanges_before_flag", "share", "share_ci", "evidence", "nearest_benign",
-		"members", "rules", "collateral",
+		"id",
+		"state",
+		"stack",
+		"ja4",
+		"onset",
+		"watched_at",
+		"flagged_at",
+		"proposed_at",
+		"exchanges_before_flag",
+		"share",
+		"share_ci",
+		"evidence",
+		"nearest_benign",
+		"members",
+		"rules",
+		"collateral",
 	};
 	struct farm_member m = { .src = 0x0a000001, .family = 4, .posterior = 0.999 };
-	struct farm farm = { .id = "f1", .state = FARM_PROPOSE, .stack = 0xabc, .members = &m,
-			     .n_members = 1, .flagged_at = 1767225600 * SECOND,
+	struct farm farm = { .id = "f1",
+			     .state = FARM_PROPOSE,
+			     .stack = 0xabc,
+			     .members = &m,
+			     .n_members = 1,
+			     .flagged_at = 1767225600 * SECOND,
 			     .nearest_benign = "people" };
 	struct farms farms = { .farm = &farm, .n = 1 };
-	struct plan_rule rule = { .src = 0x0a000001, .family = 4, .stack = 0xabc, .d1_min = 100,
-				  .action = RULE_RESET, .reason = "because" };
+	struct plan_rule rule = { .src = 0x0a000001,
+				  .family = 4,
+				  .stack = 0xabc,
+				  .d1_min = 100,
+				  .action = RULE_RESET,
+				  .reason = "because" };
 	struct plan_farm cost = { .rules = 1, .collateral = { .upper95 = 1 } };
 	struct plan plan = { .rules = &rule, .n_rules = 1, .farms = &cost, .n_farms = 1 };
 	json_t *j = farms_json(&farms, &plan, NULL), *f, *p, *r;
@@ -258,15 +297,20 @@ static void farms_have_the_fields_that_are_promised(void **state)
 	assert_string_equal(json_string_value(json_object_get(r, "origin")), "farm:f1");
 	assert_string_equal(json_string_value(json_object_get(json_object_get(r, "match"), "src")),
 			    "10.0.0.1");
-	assert_string_equal(json_string_value(json_array_get(
-				    json_object_get(json_object_get(r, "match"), "state"), 0)),
+	assert_string_equal(json_string_value(
+				    json_array_get(json_object_get(json_object_get(r, "match"),
+								   "state"),
+						   0)),
 			    "d1>=10ms");
 	p = plan_json(&plan, &farms, NULL);
 	assert_string_equal(json_string_value(json_object_get(p, "schema")), "winnow.plan/1");
-	assert_true(json_equal(
-		r, json_array_get(json_object_get(json_array_get(json_object_get(p, "farms"), 0),
-						  "rules"),
-				  0)));
+	assert_true(
+		json_equal(r,
+			   json_array_get(json_object_get(json_array_get(json_object_get(p,
+											 "farms"),
+									 0),
+							  "rules"),
+					  0)));
 	json_decref(p);
 	json_decref(j);
 }
