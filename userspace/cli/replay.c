@@ -290,6 +290,9 @@ int cmd_replay(int argc, char **argv)
 		return cli_usage("%s: not part of this build", not_yet());
 	if (!!cli_option("--hellos") + !!cli_option("--sources") + !!cli_option("--farms") > 1)
 		return cli_usage("one of --hellos, --sources and --farms");
+	err = cli_option("--farms") || cli_option("--events") ? replay_farms_options() : 0;
+	if (err)
+		return err;
 	if (cli_option("--events")) {
 		if (argc > 1 || cli_option("--hellos") || cli_option("--sources"))
 			return cli_usage("--events is read instead of a capture, for its farms");

@@ -30,6 +30,8 @@ struct replay_view {
 
 extern const struct replay_view replay_hellos, replay_sources, replay_farms;
 
+/* Reads the options of --farms and --events. 0 or an exit code. */
+int replay_farms_options(void);
 /* `winnow replay --events`: an exit code. */
 int replay_events(const char *path, const volatile sig_atomic_t *stop);
 

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "base/time.h"
+#include "detect/state.h"
 #include "model/event.h"
 #include "model/tallies.h"
 #include "tls/names.h"
@@ -28,7 +29,7 @@ struct farms_run {
 	struct farms farms;
 	struct plan plan;
 	struct table names; /* stack -> struct stack_names * */
-	uint64_t due;
+	uint64_t due, clean_for;
 };
 
 int farms_new(const struct detect_config *c, struct farms_run **out)
@@ -122,8 +123,29 @@ int farms_stacks(const struct farms_run *f, struct snapshot *s)
 	return err;
 }
 
+void farms_configure(struct farms_run *f, const struct detect_config *c)
+{
+	detect_configure(f->detect, c);
+}
+
+void farms_clean_for(struct farms_run *f, uint64_t baseline)
+{
+	f->clean_for = baseline;
+}
+
+void farms_skip(struct farms_run *f, uint64_t at)
+{
+	f->due = detect_next(f->detect, at);
+}
+
 uint64_t farms_due(struct farms_run *f, uint64_t now)
 {
+	struct detect_config c = *detect_configured(f->detect);
+
+	if (!f->due && f->clean_for) {
+		c.baseline_until = now + f->clean_for;
+		detect_configure(f->detect, &c);
+	}
 	if (!f->due)
 		f->due = detect_next(f->detect, now);
 	return f->due;

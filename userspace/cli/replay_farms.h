@@ -28,6 +28,13 @@ void farms_freep(struct farms_run **f);
 int farms_name(struct farms_run *f, uint64_t stack, const char *name, const char *ja4,
 	       uint32_t hello_flags);
 
+/* Other settings from the next window on. */
+void farms_configure(struct farms_run *f, const struct detect_config *c);
+/* Events: traffic is clean for so long from the first one on, ns. */
+void farms_clean_for(struct farms_run *f, uint64_t baseline);
+/* The window that ends at `at` is not judged: nothing has come yet. */
+void farms_skip(struct farms_run *f, uint64_t at);
+
 /* Tells a snapshot what is known of the stacks. */
 int farms_stacks(const struct farms_run *f, struct snapshot *s);
 

@@ -5,31 +5,87 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ini.h>
+
 #include "base/cleanup.h"
 #include "base/time.h"
 #include "cli/cli.h"
 #include "cli/replay.h"
 #include "cli/replay_farms.h"
+#include "detect/settings.h"
+#include "detect/state.h"
 #include "kern/kern.h"
 #include "model/snapshot.h"
 
 static struct farms_run *run;
 static int failed; /* a window could not be judged */
 
-static int options(struct detect_config *c)
+static struct detect_settings settings;
+static bool begun; /* it is known until when traffic is clean */
+
+/* ---- settings -------------------------------------------------------------- */
+
+struct ini {
+	const char *file;
+	int code;
+};
+
+/* Other sections are the daemon's. */
+static int on_key(void *user, const char *section, const char *name, const char *value)
+{
+	char why[SETTING_WHY];
+	struct ini *in = user;
+	int err;
+
+	if (in->code || strcmp(section, "detect"))
+		return 1;
+	err = detect_setting(&settings, name, value, why);
+	if (err == -ENOENT)
+		in->code = cli_fail(CLI_USAGE, "%s: [detect] has no \"%s\"", in->file, name);
+	else if (err)
+		in->code = cli_fail(CLI_USAGE, "%s: %s: \"%s\" is %s", in->file, name, value, why);
+	return 1;
+}
+
+static int read_file(const char *file)
+{
+	struct ini in = { .file = file };
+	int line;
+
+	errno = 0;
+	line = ini_parse(file, on_key, &in);
+	if (line < 0)
+		return cli_fail(CLI_NO, "replay -c %s: %s", file, strerror(errno));
+	if (!in.code && line)
+		in.code =
+			cli_fail(CLI_USAGE, "%s:%d: neither [section] nor key = value", file, line);
+	return in.code;
+}
+
+int replay_farms_options(void)
 {
 	const char *until = cli_option("--baseline-until"), *window = cli_option("--window");
+	const char *file = cli_option("-c");
+	struct detect_config *c = &settings.config;
+	int code;
 
-	*c = detect_config_default();
-	c->baseline_windows = 0; /* a file has no clean part but the one it is told */
+	detect_settings_default(&settings);
+	settings.baseline = 0; /* a file has no clean part but the one it is told */
+	c->baseline_windows = 0;
+	code = file ? read_file(file) : CLI_DONE;
+	if (code)
+		return code;
 	if (until && farms_time(until, &c->baseline_until))
 		return cli_usage("--baseline-until %s: neither RFC 3339 nor seconds since 1970",
 				 until);
 	if (window && (duration_parse(window, &c->window) || c->window < NSEC_PER_SEC ||
 		       c->window > 86400 * NSEC_PER_SEC))
 		return cli_usage("--window %s: a duration from 1s to 24h", window);
+	begun = c->baseline_until || !settings.baseline;
 	return CLI_DONE;
 }
+
+/* ---- views ------------------------------------------------------------------- */
 
 static int answer(void)
 {
@@ -46,10 +102,7 @@ static int answer(void)
 
 static int begin(void)
 {
-	struct detect_config c;
-	int code = options(&c);
-
-	return code ? -EINVAL : farms_new(&c, &run);
+	return farms_new(&settings.config, &run);
 }
 
 static int hello(const struct replay_name *n)
@@ -59,20 +112,6 @@ static int hello(const struct replay_name *n)
 	if (e->result != HELLO_OK)
 		return 0;
 	return farms_name(run, e->hello.stack_key, n->text->stack, n->text->ja4, e->hello.flags);
-}
-
-static void losses_of(struct replay *p, struct losses *l)
-{
-	uint64_t c[COUNTER_MAX];
-
-	if (kern_counters(replay_kern(p), c))
-		return;
-	l->tally_evicted = c[COUNTER_TALLY_EVICTED];
-	l->order_evicted = c[COUNTER_ORDER_EVICTED];
-	l->flow_evicted = c[COUNTER_FLOW_EVICTED];
-	l->handshake_evicted = c[COUNTER_HANDSHAKE_EVICTED];
-	l->ring_lost = c[COUNTER_RING_LOST];
-	l->hello_unproved = c[COUNTER_HELLO_UNPROVED];
 }
 
 /* The tables as they stand, called the state at `at` (ns since 1970). */
@@ -92,7 +131,17 @@ static int window(struct replay *p, uint64_t at)
 	err = snapshot_add_sets(s, sets, n_sets, orders, n_orders);
 	if (!err)
 		err = farms_stacks(run, s);
-	losses_of(p, &s->losses);
+	if (!err)
+		err = kern_losses(replay_kern(p), &s->losses);
+	if (!err && !begun) {
+		settings.config.baseline_until = detect_clean_until(&settings, s);
+		begun = settings.config.baseline_until;
+		farms_configure(run, &settings.config);
+	}
+	if (!err && !begun) {
+		farms_skip(run, at);
+		return 0;
+	}
 	return err ? err : farms_window(run, s);
 }
 
@@ -117,18 +166,17 @@ const struct replay_view replay_farms = { begin, hello, finish, tick };
 int replay_events(const char *path, const volatile sig_atomic_t *stop)
 {
 	_cleanup_(fclosep) FILE *in = NULL;
-	struct detect_config c;
 	struct reason r = {};
-	int err, code = options(&c);
+	int err;
 
-	if (code)
-		return code;
 	in = strcmp(path, "-") ? fopen(path, "re") : fdopen(dup(STDIN_FILENO), "r");
 	if (!in)
 		return cli_fail(CLI_NO, "replay --events %s: %s", path, strerror(errno));
-	err = farms_new(&c, &run);
+	err = farms_new(&settings.config, &run);
 	if (err)
 		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
+	if (!begun)
+		farms_clean_for(run, settings.baseline);
 	err = farms_events(run, in, stop, &r);
 	failed = answer();
 	if (err)

@@ -25,7 +25,8 @@ struct reader {
 	struct reason *why;
 	unsigned int line;
 	int err;
-	uint32_t had; /* bit per key of this file */
+	uint32_t had;        /* bit per key of this file */
+	uint64_t had_detect; /* likewise */
 };
 
 static int bad(struct reader *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -338,6 +339,7 @@ static unsigned int distance(const char *a, const char *b)
 
 static void unknown_key(struct reader *in, const char *section, const char *name)
 {
+	const char *other, *meant_detect = NULL;
 	unsigned int best = 4;
 	int meant = -1;
 
@@ -349,12 +351,44 @@ static void unknown_key(struct reader *in, const char *section, const char *name
 			meant = k;
 		}
 	}
-	if (meant < 0)
+	for (size_t k = 0; (other = detect_setting_name(k)); k++) {
+		unsigned int d = distance(name, other);
+
+		if (d < best) {
+			best = d;
+			meant_detect = other;
+		}
+	}
+	if (meant_detect && best == 0)
+		bad(in, "\"%s\" belongs in [detect], not [%s]", name, section);
+	else if (meant_detect)
+		bad(in, "unknown key \"%s\"; did you mean \"%s\"?", name, meant_detect);
+	else if (meant < 0)
 		bad(in, "unknown key \"%s\"", name);
 	else if (best == 0)
 		bad(in, "\"%s\" belongs in [%s], not [%s]", name, keys[meant].section, section);
 	else
 		bad(in, "unknown key \"%s\"; did you mean \"%s\"?", name, keys[meant].name);
+}
+
+static void set_detect(struct reader *in, const char *name, const char *value)
+{
+	char why[SETTING_WHY];
+	int err = detect_setting(&in->c.detect, name, value, why);
+
+	if (err == -ENOENT) {
+		unknown_key(in, "detect", name);
+		return;
+	}
+	if (err)
+		bad(in, "%s: \"%s\" is %s", name, value, why);
+	for (size_t k = 0; detect_setting_name(k); k++) {
+		if (strcmp(name, detect_setting_name(k)))
+			continue;
+		if (in->had_detect & 1ULL << k)
+			bad(in, "%s is set twice in this file", name);
+		in->had_detect |= 1ULL << k;
+	}
 }
 
 /* libinih's answer: nonzero is fine. */
@@ -365,8 +399,12 @@ static int on_key(void *user, const char *section, const char *name, const char 
 
 	if (in->err)
 		return 1;
+	if (!strcmp(section, "detect")) {
+		set_detect(in, name, value ? value : "");
+		return 1;
+	}
 	if (strcmp(section, "winnow") && strcmp(section, "tables")) {
-		bad(in, "unknown section [%s]; expected [winnow] or [tables]", section);
+		bad(in, "unknown section [%s]; expected [winnow], [tables] or [detect]", section);
 		return 1;
 	}
 	for (int k = 0; k < KEY_MAX; k++) {
@@ -429,6 +467,7 @@ void config_default(struct config *c)
 		.bpffs = "/sys/fs/bpf/winnow",
 	};
 	kern_config_default(&c->tables);
+	detect_settings_default(&c->detect);
 }
 
 int config_read_file(const char *file, struct config *c, struct reason *r)

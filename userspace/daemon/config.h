@@ -20,6 +20,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "detect/settings.h"
 #include "kern/kern.h"
 
 #define CONFIG_INTERFACES_MAX 64
@@ -46,6 +47,7 @@ struct config {
 	char run_dir[PATH_MAX];
 	char bpffs[PATH_MAX]; /* where tables, programs and links are pinned */
 	struct kern_config tables;
+	struct detect_settings detect;
 };
 
 void config_default(struct config *c);

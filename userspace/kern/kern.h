@@ -22,6 +22,7 @@
 #include "base/log.h"
 
 struct kern;
+struct losses;
 
 struct kern_config {
 	const char *pin_dir; /* NULL: never pin */
@@ -57,6 +58,8 @@ struct rule *kern_rules(struct kern *k, size_t *n);
 
 /* Sums over all CPUs. */
 int kern_counters(const struct kern *k, uint64_t out[COUNTER_MAX]);
+/* Those of them that say what was not counted (model/snapshot.h). */
+int kern_losses(const struct kern *k, struct losses *out);
 /* Processed instructions the verifier reported, per program; 0 if adopted. */
 int kern_verifier_instructions(const struct kern *k, const char *program, uint32_t *out);
 

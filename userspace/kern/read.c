@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "model/snapshot.h"
+
 struct control *kern_control(struct kern *k)
 {
 	return k->control.at;
@@ -93,4 +95,20 @@ int kern_events_drain(struct kern *k, kern_event_fn fn, void *ctx)
 	n = ring_buffer__consume(k->ring);
 	k->event_fn = NULL;
 	return n;
+}
+
+int kern_losses(const struct kern *k, struct losses *out)
+{
+	uint64_t c[COUNTER_MAX];
+	int err = kern_counters(k, c);
+
+	if (err)
+		return err;
+	out->tally_evicted = c[COUNTER_TALLY_EVICTED];
+	out->order_evicted = c[COUNTER_ORDER_EVICTED];
+	out->flow_evicted = c[COUNTER_FLOW_EVICTED];
+	out->handshake_evicted = c[COUNTER_HANDSHAKE_EVICTED];
+	out->ring_lost = c[COUNTER_RING_LOST];
+	out->hello_unproved = c[COUNTER_HELLO_UNPROVED];
+	return 0;
 }

@@ -51,15 +51,21 @@ json_t *json_source(uint64_t src, uint8_t family)
 	return json_string(source_text(src, family, text));
 }
 
-json_t *json_stack(uint64_t stack, const struct farm_names *names)
+const char *stack_text(uint64_t stack, const struct farm_names *names, char out[STACK_TEXT])
 {
 	const char *name = names && names->stack ? names->stack(names->ctx, stack) : NULL;
-	char hex[17];
 
 	if (name)
-		return json_string(name);
-	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)stack);
-	return json_string(hex);
+		return name;
+	snprintf(out, STACK_TEXT, "key:%016llx", (unsigned long long)stack);
+	return out;
+}
+
+json_t *json_stack(uint64_t stack, const struct farm_names *names)
+{
+	char text[STACK_TEXT];
+
+	return json_string(stack_text(stack, names, text));
 }
 
 json_t *json_losses(const struct losses *l)

@@ -12,7 +12,9 @@
 json_t *json_time(uint64_t ns); /* RFC 3339; 0: null */
 json_t *json_round(double v);   /* three digits behind the point; not finite: null */
 json_t *json_source(uint64_t src, uint8_t family);
-/* The stack's name, or its key in hex. */
+/* The stack's name, or "key:" and 16 hex digits, which a rule takes too. */
+#define STACK_TEXT 24
+const char *stack_text(uint64_t stack, const struct farm_names *names, char out[STACK_TEXT]);
 json_t *json_stack(uint64_t stack, const struct farm_names *names);
 json_t *json_losses(const struct losses *l);
 

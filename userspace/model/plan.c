@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/plan.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/json.h"
+#include "model/rule_json.h"
 
 void plan_clear(struct plan *p)
 {
@@ -16,43 +18,57 @@ void plan_clear(struct plan *p)
 	memset(p, 0, sizeof(*p));
 }
 
-static json_t *match_json(const struct plan_rule *r, const struct farm_names *names)
+int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *stack,
+		    struct rule_entry *out)
 {
-	json_t *match = json_object(), *state = json_array();
-	char text[32];
+	char text[ADDR_TEXT];
 
-	json_object_set_new(match, "src", json_source(r->src, r->family));
-	json_object_set_new(match, "stack", json_stack(r->stack, names));
-	if (r->split_min) {
-		snprintf(text, sizeof(text), "split>=%u", r->split_min);
-		json_array_append_new(state, json_string(text));
-	}
-	if (r->d1_min) {
-		snprintf(text, sizeof(text), "d1>=%gms", r->d1_min / 10.0);
-		json_array_append_new(state, json_string(text));
-	}
-	if (r->not_resumed)
-		json_array_append_new(state, json_string("resumed=0"));
-	json_object_set_new(match, "state", state);
-	return match;
+	*out = (struct rule_entry){
+		.handle = r->handle,
+		.expires = r->expires,
+		.stack_key = r->stack,
+		.holdout = r->holdout,
+		.canary = 10000,
+		.spec = {
+			.has_src = true,
+			.stack = strdup(stack),
+			.split_min = r->split_min,
+			.split_dstar = r->split_min ? r->split_dstar : 0,
+			.not_resumed = r->not_resumed,
+			.d1_min = r->d1_min,
+			.action = r->action,
+			.reason = strdup(r->reason),
+		},
+	};
+	out->spec.existing_keep = !rule_can_sweep(&out->spec);
+	if (asprintf(&out->origin, "farm:%s", farm) < 0)
+		out->origin = NULL;
+	if (out->spec.stack && out->spec.reason && out->origin &&
+	    !cidr_parse(source_text(r->src, r->family, text), &out->spec.src))
+		return 0;
+	rule_entry_clear(out);
+	return -ENOMEM;
 }
 
 json_t *plan_rule_json(const struct plan_rule *r, const struct farms *f,
 		       const struct farm_names *names)
 {
-	static const char *const action[] = {
-#define X(id, name) [RULE_##id] = name,
-		RULE_ACTIONS(X)
-#undef X
-	};
-	char origin[32];
+	char stack[STACK_TEXT];
+	struct rule_entry e;
+	json_t *rule = NULL;
 
-	snprintf(origin, sizeof(origin), "farm:%s", f->farm[r->farm].id);
-	return json_pack("{so so ss so ss ss s{} s{} sI}", "handle",
-			 r->handle ? json_integer(r->handle) : json_null(), "match",
-			 match_json(r, names), "action", action[r->action], "expires",
-			 json_time(r->expires), "origin", origin, "reason", r->reason, "hits",
-			 "would_hit", "holdout", (json_int_t)r->holdout);
+	if (!plan_rule_entry(r, f->farm[r->farm].id, stack_text(r->stack, names, stack), &e))
+		rule = rule_json(&e, NULL);
+	if (!rule)
+		return NULL;
+	rule_entry_clear(&e);
+	if (!r->handle)
+		json_object_set_new(rule, "handle", json_null());
+	json_object_set_new(rule, "created", json_null());
+	json_object_set_new(rule, "collateral",
+			    json_pack("{so sI}", "sources", json_round(1 - r->posterior),
+				      "stops_exchanges", (json_int_t)r->exchanges));
+	return rule;
 }
 
 static json_t *collateral_json(const struct plan_farm *p)

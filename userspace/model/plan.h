@@ -85,7 +85,14 @@ static inline void plan_clearp(struct plan *p)
 	plan_clear(p);
 }
 
-/* The rule object of winnow.rules/1. */
+struct rule_entry;
+
+/* The rule as the rule book takes it: for a farm of that number, on a stack of that
+ * name. -ENOMEM, else `out` is the caller's to clear. */
+int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *stack,
+		    struct rule_entry *out);
+
+/* The rule object of winnow.rules/1, and what the rule would cost: `collateral`. */
 json_t *plan_rule_json(const struct plan_rule *r, const struct farms *f,
 		       const struct farm_names *names);
 /* winnow.plan/1 */

@@ -9,9 +9,15 @@
 
 #include "store/store.h"
 
+/* A word that rows share, kept as long as the store. */
+struct store_text {
+	struct store_text *next;
+	char text[];
+};
+
 /* Statements that are run once a rule or name stay compiled; found by address,
  * so their text must be a literal. */
-#define KEPT_MAX 32
+#define KEPT_MAX 64
 
 struct store {
 	sqlite3 *db;
@@ -19,6 +25,7 @@ struct store {
 		const char *sql;
 		sqlite3_stmt *q;
 	} kept[KEPT_MAX];
+	struct store_text *texts;
 	char error[256];
 };
 
@@ -26,7 +33,7 @@ struct store {
 int store_fail(struct store *s, int code, const char *what);
 
 /* Prepares `sql` and binds by `types`: i int64 (as sqlite3_int64), u uint64_t
- * (as 16 hex digits), s text or NULL, b blob (pointer, int). NULL on error. */
+ * (as 16 hex digits), d double, s text or NULL, b blob (pointer, int). NULL on error. */
 sqlite3_stmt *store_prepare(struct store *s, const char *sql, const char *types, ...);
 /* The same, kept compiled and run to the end. -ENOENT: no row was changed. */
 int store_run(struct store *s, const char *sql, const char *types, ...);

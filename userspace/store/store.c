@@ -39,6 +39,46 @@ static const char *const migrations[] = {
 	"	SELECT RAISE(ABORT, 'the audit only grows'); END;"
 	"CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN"
 	"	SELECT RAISE(ABORT, 'the audit only grows'); END;",
+	"CREATE TABLE farms ("
+	"	id TEXT PRIMARY KEY, state TEXT NOT NULL, stack TEXT NOT NULL,"
+	"	service INTEGER NOT NULL, onset INTEGER NOT NULL, watched_at INTEGER NOT NULL,"
+	"	flagged_at INTEGER NOT NULL, proposed_at INTEGER NOT NULL,"
+	"	judged_at INTEGER NOT NULL, ended INTEGER,"
+	"	exchanges_before_flag INTEGER NOT NULL, share REAL NOT NULL,"
+	"	share_lo REAL NOT NULL, share_hi REAL NOT NULL, gain REAL NOT NULL,"
+	"	bits REAL NOT NULL, prior REAL NOT NULL, nearest TEXT NOT NULL,"
+	"	gate TEXT NOT NULL, sources INTEGER NOT NULL, known INTEGER NOT NULL,"
+	"	split INTEGER NOT NULL, clean_sources INTEGER NOT NULL,"
+	"	collateral_sources REAL NOT NULL, collateral_exchanges REAL NOT NULL,"
+	"	upper95 REAL NOT NULL, precision REAL NOT NULL, share_all REAL NOT NULL,"
+	"	share_stack REAL NOT NULL, stops REAL NOT NULL) STRICT;"
+	"CREATE TABLE farm_families (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	family TEXT NOT NULL, bits REAL NOT NULL, without REAL NOT NULL,"
+	"	PRIMARY KEY (farm, family)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE evidence (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	line INTEGER NOT NULL, family TEXT NOT NULL, fact TEXT NOT NULL,"
+	"	value REAL NOT NULL, error REAL NOT NULL, expect_farm REAL NOT NULL,"
+	"	expect_benign REAL NOT NULL, bits REAL NOT NULL, counts TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, line)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE members (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	src TEXT NOT NULL, family INTEGER NOT NULL, posterior REAL NOT NULL,"
+	"	connections INTEGER NOT NULL, exchanges INTEGER NOT NULL,"
+	"	direct INTEGER NOT NULL, split INTEGER NOT NULL, dstar INTEGER NOT NULL,"
+	"	first_seen INTEGER NOT NULL, PRIMARY KEY (farm, src, family)) STRICT,"
+	"	WITHOUT ROWID;"
+	"CREATE TABLE plan (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	src TEXT NOT NULL, family INTEGER NOT NULL, split_min INTEGER NOT NULL,"
+	"	split_dstar INTEGER NOT NULL, d1_min INTEGER NOT NULL,"
+	"	not_resumed INTEGER NOT NULL, action INTEGER NOT NULL,"
+	"	holdout INTEGER NOT NULL, expires INTEGER NOT NULL, posterior REAL NOT NULL,"
+	"	exchanges INTEGER NOT NULL, reason TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, src, family)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE plan_spared (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	src TEXT NOT NULL, family INTEGER NOT NULL, why TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, src, family)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE plan_gates (farm TEXT NOT NULL REFERENCES farms ON DELETE CASCADE,"
+	"	gate TEXT NOT NULL, met INTEGER NOT NULL, text TEXT NOT NULL,"
+	"	PRIMARY KEY (farm, gate)) STRICT, WITHOUT ROWID;",
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == STORE_VERSION,
 	       "one step for each version");
@@ -103,6 +143,9 @@ static int bind_args(sqlite3_stmt *q, const char *types, va_list ap)
 		case 'u':
 			snprintf(hex, sizeof(hex), "%016" PRIx64, va_arg(ap, uint64_t));
 			code = sqlite3_bind_text(q, i, hex, 16, SQLITE_TRANSIENT);
+			break;
+		case 'd':
+			code = sqlite3_bind_double(q, i, va_arg(ap, double));
 			break;
 		case 's':
 			code = sqlite3_bind_text(q, i, va_arg(ap, const char *), -1,
@@ -297,6 +340,12 @@ void store_free(struct store *s)
 	for (int i = 0; i < KEPT_MAX; i++)
 		sqlite3_finalize(s->kept[i].q);
 	sqlite3_close_v2(s->db);
+	while (s->texts) {
+		struct store_text *t = s->texts;
+
+		s->texts = t->next;
+		free(t);
+	}
 	free(s);
 }
 

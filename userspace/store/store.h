@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "model/rule.h"
 
-#define STORE_VERSION 1 /* user_version of the newest migration */
+#define STORE_VERSION 2 /* user_version of the newest migration */
 
 struct store;
 
@@ -71,6 +71,21 @@ int store_rule_keys(struct store *s, const struct rule_entry *e); /* writes its 
 /* Rows that are not gone, oldest first. The entry is the callee's to keep. */
 typedef int (*store_rule_fn)(void *ctx, struct rule_entry *e, enum rule_phase phase);
 int store_rules(struct store *s, store_rule_fn fn, void *ctx);
+
+/* ---- farms --------------------------------------------------------------------- */
+
+struct farms;
+struct plan;
+
+/* What stands now: farms with their evidence, members, rules and gates. Farms that
+ * are in it no more keep their rows, with the time they ended. One transaction. */
+int store_farms_put(struct store *s, const struct farms *f, const struct plan *p);
+/* Those that have not ended; words in them live as long as the store. */
+int store_farms(struct store *s, struct farms *f, struct plan *p);
+/* The highest number a farm ever had; 0: none. */
+int store_farm_last(struct store *s, uint32_t *out);
+/* All rows go: their keys are of a secret that is lost. */
+int store_farms_clear(struct store *s);
 
 /* ---- allowed networks ---------------------------------------------------------- */
 

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "detect/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "detect/internal.h"
+
+#define MAGIC 0x315453646e6e6977ULL /* "winndST1" */
+
+struct head {
+	uint64_t magic, len, sum;
+	/* A layout that changed has another size somewhere. */
+	uint32_t size[10];
+	uint32_t ids;
+	uint32_t zero;
+	uint64_t baseline_until;
+};
+
+struct bytes {
+	uint8_t *at;
+	size_t n, room;
+	bool failed;
+};
+
+struct reader {
+	const uint8_t *at;
+	size_t left;
+};
+
+static void sizes(uint32_t out[10])
+{
+	const uint32_t size[10] = { sizeof(struct head),         sizeof(struct tally),
+				    sizeof(struct view),         sizeof(struct record),
+				    sizeof(struct record_id),    sizeof(struct stack_baseline),
+				    sizeof(struct baseline),     sizeof(struct stack_orders),
+				    sizeof(struct cohort_state), sizeof(struct windows) };
+
+	memcpy(out, size, sizeof(size));
+}
+
+/* FNV-1a over words: damage, not malice. */
+static uint64_t sum_of(const uint8_t *p, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325ULL, word;
+
+	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		h = (h ^ word) * 0x100000001b3ULL;
+	}
+	for (; len; p++, len--)
+		h = (h ^ *p) * 0x100000001b3ULL;
+	return h;
+}
+
+/* ---- out ------------------------------------------------------------------ */
+
+static void put(struct bytes *b, const void *from, size_t len)
+{
+	if (b->failed)
+		return;
+	if (b->n + len > b->room) {
+		size_t room = b->room ? b->room : 1 << 16;
+		uint8_t *more;
+
+		while (room < b->n + len)
+			room *= 2;
+		more = realloc(b->at, room);
+		if (!more) {
+			b->failed = true;
+			return;
+		}
+		b->at = more;
+		b->room = room;
+	}
+	if (len)
+		memcpy(b->at + b->n, from, len);
+	b->n += len;
+}
+
+static void put_table(struct bytes *b, const struct table *t, size_t key_len, size_t value_len)
+{
+	uint64_t n = t->n;
+
+	put(b, &n, sizeof(n));
+	for (size_t i = 0; i < t->n; i++) {
+		put(b, table_key(t, i), key_len);
+		put(b, table_value(t, i), value_len);
+	}
+}
+
+/* The tables of the detector with the sizes of their rows: one list for both ways. */
+struct kept_table {
+	struct table *t;
+	size_t key_len, value_len;
+};
+
+#define KEPT_TABLES 8
+
+static void kept(struct detect *d, struct kept_table out[KEPT_TABLES])
+{
+	const struct kept_table all[KEPT_TABLES] = {
+		{ &d->baseline.flags, sizeof(uint64_t), sizeof(uint32_t) },
+		{ &d->baseline.stacks, sizeof(uint64_t), sizeof(struct stack_baseline) },
+		{ &d->baseline.tcp, 2 * sizeof(uint64_t), sizeof(uint32_t) },
+		{ &d->baseline.sources, sizeof(struct source_id), sizeof(uint8_t) },
+		{ &d->baseline.prefixes, sizeof(struct source_id), sizeof(uint8_t) },
+		{ &d->fidelity.seen, 2 * sizeof(uint64_t), sizeof(uint32_t) },
+		{ &d->fidelity.stacks, sizeof(uint64_t), sizeof(struct stack_orders) },
+		{ &d->cohorts, sizeof(struct cohort_id), sizeof(struct cohort_state) },
+	};
+
+	memcpy(out, all, sizeof(all));
+}
+
+static void put_windows(struct bytes *b, const struct windows *w)
+{
+	uint64_t n = w->n;
+
+	put(b, &n, sizeof(n));
+	put(b, w, sizeof(*w)); /* its numbers; the pointers are not read back */
+	for (size_t i = 0; i < w->n; i++) {
+		put(b, record_id(w, i), sizeof(struct record_id));
+		put(b, &w->records[i], sizeof(w->records[i]));
+	}
+}
+
+int detect_save(const struct detect *d, void **out, size_t *len)
+{
+	struct kept_table tables[KEPT_TABLES];
+	struct head h = { .magic = MAGIC,
+			  .ids = d->ids,
+			  .baseline_until = d->config.baseline_until };
+	struct bytes b = {};
+
+	sizes(h.size);
+	put(&b, &h, sizeof(h));
+	put_windows(&b, &d->windows);
+	put(&b, &d->baseline, sizeof(d->baseline));
+	kept((struct detect *)d, tables);
+	for (int i = 0; i < KEPT_TABLES; i++)
+		put_table(&b, tables[i].t, tables[i].key_len, tables[i].value_len);
+	if (b.failed) {
+		free(b.at);
+		return -ENOMEM;
+	}
+	h.len = b.n;
+	h.sum = sum_of(b.at + sizeof(h), b.n - sizeof(h));
+	memcpy(b.at, &h, sizeof(h));
+	*out = b.at;
+	*len = b.n;
+	return 0;
+}
+
+/* ---- in ------------------------------------------------------------------- */
+
+static const void *get(struct reader *r, size_t len)
+{
+	const void *at = r->at;
+
+	if (r->left < len)
+		return NULL;
+	r->at += len;
+	r->left -= len;
+	return at;
+}
+
+/* How many rows of `len` bytes follow; no more than there is room for. */
+static int get_count(struct reader *r, size_t len, uint64_t *n)
+{
+	const void *at = get(r, sizeof(*n));
+
+	if (!at)
+		return -EBADMSG;
+	memcpy(n, at, sizeof(*n));
+	return *n > r->left / len ? -EBADMSG : 0;
+}
+
+static int get_table(struct reader *r, struct table *t, size_t key_len, size_t value_len)
+{
+	uint64_t n;
+	int err = get_count(r, key_len + value_len, &n);
+
+	for (uint64_t i = 0; !err && i < n; i++) {
+		const void *key = get(r, key_len), *from = get(r, value_len);
+		void *value = key && from ? table_add(t, key, NULL) : NULL;
+
+		if (!value)
+			return key && from ? -ENOMEM : -EBADMSG;
+		memcpy(value, from, value_len);
+	}
+	return err;
+}
+
+static int get_windows(struct reader *r, struct windows *w)
+{
+	struct windows was;
+	const void *at;
+	uint64_t n;
+	int err = get_count(r, sizeof(struct record_id) + sizeof(struct record), &n);
+
+	if (err)
+		return err;
+	at = get(r, sizeof(was));
+	if (!at)
+		return -EBADMSG;
+	memcpy(&was, at, sizeof(was));
+	for (uint64_t i = 0; i < n; i++) {
+		const void *id = get(r, sizeof(struct record_id));
+		const void *record = get(r, sizeof(struct record));
+		uint32_t *number;
+		bool added;
+
+		if (!id || !record)
+			return -EBADMSG;
+		if (array_room(&w->records, w->n, &w->room, sizeof(w->records[0])))
+			return -ENOMEM;
+		number = table_add(&w->ids, id, &added);
+		if (!number)
+			return -ENOMEM;
+		if (!added)
+			return -EBADMSG;
+		*number = w->n;
+		memcpy(&w->records[w->n++], record, sizeof(w->records[0]));
+	}
+	w->now = was.now;
+	w->begun = was.begun;
+	w->newer_since = was.newer_since;
+	w->older_since = was.older_since;
+	w->number = was.number;
+	w->clean = was.clean;
+	return 0;
+}
+
+static int get_baseline(struct reader *r, struct baseline *b)
+{
+	struct baseline was;
+	const void *at = get(r, sizeof(was));
+
+	if (!at)
+		return -EBADMSG;
+	memcpy(&was, at, sizeof(was));
+	memcpy(b->pool, was.pool, sizeof(b->pool));
+	memcpy(b->pool_split, was.pool_split, sizeof(b->pool_split));
+	b->split_share = was.split_share;
+	b->from = was.from;
+	b->until = was.until;
+	b->learnt = was.learnt;
+	return 0;
+}
+
+static void forget(struct detect *d)
+{
+	struct detect_config c = d->config;
+
+	windows_clear(&d->windows);
+	baseline_clear(&d->baseline);
+	fidelity_clear(&d->fidelity);
+	table_clear(&d->cohorts);
+	memset(d, 0, sizeof(*d));
+	d->config = c;
+	windows_init(&d->windows);
+	baseline_init(&d->baseline);
+	fidelity_init(&d->fidelity);
+	table_init(&d->cohorts, sizeof(struct cohort_id), sizeof(struct cohort_state));
+}
+
+int detect_restore(struct detect *d, const void *bytes, size_t len)
+{
+	struct kept_table tables[KEPT_TABLES];
+	struct reader r = { bytes, len };
+	uint32_t size[10];
+	struct head h;
+	const void *at = get(&r, sizeof(h));
+	int err;
+
+	forget(d);
+	if (!at)
+		return -EBADMSG;
+	memcpy(&h, at, sizeof(h));
+	sizes(size);
+	if (h.magic != MAGIC || memcmp(size, h.size, sizeof(size)))
+		return -EPROTO;
+	if (h.len != len || h.sum != sum_of(r.at, r.left))
+		return -EBADMSG;
+	err = get_windows(&r, &d->windows);
+	if (!err)
+		err = get_baseline(&r, &d->baseline);
+	kept(d, tables);
+	for (int i = 0; !err && i < KEPT_TABLES; i++)
+		err = get_table(&r, tables[i].t, tables[i].key_len, tables[i].value_len);
+	if (!err && r.left)
+		err = -EBADMSG;
+	if (err) {
+		forget(d);
+		return err;
+	}
+	d->ids = h.ids;
+	d->config.baseline_until = h.baseline_until;
+	return 0;
+}
+
+/* ---- what others know -------------------------------------------------------- */
+
+void detect_numbers_above(struct detect *d, uint32_t id)
+{
+	if (id > d->ids)
+		d->ids = id;
+}
+
+int detect_recall(struct detect *d, const struct farm *f)
+{
+	struct cohort_id key = { f->stack, f->service };
+	struct cohort_state *state = table_add(&d->cohorts, &key, NULL);
+	uint32_t id = f->id[0] == 'f' ? (uint32_t)strtoul(f->id + 1, NULL, 10) : 0;
+
+	if (!state)
+		return -ENOMEM;
+	state->verdict.state = f->state;
+	state->verdict.watched_at = f->watched_at;
+	state->verdict.flagged_at = f->flagged_at;
+	state->verdict.proposed_at = f->proposed_at;
+	state->onset = f->onset;
+	state->exchanges_before_flag = f->exchanges_before_flag;
+	state->id = id;
+	detect_numbers_above(d, id);
+	return 0;
+}
+
+void detect_enforced(struct detect *d, uint64_t stack, uint16_t service, bool on)
+{
+	struct cohort_id key = { stack, service };
+	struct cohort_state *state = table_find(&d->cohorts, &key);
+	struct verdict *v = state ? &state->verdict : NULL;
+
+	if (!v)
+		return;
+	if (on && v->state != FARM_NONE && v->state != FARM_WATCH)
+		v->state = FARM_ENFORCE;
+	else if (!on && v->state == FARM_ENFORCE)
+		v->state = FARM_DECAY;
+}
+
+void detect_configure(struct detect *d, const struct detect_config *c)
+{
+	d->config = *c;
+}
+
+const struct detect_config *detect_configured(const struct detect *d)
+{
+	return &d->config;
+}
+
+uint64_t detect_clean_until(const struct detect_settings *s, const struct snapshot *first)
+{
+	uint64_t now = first->time + first->epoch, oldest = now;
+
+	if (s->config.baseline_until)
+		return s->config.baseline_until;
+	if (!first->n_rows)
+		return 0;
+	for (size_t i = 0; i < first->n_rows; i++) {
+		uint64_t at = snapshot_ns(first, first->rows[i].first_seen);
+
+		oldest = at < oldest ? at : oldest;
+	}
+	return (now - oldest > s->config.window ? now : oldest) + s->baseline;
+}
