@@ -103,6 +103,8 @@ static __always_inline int handshake_settle(struct handshake *h, const struct pa
 		h->order = h->alt_order;
 		h->ch_end = h->alt_end;
 		h->result = HELLO_OK;
+		h->hello_flags = 0; /* not kept of the other one */
+		h->flags &= ~HS_RESUMED;
 		return 1;
 	}
 	if (p->seq != h->ch_end) {
