@@ -209,8 +209,7 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 	if ((!h->d_f2 || (h->flags & HS_CCS_ALONE && !h->d_f2x)) &&
 	    !(h->flags & (HS_HRR | HS_OVERLAP)) && peek_hello(k)) {
-		h->flags = (h->flags | HS_HRR) &
-			   ~(HS_CCS_ALONE | HS_PIGGY | HS_SETTLED | HS_ALT);
+		h->flags = (h->flags | HS_HRR) & ~(HS_CCS_ALONE | HS_PIGGY | HS_SETTLED | HS_ALT);
 		h->segments = 0;
 		h->d_f2 = 0;
 		h->state = HS_HELLO;

@@ -162,8 +162,8 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 		emit_hello(0);
 	}
 	if (w->h.flags & HS_HELLO_PROVED) {
-		exchange =
-			flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0, w->p.ack);
+		exchange = flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0,
+				       w->p.ack);
 		if (!w->p.bad_source) {
 			if (w->h.result == HELLO_OK)
 				tally_measured(ref, gen, &m, w->h.flags);
