@@ -322,6 +322,7 @@ struct handshake {
 	__u32 gen;
 	__u32 isn_other;	/* a SYN that the server has not answered */
 	__u32 hello_flags;	/* enum hello_flag */
+	__u32 unfit_ack;	/* of a flight that does not continue the hello; HS_UNFIT */
 	__u16 mss;
 	__u8 state;		/* enum handshake_state */
 	__u8 result;		/* enum hello_result */
@@ -572,6 +573,7 @@ enum handshake_flag {
 	HS_STALE	= 1 << 16,	/* the SYN hit a live socket: never proved by it */
 	HS_OVERLAP	= 1 << 17,	/* two different hellos at the same bytes */
 	HS_ALT		= 1 << 18,	/* two hellos of different length */
+	HS_UNFIT	= 1 << 20,	/* the client went on behind a gap: see handshake_step() */
 	HS_REJECT	= 1 << 19,	/* the client is still to be told (winnow_ingress) */
 };
 

@@ -54,8 +54,7 @@ static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 ack, __
 		if (!(f->flags & FLOW_WAITING)) {
 			f->request = 0;
 		} else {
-			if (f->flags & FLOW_ANSWERED ||
-			    (__u16)(at - f->began) >= ANSWER_SOONEST) {
+			if (f->flags & FLOW_ANSWERED || (__u16)(at - f->began) >= ANSWER_SOONEST) {
 				f->request = 0;
 				f->flags &= ~FLOW_WAITING;
 			}

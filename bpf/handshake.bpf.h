@@ -69,6 +69,12 @@ static __always_inline int peek_hello(const struct peek *k)
 	return peek_ccs(k) && k->len >= 12 && k->b[6] == 22 && k->b[7] == 3 && k->b[11] == 1;
 }
 
+/* Any TLS record header: what a client sends after its hello begins with one. */
+static __always_inline int peek_record(const struct peek *k)
+{
+	return k->len >= 3 && k->b[0] >= 20 && k->b[0] <= 23 && k->b[1] == 3;
+}
+
 static __always_inline __u32 since(const struct handshake *h, __u64 t)
 {
 	__u32 us = (t - h->t_syn) / 1000;
@@ -81,13 +87,57 @@ static __always_inline int before(__u32 a, __u32 b)
 	return (__s32)(a - b) < 0;
 }
 
+/*
+ * Which hello did the server take? The one at whose end the client goes on, once the
+ * server has answered. A client that goes on elsewhere sent a hello that was not
+ * seen, or a decoy that was: then the connection is tallied without a name. Behind
+ * our end it may be a lost segment instead, so that the verdict waits until the
+ * server has gone on answering. 1: settled.
+ */
+static __always_inline int handshake_settle(struct handshake *h, const struct packet *p,
+					    const struct peek *k)
+{
+	if (h->flags & HS_ALT && p->seq == h->alt_end) {
+		h->ja4 = h->alt_ja4;
+		h->stack = h->alt_stack;
+		h->order = h->alt_order;
+		h->ch_end = h->alt_end;
+		h->result = HELLO_OK;
+		h->hello_flags = 0; /* not kept of the other one */
+		h->flags &= ~HS_RESUMED;
+		return 1;
+	}
+	if (p->seq != h->ch_end) {
+		if (!before(p->seq, h->ch_end)) {
+			if (!(h->flags & HS_UNFIT)) {
+				h->flags |= HS_UNFIT;
+				h->unfit_ack = p->ack;
+				return 0;
+			}
+			if (!before(h->unfit_ack, p->ack))
+				return 0;
+		} else if (!p->payload_len || !peek_record(k)) {
+			return 0;
+		}
+		h->flags |= HS_OVERLAP;
+		h->ch_end = p->seq;
+	}
+	if (h->flags & HS_OVERLAP && h->result == HELLO_OK) {
+		h->result = HELLO_OVERLAP;
+		h->ja4 = 0;
+		h->stack = 0;
+		h->order = 0;
+	}
+	return 1;
+}
+
 /* A pure ACK, payload, FIN or RST of the client. `need_isn`: the egress program
  * runs, so what arrives before the server's number is not an answer to it. */
 static __always_inline __u32 handshake_step(struct handshake *h, const struct packet *p,
 					    const struct peek *k, __u64 t, int need_isn)
 {
 	__u32 dt = since(h, t), act = 0, end = p->seq + p->payload_len;
-	int closing = p->tcp_flags & (TCP_FIN | TCP_RST);
+	int closing = p->tcp_flags & (TCP_FIN | TCP_RST), answered, settled;
 
 	if (p->seq - (h->isn_c + 1) > WINDOW_SEQ)
 		return ACT_OUT;
@@ -145,8 +195,10 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 
 	/* The hello is known; ack0 is the client's acknowledgement beside it. */
+	answered = p->ack != h->ack0 && !before(p->ack, h->ack0);
+	settled = h->flags & HS_HELLO_PROVED || h->d_f2;
 	if (!p->payload_len) {
-		if (p->ack != h->ack0 && !before(p->ack, h->ack0)) {
+		if (answered) {
 			if (!h->d_f2) {
 				if (!h->d_p1)
 					h->d_p1 = dt;
@@ -155,22 +207,36 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 					h->d_pl = dt;
 				}
 			}
-			if (!before(p->seq, h->ch_end))
+			if (settled || handshake_settle(h, p, k))
 				act |= ACT_PROVED;
 		}
 		return closing ? act | ACT_CLOSE : act;
 	}
-	if (before(p->seq, h->ch_end))
-		return act | ACT_FEED; /* again: the same bytes, or other ones? */
-	if (!before(h->ack0, p->ack)) {
+	if (!answered) {
+		if (before(p->seq, h->ch_end)) {
+			if (h->result != HELLO_OK && before(h->ch_end, end))
+				h->ch_end = end;
+			return act | ACT_FEED; /* again: the same bytes, or other ones? */
+		}
 		h->flags |= HS_EARLY;
+		if (p->seq == h->ch_end &&
+		    (h->hello_flags & HELLO_HAS_EARLY_DATA || h->result != HELLO_OK))
+			h->ch_end = end;
+		else if (h->flags & HS_ALT && p->seq == h->alt_end)
+			h->alt_end = end;
 		return act | ACT_EARLY | (closing ? ACT_CLOSE : 0);
 	}
+	if (!settled && before(p->seq, h->ch_end) && !peek_record(k) &&
+	    !(h->flags & HS_ALT && p->seq == h->alt_end))
+		return act | ACT_FEED;
+	if (!settled && !handshake_settle(h, p, k))
+		return act;
 	if ((!h->d_f2 || (h->flags & HS_CCS_ALONE && !h->d_f2x)) && !(h->flags & HS_HRR) &&
 	    peek_hello(k)) {
 		h->flags = (h->flags | HS_HRR) & ~(HS_CCS_ALONE | HS_PIGGY);
 		h->d_f2 = 0;
 		h->state = HS_HELLO;
+		h->segments = 0;
 		h->ack0 = p->ack;
 		h->hello_base = p->seq;
 		h->d_ch = dt;

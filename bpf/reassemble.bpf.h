@@ -39,7 +39,8 @@ struct slot {
 	__u32 holes;  /* 1: bits beyond `have` are set */
 	__u32 top;    /* end of the highest byte known */
 	__u32 want;   /* nothing new before `have` gets here */
-	__u32 pad;
+	__u32 done;   /* the hello was complete: kept to compare what comes again,
+		       * free for anybody else */
 	__u64 bit[STREAM_WORDS];
 	__u8 b[STREAM_MAX + CHUNK];
 };
@@ -85,7 +86,7 @@ static __always_inline struct slot *slot_at(__u32 i)
 
 static __always_inline int slot_live(const struct slot *s, __u32 stamp)
 {
-	return s->owner && row_age(stamp, s->stamp) <= HANDSHAKE_LIFE;
+	return s->owner && !s->done && row_age(stamp, s->stamp) <= HANDSHAKE_LIFE;
 }
 
 static __always_inline int slot_try(struct slot *s)
@@ -146,6 +147,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 		s->have = 0;
 		s->top = 0;
 		s->want = 0;
+		s->done = 0;
 		if (s->holes)
 			for (__u32 w = 0; w < STREAM_WORDS; w++) {
 				s->bit[w] = 0;
@@ -166,7 +168,7 @@ static __always_inline __u32 slot_find(__u64 key, __u32 stamp, __u32 *busy)
 		__u32 at = mix64(key + i) & reassembly_slots;
 		struct slot *s = slot_at(at);
 
-		if (!s || s->owner != key || !slot_live(s, stamp))
+		if (!s || s->owner != key || row_age(stamp, s->stamp) > HANDSHAKE_LIFE)
 			continue;
 		if (!slot_try(s)) {
 			*busy = 1;
@@ -449,6 +451,42 @@ static __always_inline int feed_whole(struct xdp_md *ctx, struct work *w, struct
 	return 1;
 }
 
+/* Do bytes that came before say the same this time? If they cannot be compared,
+ * they count as different: no name rather than a wrong one. */
+__noinline int feed_again(struct xdp_md *ctx, struct work *w, __u32 off, __u32 len, __u32 stamp)
+{
+	__u32 zero = 0, at, busy;
+	struct segment *seg;
+	struct slot *s;
+
+	if (!w || len <= 1) /* a keep-alive probe carries one old byte, or none */
+		return 0;
+	at = slot_find(w->key, stamp, &busy);
+	s = at ? slot_at(at - 1) : NULL;
+	seg = bpf_map_lookup_elem(&segments, &zero);
+	w->complete = 1;
+	w->result = HELLO_OVERLAP;
+	if (!s || !seg)
+		return 0;
+	if (off < STREAM_MAX) {
+		struct merge m = { s, seg, off, len, s->have, 0 };
+
+		if (len > STREAM_MAX - off)
+			len = STREAM_MAX - off;
+		if (m.len > len)
+			m.len = len;
+		if (m.len > s->have - off)
+			m.len = off < s->have ? s->have - off : 0;
+		if (!load_stream(ctx, w->p.payload_off, seg->b, 0, len)) {
+			bpf_loop(STREAM_MAX, merge_byte, &m, 0);
+			if (!m.differs)
+				w->complete = 0;
+		}
+	}
+	slot_release(s);
+	return 0;
+}
+
 /* Feeds one segment; see the top of the file. `again`: the hello was complete
  * before, so only a whole one is looked at. */
 __noinline int feed(struct xdp_md *ctx, __u32 again)
@@ -469,16 +507,16 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	len = w->p.payload_len;
 	stamp = stamp_of(w->t);
 
-	if (off == 0 && feed_whole(ctx, w, f))
+	if (off == 0 && (again || !w->h.segments) && feed_whole(ctx, w, f))
 		return 0;
 	if (again)
-		return 0;
+		return feed_again(ctx, w, off, len, stamp);
 	if (w->p.cut) {
 		w->result = HELLO_TRUNCATED;
 		w->complete = 1;
 		return 0;
 	}
-	if (off == 0 && w->k.len >= 3) {
+	if (off == 0 && !w->h.segments && w->k.len >= 3) {
 		if (w->k.b[0] != 22 && w->k.b[0] != 20 && w->k.b[0] != 21) {
 			w->result = HELLO_NOT_TLS;
 			if (w->k.b[0] & 0x80 && w->k.b[2] == 1)
@@ -550,8 +588,11 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 		w->result = HELLO_TOO_LONG;
 		w->complete = 1;
 	}
-	if (w->complete)
-		s->owner = 0;
+	if (w->complete) {
+		s->done = 1;
+		if (w->result != HELLO_OK)
+			s->owner = 0;
+	}
 out:
 	slot_release(s);
 	return 0;

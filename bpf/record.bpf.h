@@ -191,13 +191,23 @@ __noinline int hello_store(struct work *w, __u32 again)
 	if (!w->complete)
 		goto copy;
 	end = h->hello_base + w->hello_end;
+	w->other = 0;
 	if (again) {
-		if (w->result != HELLO_OK)
+		if (w->result == HELLO_OVERLAP && h->result == HELLO_OK)
+			h->flags |= HS_OVERLAP;
+		if (w->result != HELLO_OK || h->result == HELLO_OVERLAP)
 			goto copy;
-		if (end == h->ch_end) {
+		if (end == h->ch_end && h->result == HELLO_OK) {
 			if (w->hello.ja4_key != h->ja4 || w->hello.order_hash != h->order)
 				h->flags |= HS_OVERLAP;
+			w->other = !!(h->flags & HS_OVERLAP);
+		} else if (h->flags & HS_ALT && end == h->alt_end &&
+			   w->hello.ja4_key != h->alt_ja4) {
+			h->flags |= HS_OVERLAP; /* a third one: no name from here on */
+			h->flags &= ~HS_ALT;
+			w->other = 1;
 		} else {
+			w->other = !(h->flags & HS_ALT);
 			h->flags |= HS_ALT;
 			h->alt_ja4 = w->hello.ja4_key;
 			h->alt_stack = w->hello.stack_key;

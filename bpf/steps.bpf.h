@@ -31,7 +31,7 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 		w->result = hello_parse(&f->h, w->hello_len, &c->secret, &w->hello);
 	}
 	hello_store(w, again);
-	if (again || !w->complete)
+	if (!w->complete || (again && !w->other))
 		return 0;
 	count(COUNTER_HELLO_OK + (w->result < HELLO_RESULT_MAX ? w->result : 0));
 	if (w->h.flags & HS_HRR)
@@ -41,10 +41,11 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 		__u32 seen = 0, age, resumed = 0;
 
 		judge_hello(ctx);
-		if (w->v.rule)
+		if (w->v.rule) {
 			record_mark(w, 0, 0, 1);
-		w->h.rule = w->v.rule;
-		w->h.rule_gen = w->v.rule_gen;
+			w->h.rule = w->v.rule;
+			w->h.rule_gen = w->v.rule_gen;
+		}
 		if (!c->emit_all) {
 			tally_peek(c, w, &seen, &age, &resumed, dstar);
 			fresh = !seen;
@@ -92,13 +93,8 @@ __noinline int proved_step(struct xdp_md *ctx)
 		count(COUNTER_CONN_PROVED);
 	stack = w->h.stack;
 	order = w->h.order;
-	if (w->h.flags & HS_ALT && w->p.seq == w->h.alt_end) {
-		stack = w->h.alt_stack;
-		order = w->h.alt_order;
-	} else if (w->h.result == HELLO_OK && w->h.flags & HS_OVERLAP) {
+	if (!stack && w->h.flags & HS_OVERLAP && w->h.result == HELLO_OVERLAP)
 		count(COUNTER_HELLO_OVERLAP);
-		stack = 0;
-	}
 	if (stack)
 		count(COUNTER_HELLO_PROVED);
 	j.src = source_word(&w->p.src, w->p.family);
@@ -147,8 +143,8 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 		emit_hello(0);
 	}
 	if (w->h.flags & HS_HELLO_PROVED) {
-		exchange =
-			flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0, w->p.ack);
+		exchange = flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0,
+				       w->p.ack);
 		if (!w->p.bad_source) {
 			if (w->h.result == HELLO_OK)
 				tally_measured(ref, gen, &m, w->h.flags);

@@ -109,7 +109,7 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 	if (act & ACT_FEED) {
 		again = w->h.state >= HS_NAMED;
 		hello_step(ctx, again);
-		first = !again && w->complete;
+		first = w->complete && (!again || w->other);
 	}
 	/* A hello in the SYN was judged there, and is acted on with what follows. */
 	if (w->h.flags & HS_SYN_DATA && !(w->h.flags & HS_RULED))
@@ -310,6 +310,8 @@ int winnow_xdp(struct xdp_md *ctx)
 		count(COUNTER_PARSE_OK + (w->r < PARSE_RESULT_MAX ? w->r : 0));
 		if (w->r == PARSE_FRAGMENT)
 			is_protected = w->p.proto == IPPROTO_TCP || w->p.proto == IPPROTO_UDP;
+		if (w->r == PARSE_EXTENSION || w->r == PARSE_SHORT)
+			is_protected = 1; /* what stands behind those headers may be TCP */
 		if (!w->p.family)
 			return verdict_pass();
 	}

@@ -45,6 +45,7 @@ struct work {
 	__u32 hello_end; /* stream offset behind the hello */
 	__u32 hello_len; /* of the message now in struct flat */
 	__u32 records;
+	__u32 other; /* 1: a second hello, unlike the first, at the same bytes */
 	struct verdict v;
 	__u32 tally_ref; /* set << 3 | way, + 1; 0 = no row */
 	__u32 tally_gen;

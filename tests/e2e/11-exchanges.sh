@@ -27,25 +27,21 @@ check "every request succeeded" jq -se 'map(.failed) | add == 0' "$TMP/visits"
 said() { w source list --jsonl | jq -s --arg p "$1" '[.[] | select(.src | startswith($p)) | .exchanges] | add // 0'; }
 log_of() { logged "^${1//./\\.}"; }
 
-# within PREFIX [SLACK]: winnow's exchanges of these sources against lines of the log.
+# within PREFIX: winnow's exchanges of these sources against lines of the log.
 within() {
 	local winnow nginx
 	winnow=$(said "$1")
 	nginx=$(log_of "$1")
 	echo "winnow $winnow, nginx $nginx"
 	[ "$nginx" -gt 0 ] &&
-		[ $((100 * (winnow > nginx ? winnow - nginx : nginx - winnow))) -le $((5 * nginx + 100 * ${2:-0})) ]
+		[ $((100 * (winnow > nginx ? winnow - nginx : nginx - winnow))) -le $((5 * nginx)) ]
 }
 i=0
 for stack in "${STACKS[@]}"; do
 	i=$((i + 1))
-	# requests sends head and body apart: session tickets in between split the first
-	# request of a connection in two, so one a source more is let by.
-	slack=0
-	[ $stack != requests ] || slack=3
-	check "$stack, small answers" eventually 3 within 10.2.$i. $slack
-	check "$stack, 2 MB answers" eventually 3 within 10.3.$i. $slack
-	check "$stack, server-sent events" eventually 3 within 10.4.$i. $slack
+	check "$stack, small answers" eventually 3 within 10.2.$i.
+	check "$stack, 2 MB answers" eventually 3 within 10.3.$i.
+	check "$stack, server-sent events" eventually 3 within 10.4.$i.
 done
 check "all together" within 10.
 bytes() {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Nobody can be framed: spoofed frames with a victim's address and a farm's hello move
 # no tally, hit, bucket or verdict of the victim; honest hellos in odd company count.
-# The same with SYN cookies forced. Faults 15, 24, 25, 27, 29, 31, 43.
+# The same with SYN cookies forced. PROOF=socket: where no egress program can run. Faults 15, 24, 25, 27, 29, 31, 43.
 . "$(dirname "$0")/lib.sh"
 need jq python3
 
@@ -10,8 +10,10 @@ FARM=$TMP/farm.hello
 OURS=192.0.2	# raw clients: addresses that no kernel here answers for
 net_up
 web_up
+WINNOW_CONF="proof = ${PROOF:-egress}"
 winnow_up
 hello_file "$FARM"
+check "connections are proved by ${PROOF:-egress}" test "$(w status -j | jq -r .proof)" = "${PROOF:-egress}"
 
 # The farm's stack is known, and a rule waits for it.
 frames <<<"visit plain $OURS.1 4000 $EDGE4 $PORT $FARM" >/dev/null
@@ -57,7 +59,7 @@ attack() {
 }
 
 story() {
-	local v=10.6.0.$1 before named proved
+	local v=10.6.0.$1 before outside proved
 	victim_opens "$v"
 	before=$(hits)
 	check "$2: the victim's port is known" test -n "$port"

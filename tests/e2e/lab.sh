@@ -5,7 +5,7 @@
 #	. tests/e2e/lab.sh		then, in this order:
 #	lab_up [PLAN OPTIONS]		plan (lab/plan.py), namespaces, nginx, proxies
 #	capture FILE			optional; what replay is checked against
-#	(attach winnow to $EDGE's eth0)
+#	lab_winnow			winnowd with lab.conf, as a user who is not root
 #	lab_run				everybody begins to visit; returns at once
 #	lab_at SECONDS			waits until this second of the run
 #	lab_replace			the farm's second set of exits begins (--waves 2)
@@ -36,6 +36,12 @@ lab_up() {
 			exit 1
 		}
 	done
+}
+
+lab_winnow() {
+	WINNOW_CONF=$(cat "$E2E/lab.conf")
+	WINNOW_USER=nobody
+	winnow_up "$@"
 }
 
 lab_listens() { on "$WORLD" ss -Htln "sport = :$1" | grep -q LISTEN; }

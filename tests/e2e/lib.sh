@@ -407,7 +407,8 @@ clients_built() {
 # ---- winnow ----------------------------------------------------------------------------------
 
 # winnow_up [native|generic]: the daemon in the edge, its device attached. Lines of
-# $WINNOW_CONF are settings of [winnow] beyond these.
+# $WINNOW_CONF are settings of [winnow] beyond these; with $WINNOW_USER it is that user
+# with three capabilities, not root.
 winnow_up() {
 	[ -x "$WINNOWD" ] && [ -x "$WINNOW" ] || skip "winnow is not built"
 	mkdir -p "$TMP/state" "$TMP/run" "$PINS"
@@ -426,7 +427,14 @@ winnow_up() {
 }
 
 winnowd_start() {
-	start winnowd "$EDGE" "$WINNOWD" -f -c "$TMP/winnow.conf"
+	local as=()
+	if [ -n "${WINNOW_USER:-}" ]; then
+		chown -R "$WINNOW_USER" "$TMP/state" "$TMP/run" "$PINS"
+		local caps=+bpf,+net_admin,+perfmon
+		as=(setpriv --reuid "$WINNOW_USER" --regid nogroup --clear-groups
+			--inh-caps "$caps" --ambient-caps "$caps" --bounding-set "-all,$caps")
+	fi
+	start winnowd "$EDGE" "${as[@]}" "$WINNOWD" -f -c "$TMP/winnow.conf"
 	eventually 20 attached || { cat "$TMP/winnowd.log"; exit 1; }
 }
 

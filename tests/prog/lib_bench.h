@@ -22,7 +22,7 @@
 #include "kern/kern.h"
 #include "lib_frames.h"
 
-#define MSEC 1000ULL           /* of bench time: us */
+#define MSEC 1000ULL /* of bench time: us */
 #define SEC  (1000 * MSEC)
 
 struct seen_hello {
@@ -40,7 +40,7 @@ struct bench {
 	uint64_t t; /* us of the virtual clock */
 	struct control *c;
 	uint64_t mark[COUNTER_MAX];
-	struct seen_hello hello;         /* the newest */
+	struct seen_hello hello; /* the newest */
 	struct seen_handshake handshake;
 };
 
@@ -100,15 +100,15 @@ struct conn {
 void conn_new(struct conn *c, struct bench *b, const struct path *p);
 void conn_syn(struct conn *c);
 void conn_synack(struct conn *c);
-void conn_ack(struct conn *c);                               /* pure, no new bytes */
-void conn_acks(struct conn *c, uint32_t bytes);              /* pure, so many server bytes more */
+void conn_ack(struct conn *c);                                /* pure, no new bytes */
+void conn_acks(struct conn *c, uint32_t bytes);               /* pure, so many server bytes more */
 void conn_send(struct conn *c, const void *data, size_t len); /* in order */
 /* Bytes at an offset of the client's stream (0: behind the SYN); snd stays. */
 void conn_send_at(struct conn *c, uint32_t off, const void *data, size_t len);
-void conn_close(struct conn *c, uint8_t flags);              /* FIN|ACK or RST */
+void conn_close(struct conn *c, uint8_t flags); /* FIN|ACK or RST */
 int conn_segment(struct conn *c, const struct segment *s);
 
-void conn_open(struct conn *c);  /* SYN, SYN|ACK at once, ACK 20 ms later */
+void conn_open(struct conn *c); /* SYN, SYN|ACK at once, ACK 20 ms later */
 void conn_hello(struct conn *c, const struct bytes *msg); /* in one record and segment */
 /* The server's flight of 3,000 bytes acknowledged, ChangeCipherSpec and Finished. */
 void conn_finish(struct conn *c);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* What Linux offers: MSS 1460, SACK, timestamps, window scale 7. */
-static const uint8_t syn_options[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0,
-				       1, 3, 3, 7 };
+static const uint8_t syn_options[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0,
+				       0, 1, 0, 0,    0, 0, 1, 3,  3, 7 };
 static const uint8_t timestamps[] = { 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 1 };
 
 const uint8_t flight_two[64] = { 20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 53 };
@@ -34,7 +34,9 @@ int conn_segment(struct conn *c, const struct segment *s)
 
 void conn_syn(struct conn *c)
 {
-	conn_segment(c, &(struct segment){ .seq = c->isn_c, .flags = SYN, .window = 64240,
+	conn_segment(c, &(struct segment){ .seq = c->isn_c,
+					   .flags = SYN,
+					   .window = 64240,
 					   .options = syn_options,
 					   .options_len = sizeof(syn_options) });
 }
@@ -44,16 +46,22 @@ void conn_synack(struct conn *c)
 	static __thread struct frame f;
 
 	frame_tcp(&f, &c->p, true,
-		  &(struct segment){ .seq = c->isn_s, .ack = c->isn_c + 1, .flags = SYN | ACK,
-				     .options = syn_options, .options_len = sizeof(syn_options) });
+		  &(struct segment){ .seq = c->isn_s,
+				     .ack = c->isn_c + 1,
+				     .flags = SYN | ACK,
+				     .options = syn_options,
+				     .options_len = sizeof(syn_options) });
 	bench_out(c->b, &f);
 }
 
 static void send_at(struct conn *c, uint32_t seq, uint8_t flags, const void *data, size_t len)
 {
-	conn_segment(c, &(struct segment){ .seq = seq, .ack = c->rcv, .flags = flags,
+	conn_segment(c, &(struct segment){ .seq = seq,
+					   .ack = c->rcv,
+					   .flags = flags,
 					   .options = timestamps,
-					   .options_len = sizeof(timestamps), .data = data,
+					   .options_len = sizeof(timestamps),
+					   .data = data,
 					   .len = len });
 }
 

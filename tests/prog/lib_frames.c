@@ -158,7 +158,7 @@ void frame_ip(struct frame *f, const struct path *p, bool from_server, uint8_t p
 		size_t options = from_server ? 0 : p->ip_options;
 
 		memset(ip, 0, 20);
-		memset(ip + 20, 1, options);		/* no-operation */
+		memset(ip + 20, 1, options); /* no-operation */
 		ip[0] = 0x45 + options / 4;
 		put16(ip + 2, 20 + options + len);
 		put16(ip + 4, 0x1234);

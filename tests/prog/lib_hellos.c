@@ -33,10 +33,11 @@ static void extension(struct bytes *out, uint16_t type, const void *data, size_t
 
 static void extensions(struct bytes *e, const struct hello_spec *s)
 {
-	static const uint8_t sni[] = { 0, 14, 0, 0, 11, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'n',
-				       'e', 't' };
+	static const uint8_t sni[] = { 0,   14,  0,   0,   11,  'e', 'x', 'a',
+				       'm', 'p', 'l', 'e', '.', 'n', 'e', 't' };
 	static const uint8_t groups[] = { 0, 6, 0, 29, 0, 23, 0, 24 }, points[] = { 1, 0 };
-	static const uint8_t alpn[] = { 0, 12, 2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1' };
+	static const uint8_t alpn[] = { 0,   12,  2,   'h', '2', 8,   'h',
+					't', 't', 'p', '/', '1', '.', '1' };
 	static const uint8_t sigalgs[] = { 0, 8, 4, 3, 8, 4, 4, 1, 5, 3 };
 	static const uint8_t versions[] = { 4, 3, 4, 3, 3 }, modes[] = { 1, 1 };
 	uint8_t shares[38] = { 0, 36, 0, 29, 0, 32 }, psk[76] = { 0, 38, 0, 32 };
@@ -69,7 +70,9 @@ static void extensions(struct bytes *e, const struct hello_spec *s)
 void hello_build(struct bytes *out, const struct hello_spec *s)
 {
 	_cleanup_(freep) struct bytes *e = calloc(1, sizeof(*e));
-	static const uint16_t ciphers[] = { 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030 };
+	static const uint16_t ciphers[] = {
+		0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030
+	};
 	uint8_t random[32];
 	size_t len;
 

@@ -16,8 +16,8 @@ static void frames_have_valid_checksums(void **state)
 	for (size_t i = 0; i < 3; i++)
 		for (size_t len = 0; len < 4; len++) {
 			frame_tcp(&f, &p[i], false,
-				  &(struct segment){ .seq = 1, .flags = SYN, .data = "abc",
-						     .len = len });
+				  &(struct segment){
+					  .seq = 1, .flags = SYN, .data = "abc", .len = len });
 			if (i < 2)
 				assert_int_equal(frame_ip_error(&f), 0);
 			assert_int_equal(frame_tcp_error(&f, &p[i], false), 0);

@@ -144,7 +144,8 @@ static void early_data_covers_no_decoy(void **state)
 		struct conn c;
 
 		made(&real, &(struct hello_spec){ .variant = 1, .len = 900 }, cut ? 500 : 0);
-		made(&decoy, &(struct hello_spec){ .variant = 2, .early_data = true, .len = 450 }, 0);
+		made(&decoy, &(struct hello_spec){ .variant = 2, .early_data = true, .len = 450 },
+		     0);
 		conn_new(&c, b, &p);
 		conn_open(&c);
 		put(&c, &decoy);

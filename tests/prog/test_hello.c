@@ -60,9 +60,11 @@ static enum hello_result sent(struct bench *b, struct path *p)
 	size_t half = wire.len / 2;
 	enum hello_result r = sent_in(b, p, &(struct piece){ 0, wire.len }, 1);
 
-	assert_int_equal(sent_in(b, p, (struct piece[]){ { 0, half }, { half, wire.len - half } }, 2),
+	assert_int_equal(sent_in(b, p, (struct piece[]){ { 0, half }, { half, wire.len - half } },
+				 2),
 			 r);
-	assert_int_equal(sent_in(b, p, (struct piece[]){ { half, wire.len - half }, { 0, half } }, 2),
+	assert_int_equal(sent_in(b, p, (struct piece[]){ { half, wire.len - half }, { 0, half } },
+				 2),
 			 r);
 	return r;
 }
@@ -128,8 +130,7 @@ static void orders_duplicates_and_retransmissions_give_the_same_keys(void **stat
 		for (int i = 0; i < 3; i++) {
 			int k = orders[o][i];
 
-			in[i] = (struct piece){ k * third,
-						k == 2 ? wire.len - 2 * third : third };
+			in[i] = (struct piece){ k * third, k == 2 ? wire.len - 2 * third : third };
 		}
 		expect_named(b, &p, in, 3);
 		for (int again = 0; again < 3; again++)
@@ -141,7 +142,8 @@ static void orders_duplicates_and_retransmissions_give_the_same_keys(void **stat
 			}
 	}
 	/* Overlaps with the same bytes, as a repacketised retransmission has them. */
-	expect_named(b, &p, (struct piece[]){ { 0, 800 }, { 500, 900 }, { 200, wire.len - 200 } }, 3);
+	expect_named(b, &p, (struct piece[]){ { 0, 800 }, { 500, 900 }, { 200, wire.len - 200 } },
+		     3);
 	expect_named(b, &p,
 		     (struct piece[]){ { 900, wire.len - 900 }, { 300, 700 }, { 0, wire.len } }, 3);
 }
@@ -150,9 +152,9 @@ static void orders_duplicates_and_retransmissions_give_the_same_keys(void **stat
 static void overlaps_with_other_bytes_are_refused_by_name(void **state)
 {
 	static const struct piece cases[][3] = {
-		{ { 0, 300 }, { 200, 200 }, { 400, 0 } },	/* the end of what is known */
-		{ { 0, 300 }, { 0, 300 }, { 300, 0 } },		/* all of it */
-		{ { 300, 200 }, { 100, 250 }, { 0, 0 } },	/* out of order */
+		{ { 0, 300 }, { 200, 200 }, { 400, 0 } }, /* the end of what is known */
+		{ { 0, 300 }, { 0, 300 }, { 300, 0 } },   /* all of it */
+		{ { 300, 200 }, { 100, 250 }, { 0, 0 } }, /* out of order */
 		{ { 300, 200 }, { 450, 100 }, { 0, 0 } },
 	};
 	struct bench *b = bench_of(state);
@@ -212,7 +214,8 @@ static void one_byte_segments_in_order_and_shuffled_give_the_same_keys(void **st
 static void a_hello_over_one_to_eight_records_is_named_and_over_nine_is_not(void **state)
 {
 	struct bench *b = bench_of(state);
-	size_t tiny[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1 }, even[] = { 20, 20, 20, 20, 20, 20, 20, 20, 20 };
+	size_t tiny[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1 },
+	       even[] = { 20, 20, 20, 20, 20, 20, 20, 20, 20 };
 	size_t empty[] = { 0, 5, 0, 40, 0, 7, 0, 0 };
 
 	hello_build(&msg, &(struct hello_spec){});
@@ -246,17 +249,17 @@ static void what_stands_before_the_hello_record_is_stepped_over_or_named(void **
 		size_t len;
 		enum hello_result r;
 	} cases[] = {
-		{ "\24\3\3\0\1\1", 6, HELLO_OK },		/* ChangeCipherSpec */
-		{ "\25\3\1\0\2\1\0", 7, HELLO_OK },		/* a warning alert */
+		{ "\24\3\3\0\1\1", 6, HELLO_OK },   /* ChangeCipherSpec */
+		{ "\25\3\1\0\2\1\0", 7, HELLO_OK }, /* a warning alert */
 		{ "\24\3\3\0\1\1\24\3\3\0\1\1", 12, HELLO_OK },
-		{ "\26\3\0\0\0", 5, HELLO_OK },			/* an empty record of SSL 3.0 */
-		{ "\26\3\11\0\0", 5, HELLO_OK },		/* version 3.9 */
+		{ "\26\3\0\0\0", 5, HELLO_OK },  /* an empty record of SSL 3.0 */
+		{ "\26\3\11\0\0", 5, HELLO_OK }, /* version 3.9 */
 		{ "\26\2\0\0\0", 5, HELLO_NOT_TLS },
-		{ "\26\376\375\0\0", 5, HELLO_NOT_TLS },	/* DTLS */
-		{ "\27\3\3\0\1\1", 6, HELLO_NOT_TLS },		/* application data */
-		{ "\26\3\1\0\4\0\0\0\0", 9, HELLO_BAD_TYPE },	/* a HelloRequest */
-		{ "\26\3\1\0\4\2\0\0\0", 9, HELLO_BAD_TYPE },	/* a ServerHello */
-		{ "\26\3\1\377\377", 5, HELLO_NOT_TLS },	/* a record of 64 KiB */
+		{ "\26\376\375\0\0", 5, HELLO_NOT_TLS },      /* DTLS */
+		{ "\27\3\3\0\1\1", 6, HELLO_NOT_TLS },        /* application data */
+		{ "\26\3\1\0\4\0\0\0\0", 9, HELLO_BAD_TYPE }, /* a HelloRequest */
+		{ "\26\3\1\0\4\2\0\0\0", 9, HELLO_BAD_TYPE }, /* a ServerHello */
+		{ "\26\3\1\377\377", 5, HELLO_NOT_TLS },      /* a record of 64 KiB */
 	};
 	struct bench *b = bench_of(state);
 
@@ -409,8 +412,8 @@ static void drips_from_fifty_sources_do_not_starve_the_others(void **state)
 	struct conn c;
 
 	bench_free(b);
-	*state = b = bench_open(&(struct bench_sizes){ .reassembly = 1024, .handshakes = 16384,
-						       .tallies = 8192, .flows = 8192 });
+	*state = b = bench_open(&(struct bench_sizes){
+		.reassembly = 1024, .handshakes = 16384, .tallies = 8192, .flows = 8192 });
 	for (int i = 0; i < 2000; i++) {
 		p = path_v4(i % 50, 0);
 		begun(b, &c, &p);

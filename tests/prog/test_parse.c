@@ -36,8 +36,13 @@ static void hello_frame(const struct path *p)
 	hello_build(&msg, &(struct hello_spec){});
 	record_wrap(&wire, &msg);
 	frame_tcp(&f, p, false,
-		  &(struct segment){ .seq = 1, .ack = 1, .flags = ACK, .data = wire.b,
-				     .len = wire.len, .options = "\1\1\1", .options_len = 3 });
+		  &(struct segment){ .seq = 1,
+				     .ack = 1,
+				     .flags = ACK,
+				     .data = wire.b,
+				     .len = wire.len,
+				     .options = "\1\1\1",
+				     .options_len = 3 });
 }
 
 static void set_ip_len(size_t len)
@@ -217,11 +222,11 @@ static void ports_of_fragments_are_never_read(void **state)
 		uint16_t v4, v6;
 		enum parse_result r;
 	} cases[] = {
-		{ 0x2000, 0x0001, PARSE_FRAGMENT },	/* the first, with ports in it */
+		{ 0x2000, 0x0001, PARSE_FRAGMENT }, /* the first, with ports in it */
 		{ 0x2005, 0x0029, PARSE_FRAGMENT },
-		{ 0x0005, 0x0028, PARSE_FRAGMENT },	/* the last */
-		{ 0x0000, 0x0000, PARSE_OK },		/* atomic */
-		{ 0x4000, 0x0006, PARSE_OK },		/* reserved bits say nothing */
+		{ 0x0005, 0x0028, PARSE_FRAGMENT }, /* the last */
+		{ 0x0000, 0x0000, PARSE_OK },       /* atomic */
+		{ 0x4000, 0x0006, PARSE_OK },       /* reserved bits say nothing */
 	};
 	struct bench *b = bench_of(state);
 	struct path p4 = path_v4(1, 9), p6 = path_v6(1, 9);
@@ -271,8 +276,8 @@ static void three_vlan_tags_and_tags_without_payload_pass(void **state)
 /* 11: with a rule on everybody, on every port. */
 static void what_is_not_ip_always_passes(void **state)
 {
-	static const uint16_t types[] = { 0x0806, 0x88cc, 0x8864, 0x8863, 0x8847, 0x8848, 0x0026,
-					  0x9000, 0x0000, 0xffff };
+	static const uint16_t types[] = { 0x0806, 0x88cc, 0x8864, 0x8863, 0x8847,
+					  0x8848, 0x0026, 0x9000, 0x0000, 0xffff };
 	struct bench *b = bench_of(state);
 	struct path p = path_v4(1, 9);
 
@@ -291,7 +296,7 @@ static void what_is_not_ip_always_passes(void **state)
 static void other_protocols_are_not_ours(void **state)
 {
 	static const uint8_t protocols[] = { IPPROTO_ICMP, IPPROTO_GRE, IPPROTO_ESP, IPPROTO_SCTP,
-					     IPPROTO_IPIP, 112, 255 };
+					     IPPROTO_IPIP, 112,         255 };
 	struct bench *b = bench_of(state);
 	struct path p4 = path_v4(1, 9), p6 = path_v6(1, 9);
 	uint8_t udp[12] = { 0, 9, 1, 187, 0, 12 };
@@ -369,8 +374,12 @@ static void padding_is_no_payload(void **state)
 	bench_in(b, &f);
 	bench_after(b, 1 * MSEC);
 	record_wrap(&wire, &msg);
-	frame_tcp(&f, &p, false, &(struct segment){ .seq = c.snd, .ack = c.rcv, .flags = ACK,
-						    .data = wire.b, .len = wire.len });
+	frame_tcp(&f, &p, false,
+		  &(struct segment){ .seq = c.snd,
+				     .ack = c.rcv,
+				     .flags = ACK,
+				     .data = wire.b,
+				     .len = wire.len });
 	f.len += 200;
 	bench_in(b, &f);
 	c.snd += wire.len;
@@ -384,9 +393,11 @@ static void padding_is_no_payload(void **state)
 /* 12, 13 */
 static void impossible_sources_are_passed_and_never_tallied(void **state)
 {
-	static const char *const bad[] = { "0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.0.9",
-					   "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255",
-					   "192.0.2.1", "::", "::1", "ff02::1", "2001:db8:ff::1" };
+	static const char *const bad[] = {
+		"0.0.0.0",   "0.1.2.3",   "127.0.0.1",       "127.255.0.9", "224.0.0.1",
+		"239.1.1.1", "240.0.0.1", "255.255.255.255", "192.0.2.1",   "::",
+		"::1",       "ff02::1",   "2001:db8:ff::1"
+	};
 	struct bench *b = bench_of(state);
 	struct conn c;
 
@@ -447,13 +458,13 @@ static void odd_tcp_options_are_counted_and_cost_no_connection(void **state)
 		uint16_t mss;
 	} cases[] = {
 		{ "\2\4\5\264", 4, false, 1460 },
-		{ "\2\0\5\264", 4, true, 0 },			/* length 0 */
-		{ "\2\1\5\264", 4, true, 0 },			/* length 1 */
-		{ "\2\4\5\264\10\12\0\0", 8, true, 1460 },	/* past the end */
-		{ "\2\4\5\264\1\1\1\10", 8, true, 1460 },	/* a kind, and no length */
-		{ "\0\2\4\5", 4, false, 0 },			/* nothing behind the end counts */
-		{ "\2\4\5\264\2\4\2\30", 8, false, 1460 },	/* twice: the first */
-		{ "\2\3\5\1", 4, false, 0 },			/* a length that is not its own */
+		{ "\2\0\5\264", 4, true, 0 },              /* length 0 */
+		{ "\2\1\5\264", 4, true, 0 },              /* length 1 */
+		{ "\2\4\5\264\10\12\0\0", 8, true, 1460 }, /* past the end */
+		{ "\2\4\5\264\1\1\1\10", 8, true, 1460 },  /* a kind, and no length */
+		{ "\0\2\4\5", 4, false, 0 },               /* nothing behind the end counts */
+		{ "\2\4\5\264\2\4\2\30", 8, false, 1460 }, /* twice: the first */
+		{ "\2\3\5\1", 4, false, 0 },               /* a length that is not its own */
 		{ "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1",
 		  40, false, 0 },
 		{ "\376\50\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
@@ -469,7 +480,8 @@ static void odd_tcp_options_are_counted_and_cost_no_connection(void **state)
 
 		bench_mark(b);
 		conn_new(&c, b, &p);
-		conn_segment(&c, &(struct segment){ .seq = c.isn_c, .flags = SYN,
+		conn_segment(&c, &(struct segment){ .seq = c.isn_c,
+						    .flags = SYN,
 						    .options = cases[i].b,
 						    .options_len = cases[i].len });
 		assert_int_equal(c.verdict, XDP_PASS);
@@ -507,8 +519,12 @@ static void headers_in_fragments_are_read_all_the_same(void **state)
 		}
 		conn_new(&c, b, &p);
 		conn_open(&c);
-		frame_tcp(&f, &p, false, &(struct segment){ .seq = c.snd, .ack = c.rcv, .flags = ACK,
-							    .data = wire.b, .len = wire.len });
+		frame_tcp(&f, &p, false,
+			  &(struct segment){ .seq = c.snd,
+					     .ack = c.rcv,
+					     .flags = ACK,
+					     .data = wire.b,
+					     .len = wire.len });
 		err = bench_in_out(b, &f, linear, NULL, &verdict);
 		if (err == -EINVAL) {
 			print_message("skipped: test runs of this kernel are all linear\n");
@@ -538,12 +554,11 @@ static void frames_larger_than_a_page_are_named(void **state)
 		conn_whole(&c, b, &p, &msg);
 		assert_non_null(bench_tally(b, &p, bench_keys(b, &msg).stack_key));
 		conn_send(&c, bulk, sizeof(bulk));
-		assert_int_equal(bench_tally(b, &p, 0)->bytes_in,
-				 sizes[i] + 5 + 64 + sizeof(bulk));
+		assert_int_equal(bench_tally(b, &p, 0)->bytes_in, sizes[i] + 5 + 64 + sizeof(bulk));
 	}
 }
 
-#define LIVE(t)	   cmocka_unit_test_setup_teardown(t, bench_setup_live, bench_teardown)
+#define LIVE(t)    cmocka_unit_test_setup_teardown(t, bench_setup_live, bench_teardown)
 #define VIRTUAL(t) cmocka_unit_test_setup_teardown(t, bench_setup, bench_teardown)
 
 int main(void)

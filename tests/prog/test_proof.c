@@ -150,8 +150,8 @@ static void a_proof_needs_the_servers_answer_to_the_hello(void **state)
 	conn_new(&c, b, &p);
 	conn_open(&c);
 	conn_hello(&c, &msg);
-	conn_ack(&c);                                   /* nothing new acknowledged */
-	conn_send(&c, flight_two, sizeof(flight_two));  /* early, for all we know */
+	conn_ack(&c);                                  /* nothing new acknowledged */
+	conn_send(&c, flight_two, sizeof(flight_two)); /* early, for all we know */
 	assert_int_equal(bench_tallies(b), 0);
 	conn_close(&c, RST);
 	assert_int_equal(bench_tallies(b), 0);
@@ -161,8 +161,8 @@ static void a_proof_needs_the_servers_answer_to_the_hello(void **state)
 /* What a spoofer who knows addresses and ports can send at a victim. */
 static void spoofed_at(struct bench *b, const struct path *p, uint64_t seed, int n)
 {
-	static const uint8_t flags[] = { SYN, ACK, ACK | PSH, RST, RST | ACK, FIN | ACK, ACK | URG,
-					 SYN | ACK, SYN | FIN, 0 };
+	static const uint8_t flags[] = { SYN,       ACK,       ACK | PSH, RST,       RST | ACK,
+					 FIN | ACK, ACK | URG, SYN | ACK, SYN | FIN, 0 };
 	static struct bytes evil, evil_wire;
 	struct conn c;
 
@@ -173,8 +173,10 @@ static void spoofed_at(struct bench *b, const struct path *p, uint64_t seed, int
 		uint8_t f = flags[i % sizeof(flags)];
 		bool data = !(f & (SYN | RST)) && i & 16;
 
-		conn_segment(&c, &(struct segment){ .seq = draw(&seed), .ack = draw(&seed),
-						    .flags = f, .options = "\2\4\2\30",
+		conn_segment(&c, &(struct segment){ .seq = draw(&seed),
+						    .ack = draw(&seed),
+						    .flags = f,
+						    .options = "\2\4\2\30",
 						    .options_len = f == SYN ? 4 : 0,
 						    .data = evil_wire.b,
 						    .len = data ? evil_wire.len : 0 });
@@ -191,9 +193,9 @@ static void spoofed_segments_move_nothing_of_a_live_connection(void **state)
 	prepared(b);
 	hello_build(&evil, &(struct hello_spec){ .variant = 9 });
 	for (int i = 0; i < 2; i++) {
-		uint32_t rule = bench_rule(
-			b, &(struct rule){ .action = RULE_DROP },
-			&(struct rule_match){ .stack = bench_keys(b, &evil).stack_key });
+		uint32_t rule =
+			bench_rule(b, &(struct rule){ .action = RULE_DROP },
+				   &(struct rule_match){ .stack = bench_keys(b, &evil).stack_key });
 		uint64_t before;
 		struct conn c;
 
@@ -221,15 +223,9 @@ static void a_segment_moves_a_flow_only_inside_its_window(void **state)
 		int32_t seq, ack;
 		bool moves;
 	} cases[] = {
-		{ 0, 0, true },
-		{ 1 << 20, 0, true },
-		{ (1 << 20) + 1, 0, false },
-		{ -(1 << 20), 0, true },
-		{ -(1 << 20) - 1, 0, false },
-		{ 0, (1 << 24) - 1, true },
-		{ 0, 1 << 24, false },
-		{ 0, -(1 << 24), true },
-		{ 0, -(1 << 24) - 1, false },
+		{ 0, 0, true },          { 1 << 20, 0, true },         { (1 << 20) + 1, 0, false },
+		{ -(1 << 20), 0, true }, { -(1 << 20) - 1, 0, false }, { 0, (1 << 24) - 1, true },
+		{ 0, 1 << 24, false },   { 0, -(1 << 24), true },      { 0, -(1 << 24) - 1, false },
 	};
 	struct bench *b = bench_of(state);
 
@@ -244,8 +240,10 @@ static void a_segment_moves_a_flow_only_inside_its_window(void **state)
 		bench_mark(b);
 		before = bench_digest(b);
 		conn_segment(&c, &(struct segment){ .seq = c.snd + cases[i].seq,
-						    .ack = c.rcv + cases[i].ack, .flags = ACK,
-						    .data = wire.b, .len = 100 });
+						    .ack = c.rcv + cases[i].ack,
+						    .flags = ACK,
+						    .data = wire.b,
+						    .len = 100 });
 		assert_int_equal(bench_digest(b) != before, cases[i].moves);
 		expect_count(b, OUT_OF_WINDOW, !cases[i].moves);
 	}
@@ -362,7 +360,9 @@ static void a_syn_sent_again_with_other_options_is_one_connection(void **state)
 	conn_new(&c, b, &p);
 	conn_syn(&c);
 	bench_after(b, 1 * SEC);
-	conn_segment(&c, &(struct segment){ .seq = c.isn_c, .flags = SYN, .options = "\2\4\2\30",
+	conn_segment(&c, &(struct segment){ .seq = c.isn_c,
+					    .flags = SYN,
+					    .options = "\2\4\2\30",
 					    .options_len = 4 });
 	conn_synack(&c);
 	conn_ack(&c);
@@ -414,7 +414,9 @@ static void a_whole_hello_in_the_syn_is_named_and_proved(void **state)
 		struct conn c;
 
 		conn_new(&c, b, &p);
-		conn_segment(&c, &(struct segment){ .seq = c.isn_c, .flags = SYN, .data = wire.b,
+		conn_segment(&c, &(struct segment){ .seq = c.isn_c,
+						    .flags = SYN,
+						    .data = wire.b,
 						    .len = wire.len });
 		frame_tcp(&f, &p, true,
 			  &(struct segment){ .seq = c.isn_s,
@@ -440,8 +442,11 @@ static void a_whole_hello_in_the_syn_is_named_and_proved(void **state)
 /* 29, 30 */
 static void odd_flags_pass_and_begin_nothing(void **state)
 {
-	static const uint8_t odd[] = { SYN | ACK, SYN | FIN, SYN | RST, SYN | FIN | RST | ACK | PSH | URG,
-				       0, FIN, FIN | PSH | URG, URG, RST, RST | ACK, ACK | URG };
+	static const uint8_t odd[] = {
+		SYN | ACK, SYN | FIN, SYN | RST,       SYN | FIN | RST | ACK | PSH | URG,
+		0,         FIN,       FIN | PSH | URG, URG,
+		RST,       RST | ACK, ACK | URG
+	};
 	struct bench *b = bench_of(state);
 	struct path p = path_v4(1, 1);
 	struct handshake h;
@@ -454,8 +459,8 @@ static void odd_flags_pass_and_begin_nothing(void **state)
 
 			p.sport++;
 			conn_new(&c, b, &p);
-			conn_segment(&c, &(struct segment){ .seq = c.isn_c, .ack = 1,
-							    .flags = odd[i] });
+			conn_segment(&c, &(struct segment){
+						 .seq = c.isn_c, .ack = 1, .flags = odd[i] });
 			assert_int_equal(c.verdict, XDP_PASS);
 			assert_int_not_equal(bench_handshake(b, &p, &h), 0);
 		}

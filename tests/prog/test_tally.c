@@ -241,8 +241,8 @@ static void gaps_between_exchanges_go_into_octaves_of_seconds(void **state)
 	static const struct {
 		uint64_t ms;
 		int bin;
-	} gaps[] = { { 500, 0 },      { 1100, 1 },	 { 2900, 1 },	   { 3100, 2 },
-		     { 7100, 3 },     { 60000, 5 },	 { 3600000, 11 },  { 86400000, 16 },
+	} gaps[] = { { 500, 0 },        { 1100, 1 },      { 2900, 1 },     { 3100, 2 },
+		     { 7100, 3 },       { 60000, 5 },     { 3600000, 11 }, { 86400000, 16 },
 		     { 131072000, 17 }, { 900000000, 17 } };
 	struct bench *b = bench_of(state);
 	uint8_t bins[GAP_BINS] = {};

@@ -11,8 +11,24 @@
 #define NONE US_UNKNOWN
 
 enum what {
-	END, SYN_, SYN_DATA, SYNACK, ACKS, HELLO, PART, AGAIN, HELLO2, FIRST2, REST2,
-	EARLY, CCS, CCS_AGAIN, FINISHED, CCS_FINISHED, FIN_, RST_,
+	END,
+	SYN_,
+	SYN_DATA,
+	SYNACK,
+	ACKS,
+	HELLO,
+	PART,
+	AGAIN,
+	HELLO2,
+	FIRST2,
+	REST2,
+	EARLY,
+	CCS,
+	CCS_AGAIN,
+	FINISHED,
+	CCS_FINISHED,
+	FIN_,
+	RST_,
 };
 
 /* Time in us since the SYN. n: server bytes acknowledged in all (PART: which half). */
@@ -181,9 +197,12 @@ static void played(struct conn *c, const struct step *s)
 		conn_syn(c);
 		break;
 	case SYN_DATA:
-		conn_segment(c, &(struct segment){ .seq = c->isn_c, .flags = SYN,
-						   .options = "\2\4\5\264", .options_len = 4,
-						   .data = wire.b, .len = wire.len });
+		conn_segment(c, &(struct segment){ .seq = c->isn_c,
+						   .flags = SYN,
+						   .options = "\2\4\5\264",
+						   .options_len = 4,
+						   .data = wire.b,
+						   .len = wire.len });
 		c->snd += wire.len;
 		break;
 	case SYNACK:
@@ -248,8 +267,9 @@ static void played(struct conn *c, const struct step *s)
 
 static void each_script_gives_its_hand_worked_numbers(void **state)
 {
-	static const uint32_t isn[][2] = { { 1000, 2000 }, { 0xffffff80, 7 }, { 5, 0xfffff800 },
-					   { 0x7fffff00, 0x7ffffc00 } };
+	static const uint32_t isn[][2] = {
+		{ 1000, 2000 }, { 0xffffff80, 7 }, { 5, 0xfffff800 }, { 0x7fffff00, 0x7ffffc00 }
+	};
 	struct bench *b = bench_of(state);
 	uint16_t port = 0;
 
@@ -329,8 +349,9 @@ static void handshakes_fill_the_cells_and_the_ring_of_their_row(void **state)
 		uint32_t d1, dstar; /* us */
 		int cell;
 	} rounds[] = {
-		{ 2949, 2949, 0 }, { 3000, 2000, 5 }, { 10000, 9949, 11 }, { 30000, 29000, 17 },
-		{ 100000, 30000, 23 }, { 99949, 500000, 19 }, { 1000, 4000000, 4 },
+		{ 2949, 2949, 0 },    { 3000, 2000, 5 },     { 10000, 9949, 11 },
+		{ 30000, 29000, 17 }, { 100000, 30000, 23 }, { 99949, 500000, 19 },
+		{ 1000, 4000000, 4 },
 	};
 	struct bench *b = bench_of(state);
 	uint8_t cells[25] = {};
@@ -356,9 +377,8 @@ static void handshakes_fill_the_cells_and_the_ring_of_their_row(void **state)
 		t = bench_tally(b, &p, 0);
 		assert_memory_equal(t->d1dstar, cells, sizeof(cells));
 		assert_int_equal(t->rtt_min, 300 - i * 10);
-		assert_int_equal(t->dstar[i % 5], rounds[i].dstar > 3276600
-							  ? 0x7ffe
-							  : (rounds[i].dstar + 50) / 100);
+		assert_int_equal(t->dstar[i % 5],
+				 rounds[i].dstar > 3276600 ? 0x7ffe : (rounds[i].dstar + 50) / 100);
 	}
 	assert_int_equal(t->connections, 7);
 	assert_int_equal(t->resumed, 0);

@@ -67,8 +67,20 @@ int replay_ports(const char *text, struct ports *out)
 	return 0;
 }
 
-static void on_hello(void *ctx, const struct replay_hello *h)
+/* A hello that reads well, but the client went on as if it had sent another one: a
+ * decoy, or bytes that differed. What the server took is known; this is not it. */
+static bool is_refuted(const struct replay_hello *h)
 {
+	return h->handshake && h->hello->result == HELLO_OK &&
+	       h->handshake->flags & HS_HELLO_PROVED &&
+	       h->handshake->stack_key != h->hello->hello.stack_key;
+}
+
+static void on_hello(void *ctx, const struct replay_hello *given)
+{
+	struct replay_hello mine = *given;
+	const struct replay_hello *h = &mine;
+	struct event_hello refuted;
 	const struct event_hello *e = h->hello;
 	struct hello_bytes alpn[NAMES_ALPN_MAX];
 	const struct names *names = NULL;
@@ -77,6 +89,11 @@ static void on_hello(void *ctx, const struct replay_hello *h)
 	char tcp[TCPSIG_TEXT];
 	int err;
 
+	if (is_refuted(given)) {
+		refuted = *e;
+		refuted.result = HELLO_OVERLAP;
+		mine.hello = e = &refuted;
+	}
 	if (e->syn.present && !tcpsig_text(&e->syn, tcp))
 		text.tcp = tcp;
 	if (e->result == HELLO_OK &&

@@ -62,110 +62,6 @@ static uint32_t threshold_of(const void *ctx, uint64_t stack, uint16_t rtt_min)
 	return baseline_threshold(ctx, stack, rtt_min);
 }
 
-/* ---- who is active, and how ------------------------------------------------ */
-
-/* Of one address: how many of its stacks are split. */
-static int count_split(struct table *t, const struct record_id *id)
-{
-	struct source_id key = { id->src, id->family };
-	uint32_t *n = table_add(t, &key, NULL);
-
-	if (!n)
-		return -ENOMEM;
-	++*n;
-	return 0;
-}
-
-static bool held(const struct detect *d, const struct record_id *id, const struct record *r)
-{
-	return r->in_clean && r->clean.split > r->clean.direct &&
-	       baseline_source(&d->baseline, id->src, id->family) & SITE_SPLIT;
-}
-
-static int survey(struct detect *d, struct delays *delays, struct table *split,
-		  struct table *groups, double *exchanges)
-{
-	for (size_t i = 0; i < d->windows.n; i++) {
-		const struct record_id *id = record_id(&d->windows, i);
-		struct record *r = &d->windows.records[i];
-		struct cohort_id key = { id->stack, id->service };
-		struct view lately = record_lately(r);
-		struct group *g;
-
-		if (!lately.connections && !lately.exchanges)
-			continue;
-		delays[i] = delays_of(&d->baseline, &d->config, &r->row, &lately);
-		*exchanges += lately.exchanges;
-		g = table_add(groups, &key, NULL);
-		if (!g)
-			return -ENOMEM;
-		g->sources++;
-		g->exchanges += lately.exchanges;
-		if (delays[i].state != DELAY_SPLIT)
-			continue;
-		if (!held(d, id, r))
-			g->split++;
-		if (count_split(split, id))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/* All sources of a cohort that did anything lately. */
-static int gather(struct detect *d, const struct cohort_id *key, const struct delays *delays,
-		  const struct table *split, size_t n, struct cohort *c, struct mixture_row **rows,
-		  uint8_t **holds)
-{
-	uint64_t begun = d->windows.older_since;
-
-	c->stack = key->stack;
-	c->service = key->service;
-	c->members = calloc(n + 1, sizeof(*c->members));
-	*rows = calloc(n + 1, sizeof(**rows));
-	*holds = calloc(n + 1, sizeof(**holds));
-	if (!c->members || !*rows || !*holds)
-		return -ENOMEM;
-	for (size_t i = 0; i < d->windows.n && c->n < n; i++) {
-		const struct record_id *id = record_id(&d->windows, i);
-		struct record *r = &d->windows.records[i];
-		struct source_id source = { id->src, id->family };
-		struct cohort_member *m = &c->members[c->n];
-		struct view lately = record_lately(r);
-		const uint32_t *others;
-
-		if (id->stack != key->stack || id->service != key->service ||
-		    (!lately.connections && !lately.exchanges))
-			continue;
-		m->src = id->src;
-		m->family = id->family;
-		m->held = held(d, id, r);
-		m->split = delays[i].state;
-		others = table_find(split, &source);
-		m->shared = others && *others > (m->split == DELAY_SPLIT);
-		m->tcp_key = r->row.tcp_key;
-		m->connections = lately.connections;
-		m->exchanges = lately.exchanges;
-		m->moved = r->moved_window == d->windows.number ? r->moved : 0;
-		m->bytes_in = lately.bytes_in;
-		m->bytes_out = lately.bytes_out;
-		m->dstar = delays[i].dstar;
-		m->shortest = delays[i].shortest;
-		m->measured = delays[i].measured;
-		m->waiting = delays[i].waiting;
-		m->first_seen = r->first_seen;
-		m->seconds =
-			(double)(d->windows.now - (r->first_seen > begun ? r->first_seen : begun)) /
-			1e9;
-		memcpy(m->gaps, lately.gaps, sizeof(m->gaps));
-		m->record = i;
-		member_handshakes(m, r);
-		(*rows)[c->n] = features_of(&d->baseline, &r->row, &lately, &delays[i], m->seconds);
-		(*holds)[c->n] = m->held;
-		c->n++;
-	}
-	return 0;
-}
-
 /* ---- one cohort ----------------------------------------------------------- */
 
 /* What this stack is expected to hold; a stack that was not seen clean: the site. */
@@ -257,8 +153,8 @@ static double replayed_bits(const struct detect *d, uint64_t stack)
 }
 
 static int judge(struct detect *d, const struct cohort_id *key, const struct group *g,
-		 const struct delays *delays, const struct table *split, struct cohort_state *state,
-		 struct verdict_input *in, struct cohort *all, struct cohort *members)
+		 const struct survey *y, struct cohort_state *state, struct verdict_input *in,
+		 struct cohort *all, struct cohort *members)
 {
 	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
 	_cleanup_(freep) struct mixture_row *rows = NULL;
@@ -268,7 +164,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 	struct mixture base;
 	int err;
 
-	err = gather(d, key, delays, split, g->sources, all, &rows, &holds);
+	err = survey_cohort(d, y, key, g, all, &rows, &holds);
 	if (err)
 		return err;
 	w = calloc(all->n + 1, sizeof(*w));
@@ -308,8 +204,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 /* ---- a window -------------------------------------------------------------- */
 
 static int judge_group(struct detect *d, const struct cohort_id *key, const struct group *g,
-		       const struct delays *delays, const struct table *split, double exchanges,
-		       struct farms *farms, struct plan *plan)
+		       const struct survey *y, struct farms *farms, struct plan *plan)
 {
 	struct cohort_state *state = table_find(&d->cohorts, key);
 	struct cohort all = {}, members = {};
@@ -327,9 +222,9 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 			return -ENOMEM;
 	}
 	if (g->split >= d->config.min_members)
-		err = judge(d, key, g, delays, split, state, &in, &all, &members);
+		err = judge(d, key, g, y, state, &in, &all, &members);
 	if (!err)
-		err = report_rules(d, &all, &members, exchanges, g->exchanges, &r);
+		err = report_rules(d, &all, &members, y->exchanges, g->exchanges, &r);
 	if (!err) {
 		before = state->verdict.state;
 		in.plan_holds = r.n_rules && r.collateral.precision >= d->config.precision;
@@ -362,26 +257,21 @@ static int by_group_key(const void *a, const void *b)
 
 static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 {
-	_cleanup_(freep) struct delays *delays = calloc(d->windows.n + 1, sizeof(*delays));
+	_cleanup_(survey_clear) struct survey y;
 	_cleanup_(freep) struct cohort_id *keys = NULL;
-	_cleanup_(table_clearp) struct table split, groups;
-	double exchanges = 0;
 	int err;
 
-	table_init(&split, sizeof(struct source_id), sizeof(uint32_t));
-	table_init(&groups, sizeof(struct cohort_id), sizeof(struct group));
-	if (!delays)
-		return -ENOMEM;
-	err = survey(d, delays, &split, &groups, &exchanges);
-	keys = calloc(groups.n + 1, sizeof(*keys));
+	err = survey_take(d, &y);
+	if (err)
+		return err;
+	keys = calloc(y.groups.n + 1, sizeof(*keys));
 	if (!keys)
 		return -ENOMEM;
-	for (size_t i = 0; i < groups.n; i++)
-		keys[i] = *(const struct cohort_id *)table_key(&groups, i);
-	qsort(keys, groups.n, sizeof(*keys), by_group_key);
-	for (size_t i = 0; i < groups.n && !err; i++)
-		err = judge_group(d, &keys[i], table_find(&groups, &keys[i]), delays, &split,
-				  exchanges, farms, plan);
+	for (size_t i = 0; i < y.groups.n; i++)
+		keys[i] = *(const struct cohort_id *)table_key(&y.groups, i);
+	qsort(keys, y.groups.n, sizeof(*keys), by_group_key);
+	for (size_t i = 0; i < y.groups.n && !err; i++)
+		err = judge_group(d, &keys[i], table_find(&y.groups, &keys[i]), &y, farms, plan);
 	return err;
 }
 

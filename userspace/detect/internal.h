@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* internal.h - the detector's state, shared by detect.c and report.c only. */
+/* internal.h - the detector's state, shared by detect.c, survey.c and report.c only. */
 #ifndef WINNOW_DETECT_INTERNAL_H
 #define WINNOW_DETECT_INTERNAL_H
 
@@ -28,6 +28,18 @@ struct cohort_id {
 /* What a cohort's sources did lately, for the cheap first look. */
 struct group {
 	uint32_t sources, split; /* split: and not already when clean */
+	uint32_t first;          /* record, and on by survey.next; NO_RECORD ends */
+	double exchanges;
+};
+
+#define NO_RECORD UINT32_MAX
+
+/* One look at every record, for all cohorts of a window. */
+struct survey {
+	struct delays *delays; /* by record */
+	uint32_t *next;
+	struct table split;  /* struct source_id -> u32 split stacks of the address */
+	struct table groups; /* struct cohort_id -> struct group */
 	double exchanges;
 };
 
@@ -64,6 +76,14 @@ struct report {
 	struct plan_collateral collateral;
 	double stops;
 };
+
+/* Cleared by survey_clear() also when it failed. */
+int survey_take(const struct detect *d, struct survey *y);
+void survey_clear(struct survey *y);
+/* All sources of a cohort that did anything lately, and their features. */
+int survey_cohort(const struct detect *d, const struct survey *y, const struct cohort_id *key,
+		  const struct group *g, struct cohort *c, struct mixture_row **rows,
+		  uint8_t **holds);
 
 void report_clear(struct report *r);
 int report_rules(const struct detect *d, const struct cohort *all, const struct cohort *members,

@@ -2,7 +2,7 @@
 """plan.py - who visits the lab's edge, from where, when: all of it from one seed.
 
     plan.py --out DIR [--seed N] [--family both|4|6] [--seconds S] [--baseline S]
-            [--scale F] [--waves 1|2] [--farm-stack STACK]
+            [--scale F] [--waves 1|2] [--farm-stack STACK] [--relay-stack STACK]
 
 Writes into DIR (0700):
     visits/NS.STACK[.waveN]  schedules for the clients (format: clients/visit.mjs)
@@ -30,11 +30,11 @@ EDGE = {4: "198.51.100.10", 6: "2001:db8:ed9e::10"}
 TINYPROXY, DANTE, RELAY = 8888, 1080, 8443
 
 # Stacks that one process can present from thousands of sources, any role ...
-BULK = ["node-h2", "node-https", "python", "java", "wreq-chrome_142", "wreq-firefox_146"]
+BULK = ["node-h2", "python", "node-https", "java", "wreq-chrome_142", "wreq-firefox_146"]
 # ... and programs that make one visit each: honest only.
 PROGRAMS = ["curl", "curl-h1", "gnutls", "openssl", "requests"]
 # A preload gives wreq its source by the address it connects to: not behind a relay.
-RELAY_STACKS = ["python", "node-https", "java", "node-h2"]
+RELAY_STACKS = {"python", "node-https", "java", "node-h2"}
 
 
 class Plan:
@@ -184,8 +184,8 @@ def build(a):
         p.rng.shuffle(bulk)
     farm = a.farm_stack or bulk[0]
     rest = [s for s in bulk if s != farm]
-    relay = next(s for s in RELAY_STACKS if s in rest)
-    rest.remove(relay)
+    relay = a.relay_stack or next(s for s in bulk if s in RELAY_STACKS and s != farm)
+    rest = [s for s in rest if s != relay]
     pods, load = rest[:2]
     pods_at, load_at = (0, 60) if not a.seed else p.rng.choice([(0, 60), (a.baseline, 20)])
 
@@ -200,13 +200,13 @@ def build(a):
     p.load(load, load_at)
 
     # Exits are other people's homes: some of them visit too, by a browser of their own.
-    exits = p.farm(farm, p.scaled(300), a.baseline, a.seconds, 1)
+    exits = p.farm(farm, p.scaled(300), a.baseline + 2, a.seconds, 1)
     for src, _, _ in p.rng.sample(exits, p.scaled(20)):
         p.honest(rest[2], 1, 15, "home", src)
     if a.waves == 2:
         exits += p.farm(farm, p.scaled(300), 0, 60, 2)
     p.exits = exits
-    p.story = {"seed": a.seed, "family": a.family, "seconds": a.seconds, "baseline_s": a.baseline,
+    p.story = {"seed": a.seed, "family": a.family, "seconds": a.seconds, "baseline_s": a.baseline, "farm_at_s": a.baseline + 2,
                "farm_stack": farm, "pods_stack": pods, "relay_stack": relay, "load_stack": load,
                "home_stack": rest[2], "stacks": sorted({s for _, s, _ in p.truth}),
                "sources": {role: len({t[0] for t in p.truth if t[2] == role})
@@ -293,6 +293,7 @@ def main():
     a.add_argument("--scale", type=float, default=1.0)
     a.add_argument("--waves", type=int, choices=[1, 2], default=1)
     a.add_argument("--farm-stack", choices=BULK)
+    a.add_argument("--relay-stack", choices=sorted(RELAY_STACKS), help="harder: the farm's")
     a = a.parse_args()
     os.makedirs(a.out, mode=0o700, exist_ok=True)
     p = build(a)

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rules on an address alone: from the first packet on, on the ports they are for, and
+ * never on what keeps a link alive. Faults 5, 7, 11, 14. */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib_bench.h"
+
+static struct bytes msg;
+static struct frame f;
+
+static const struct path *one(struct path p)
+{
+	static struct path kept;
+
+	kept = p;
+	return &kept;
+}
+
+static struct bench *prepared(void **state)
+{
+	struct bench *b = bench_of(state);
+
+	hello_build(&msg, &(struct hello_spec){ .variant = 1 });
+	return b;
+}
+
+static void removed(struct bench *b, uint32_t index, const struct rule_match *m)
+{
+	assert_int_equal(kern_rule_remove(b->k, index, m), 0);
+}
+
+/* Source rules speak at the SYN, without a hello. */
+static void source_rules_drop_the_first_packet(void **state)
+{
+	static const char *const nets[] = { "198.51.100.7", "198.51.100.0/25", "2001:db8:0:7::/64",
+					    "2001:db8:0:7::1", "2001:db8::/48" };
+	struct bench *b = prepared(state);
+
+	for (size_t i = 0; i < 5; i++) {
+		struct rule_match m = { .src = cidr_of(nets[i]) };
+		uint32_t at = bench_rule(b, &(struct rule){ .action = RULE_DROP }, &m);
+		struct conn c;
+		bool v4 = addr_is_v4(m.src.net);
+
+		conn_new(&c, b, v4 ? one(path_v4(7, 9)) : one(path_v6(7, 9)));
+		conn_syn(&c);
+		assert_int_equal(c.verdict, XDP_DROP);
+		assert_int_equal(bench_rule_at(b, at)->unproved, 1);
+		assert_int_equal(bench_rule_at(b, at)->hits, 0);
+		conn_new(&c, b, v4 ? one(path_v4(207, 9)) : one(path_v6(0, 9)));
+		c.p.client.hi += v4 ? 0 : 0x10000;
+		conn_syn(&c);
+		assert_int_equal(c.verdict, XDP_PASS);
+		removed(b, at, &m);
+	}
+}
+
+static void existing_keep_lets_proved_connections_go_on(void **state)
+{
+	struct bench *b = prepared(state);
+	struct path p = path_v4(1, 5);
+
+	for (int keep = 0; keep < 2; keep++) {
+		const struct rule_match m = { .src = cidr_of("198.51.100.1") };
+		struct conn c, later;
+		uint32_t i;
+
+		p.sport++;
+		conn_whole(&c, b, &p, &msg);
+		i = bench_rule(b,
+			       &(struct rule){ .action = RULE_DROP,
+					       .flags = keep ? RULE_EXISTING_KEEP : 0 },
+			       &m);
+		conn_send(&c, flight_two, 64);
+		assert_int_equal(c.verdict, keep ? XDP_PASS : XDP_DROP);
+		assert_int_equal(bench_rule_at(b, i)->hits, !keep);
+		conn_new(&later, b, one(path_v4(1, 99)));
+		conn_syn(&later);
+		assert_int_equal(later.verdict, XDP_DROP);
+		removed(b, i, &m);
+	}
+}
+
+static void an_address_rule_is_for_protected_ports_unless_it_says_any(void **state)
+{
+	struct bench *b = prepared(state);
+	const struct rule_match m = { .src = cidr_of("198.51.100.1") };
+	struct path p = path_v4(1, 5);
+	uint8_t udp[8] = { 0, 9, 0, 53, 0, 8 };
+
+	p.dport = 22;
+	for (int any = 0; any < 2; any++) {
+		int want = any ? XDP_DROP : XDP_PASS;
+		uint32_t i = bench_rule(b,
+					&(struct rule){ .action = RULE_DROP,
+							.flags = any ? RULE_PORTS_ANY : 0 },
+					&m);
+
+		frame_tcp(&f, &p, false, &(struct segment){ .flags = SYN });
+		assert_int_equal(bench_in(b, &f), want);
+		frame_ip(&f, &p, false, IPPROTO_UDP, udp, sizeof(udp));
+		assert_int_equal(bench_in(b, &f), want);
+		frame_ip(&f, &p, false, IPPROTO_ICMP, "\10\0\0\0", 4);
+		assert_int_equal(bench_in(b, &f), want);
+		/* 14: fragmentation needed */
+		frame_ip(&f, &p, false, IPPROTO_ICMP, "\3\4\0\0", 4);
+		assert_int_equal(bench_in(b, &f), XDP_PASS);
+		removed(b, i, &m);
+	}
+}
+
+/* 11, 14 */
+static void neighbour_discovery_and_packet_too_big_are_never_touched(void **state)
+{
+	struct bench *b = prepared(state);
+	struct path p = path_v6(1, 5);
+	uint8_t icmp[8] = {};
+
+	bench_rule(b, &(struct rule){ .action = RULE_DROP, .flags = RULE_PORTS_ANY },
+		   &(struct rule_match){ .src = cidr_of("2001:db8::/32") });
+	for (int type = 0; type < 256; type++) {
+		bool kept = type == 2 || (type >= 133 && type <= 137);
+
+		icmp[0] = type;
+		frame_ip(&f, &p, false, IPPROTO_ICMPV6, icmp, sizeof(icmp));
+		assert_int_equal(bench_in(b, &f), kept ? XDP_PASS : XDP_DROP);
+	}
+}
+
+/* 5, 7: where ports cannot be read, an address rule still holds. */
+static void an_address_rule_holds_behind_headers_that_we_do_not_follow(void **state)
+{
+	struct bench *b = prepared(state);
+	struct path p4 = path_v4(1, 5), p6 = path_v6(1, 5);
+	uint8_t chain[300] = {};
+
+	bench_rule(b, &(struct rule){ .action = RULE_DROP },
+		   &(struct rule_match){ .src = cidr_of("198.51.100.1") });
+	bench_rule(b, &(struct rule){ .action = RULE_DROP },
+		   &(struct rule_match){ .src = cidr_of("2001:db8:0:1::/64") });
+	frame_tcp(&f, &p4, false, &(struct segment){ .flags = ACK, .data = msg.b, .len = 100 });
+	for (int i = 0; i < 3; i++) {
+		put16(f.b + f.l3 + 6, (const uint16_t[]){ 0x2000, 0x2001, 0x0009 }[i]);
+		frame_fix_ip(&f);
+		assert_int_equal(bench_in(b, &f), XDP_DROP);
+	}
+	/* Nine headers, and one that is longer than what we look at. */
+	p6.first_extension = IPPROTO_DSTOPTS;
+	p6.extensions = chain;
+	p6.extensions_len = 72;
+	for (int i = 0; i < 9; i++)
+		chain[i * 8] = i == 8 ? IPPROTO_TCP : IPPROTO_DSTOPTS;
+	frame_tcp(&f, &p6, false, &(struct segment){ .flags = SYN });
+	assert_int_equal(bench_in(b, &f), XDP_DROP);
+	memset(chain, 0, sizeof(chain));
+	chain[0] = IPPROTO_TCP;
+	chain[1] = 31;
+	p6.extensions_len = 256;
+	frame_tcp(&f, &p6, false, &(struct segment){ .flags = SYN });
+	assert_int_equal(bench_in(b, &f), XDP_DROP);
+}
+
+static void two_rules_on_one_source_are_both_heard(void **state)
+{
+	struct bench *b = prepared(state);
+	const struct rule_match m = { .src = cidr_of("198.51.100.1") };
+	struct rule expired = { .action = RULE_DROP, .expires = (b->t - SEC) * 1000 };
+	struct conn c;
+
+	bench_rule(b, &(struct rule){ .action = RULE_COUNT }, &m);
+	bench_rule(b, &(struct rule){ .action = RULE_DROP }, &m);
+	conn_new(&c, b, one(path_v4(1, 9)));
+	conn_syn(&c);
+	assert_int_equal(c.verdict, XDP_DROP);
+	bench_rule(b, &expired, &m);
+	conn_syn(&c);
+	assert_int_equal(c.verdict, XDP_DROP);
+	bench_rule(b, &(struct rule){ .action = RULE_PASS }, &m);
+	conn_syn(&c);
+	assert_int_equal(c.verdict, XDP_PASS);
+}
+
+#define BENCH(t) cmocka_unit_test_setup_teardown(t, bench_setup, bench_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH(source_rules_drop_the_first_packet),
+		BENCH(existing_keep_lets_proved_connections_go_on),
+		BENCH(an_address_rule_is_for_protected_ports_unless_it_says_any),
+		BENCH(neighbour_discovery_and_packet_too_big_are_never_touched),
+		BENCH(an_address_rule_holds_behind_headers_that_we_do_not_follow),
+		BENCH(two_rules_on_one_source_are_both_heard),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

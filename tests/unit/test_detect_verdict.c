@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* detect/: classes, states, members, collateral and the difference of plans. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "detect/class.h"
+#include "detect/collateral.h"
+#include "detect/members.h"
+#include "detect/plan_diff.h"
+#include "detect/verdict.h"
+
+static struct detect_config config;
+
+static int set_up(void **state)
+{
+	config = detect_config_default();
+	return 0;
+}
+
+/* ---- classes ---------------------------------------------------------------- */
+
+#define KNOWN(v, e)                                      \
+	{                                                \
+		.known = true, .x = v, .se = e, .n = 300 \
+	}
+
+/* What a farm behind 300 exits shows; 20 exchanges a source. */
+static const struct fact farm_facts[FACT_MAX] = {
+	[FACT_SPLIT] = KNOWN(6, 1),      [FACT_WAITING] = KNOWN(.9, .02),
+	[FACT_LEG] = KNOWN(.5, .03),     [FACT_TCP] = KNOWN(.8, .1),
+	[FACT_EVEN] = KNOWN(0, .15),     [FACT_GAPS] = KNOWN(.5, .1),
+	[FACT_SPREAD] = KNOWN(.98, .03), [FACT_NETS] = KNOWN(4.5, .06),
+	[FACT_SHARED] = KNOWN(0, .01),   [FACT_ORIGIN] = KNOWN(2, .15),
+};
+
+static struct judgement with(enum fact_id id, double x)
+{
+	struct fact f[FACT_MAX];
+
+	memcpy(f, farm_facts, sizeof(f));
+	f[id].x = x;
+	return class_judge(f, 20, 0);
+}
+
+static void a_farm_stands_against_every_benign_kind(void **state)
+{
+	struct judgement j = class_judge(farm_facts, 20, 0);
+
+	assert_true(j.bits > config.propose_bits);
+	assert_true(j.conceal > config.conceal_bits);
+	assert_true(j.coordinate > config.coordinate_bits);
+}
+
+static void a_farm_paced_like_people_is_known_by_its_one_place(void **state)
+{
+	struct fact f[FACT_MAX];
+	struct judgement j;
+
+	memcpy(f, farm_facts, sizeof(f));
+	f[FACT_EVEN].x = 3;
+	f[FACT_GAPS].x = -.4;
+	j = class_judge(f, 20, 0);
+	assert_true(j.coordinate < config.coordinate_bits);
+	assert_true(j.one_operator > config.operator_bits);
+	assert_true(j.bits > config.flag_bits);
+}
+
+/* Identical pods: even, of one operator, in three networks, nothing hidden. */
+static void pods_are_a_fleet(void **state)
+{
+	struct fact f[FACT_MAX];
+	struct judgement j;
+
+	memcpy(f, farm_facts, sizeof(f));
+	f[FACT_SPLIT].x = -5;
+	f[FACT_WAITING].x = 0;
+	f[FACT_SPREAD].x = .2;
+	f[FACT_NETS].x = 0;
+	j = class_judge(f, 20, 0);
+	assert_true(j.bits < 0);
+	assert_int_equal(j.nearest, CLASS_FLEET);
+	assert_true(j.conceal < config.conceal_bits);
+}
+
+/* Uneven counts, human gaps, legs of their own. */
+static void people_with_far_ends_of_their_own_are_no_farm(void **state)
+{
+	struct fact f[FACT_MAX];
+	struct judgement j;
+
+	memcpy(f, farm_facts, sizeof(f));
+	f[FACT_EVEN].x = 3;
+	f[FACT_GAPS].x = -.5;
+	f[FACT_ORIGIN].x = 0;
+	j = class_judge(f, 20, 0);
+	assert_true(j.bits < 0);
+	assert_int_equal(j.nearest, CLASS_TUNNELS);
+	assert_true(j.coordinate < config.coordinate_bits);
+}
+
+static void people_behind_shared_relays_are_no_farm(void **state)
+{
+	struct fact f[FACT_MAX];
+	struct judgement j;
+
+	memcpy(f, farm_facts, sizeof(f));
+	f[FACT_EVEN].x = 3;
+	f[FACT_GAPS].x = -.5;
+	f[FACT_ORIGIN].x = 0;
+	f[FACT_SPREAD].x = .5;
+	f[FACT_NETS].x = 2;
+	f[FACT_SHARED].x = .6;
+	j = class_judge(f, 20, 0);
+	assert_true(j.bits < -5);
+	assert_int_equal(j.nearest, CLASS_RELAY);
+}
+
+/* timing.md rule 11: a certificate check is the program's, a leg is the source's. */
+static void a_slow_program_is_no_farm(void **state)
+{
+	struct fact f[FACT_MAX];
+	struct judgement j;
+
+	memcpy(f, farm_facts, sizeof(f));
+	f[FACT_WAITING].x = 0;
+	f[FACT_LEG].x = .05;
+	f[FACT_TCP].x = 0;
+	f[FACT_EVEN].x = 3;
+	f[FACT_GAPS].x = -.5;
+	f[FACT_ORIGIN].x = 0;
+	j = class_judge(f, 20, 0);
+	assert_true(j.bits < 0);
+	assert_int_equal(j.nearest, CLASS_SLOW_CLIENT);
+}
+
+static void no_family_gives_more_than_its_cap(void **state)
+{
+	struct judgement j = with(FACT_ORIGIN, 50);
+
+	for (int f = 0; f < FAMILY_MAX; f++)
+		assert_true(fabs(j.family[f]) <= 20);
+	j = class_judge(farm_facts, 20, 500);
+	assert_true(j.family[FAMILY_OPERATOR] <= 20);
+}
+
+static void being_more_even_than_a_queue_does_not_acquit(void **state)
+{
+	assert_true(with(FACT_EVEN, -4).coordinate >= with(FACT_EVEN, 0).coordinate);
+}
+
+static void nothing_known_is_no_farm(void **state)
+{
+	static const struct fact nothing[FACT_MAX];
+
+	assert_true(class_judge(nothing, 0, 0).bits < 0);
+}
+
+static void lines_of_a_family_add_up_to_it(void **state)
+{
+	struct judgement j = class_judge(farm_facts, 20, 0);
+	double sum = j.prior;
+
+	for (int f = 0; f < FAMILY_MAX; f++)
+		sum += j.family[f];
+	assert_true(fabs(sum - j.bits) < 1e-9);
+}
+
+/* ---- states ------------------------------------------------------------------ */
+
+static const struct verdict_input good = {
+	.gain = 100,
+	.members = 300,
+	.prefixes = 100,
+	.conceal = 10,
+	.coordinate = 10,
+	.bits = 12,
+	.spread = .95,
+	.plan_holds = true,
+};
+
+static enum farm_state step(struct verdict *v, const struct verdict_input *in)
+{
+	char gate[256];
+
+	verdict_step(v, in, &config, gate, sizeof(gate));
+	return v->state;
+}
+
+static void two_of_three_windows_flag_and_propose(void **state)
+{
+	struct verdict_input bad = good;
+	struct verdict v = {};
+
+	bad.coordinate = 0;
+	assert_int_equal(step(&v, &good), FARM_WATCH);
+	assert_int_equal(step(&v, &bad), FARM_WATCH);
+	assert_int_equal(step(&v, &bad), FARM_WATCH);
+	assert_int_equal(step(&v, &good), FARM_WATCH);
+	assert_int_equal(step(&v, &bad), FARM_WATCH);
+	assert_int_equal(step(&v, &good), FARM_PROPOSE);
+}
+
+/* 49: what no rule can hit with known precision stays a flag. */
+static void without_a_plan_that_holds_a_flag_stays_a_flag(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	in.plan_holds = false;
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_FLAG);
+	assert_int_equal(step(&v, &in), FARM_FLAG);
+	assert_int_equal(step(&v, &good), FARM_PROPOSE);
+}
+
+static void an_own_stack_needs_size_and_age(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	in.own = true;
+	for (uint32_t i = 1; i < config.own_windows; i++)
+		assert_int_equal(step(&v, &in), FARM_WATCH);
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+	v = (struct verdict){};
+	in.members = config.own_sources - 1;
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(step(&v, &in), FARM_WATCH);
+}
+
+static void one_operator_stands_in_for_coordination(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	in.coordinate = 0;
+	in.one_operator = config.operator_bits;
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+}
+
+static void a_flag_is_not_lost_in_a_quiet_window_but_decays(void **state)
+{
+	static const struct verdict_input quiet;
+	struct verdict v = {};
+
+	step(&v, &good);
+	step(&v, &good);
+	for (uint32_t i = 1; i < config.unflag_windows; i++)
+		assert_int_equal(step(&v, &quiet), FARM_PROPOSE);
+	assert_int_equal(step(&v, &quiet), FARM_DECAY);
+	assert_int_equal(step(&v, &quiet), FARM_NONE);
+}
+
+static void a_flag_that_the_facts_turn_against_is_taken_back(void **state)
+{
+	struct verdict_input wrong = good;
+	struct verdict v = {};
+
+	wrong.bits = -3;
+	step(&v, &good);
+	step(&v, &good);
+	for (uint32_t i = 1; i < config.retract_windows; i++)
+		assert_int_equal(step(&v, &wrong), FARM_PROPOSE);
+	assert_int_equal(step(&v, &wrong), FARM_WATCH);
+	assert_true(v.flagged_at == 0);
+}
+
+static void the_gate_says_what_is_missing(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+	char gate[256];
+
+	in.coordinate = 1;
+	verdict_step(&v, &in, &config, gate, sizeof(gate));
+	assert_string_equal(gate, "coordination bits 1.0, needs 3.0");
+}
+
+/* ---- members ------------------------------------------------------------------ */
+
+static struct cohort_member member(uint32_t direct, uint32_t split, uint32_t waiting)
+{
+	return (struct cohort_member){ .split = 2,
+				       .weight = 1,
+				       .direct_handshakes = direct,
+				       .split_handshakes = split,
+				       .split_waiting = waiting };
+}
+
+/* 44: one address, one stack, honest and farm; the farm's hellos wait. */
+static void honest_and_farm_under_one_stack_get_a_predicate(void **state)
+{
+	struct cohort_member m = member(4, 20, 20);
+	struct plan_rule rule = {};
+	char why[PLAN_REASON];
+
+	assert_true(member_mixed(&m, false));
+	assert_true(member_rule(&m, false, &config, 50, &rule, why));
+	assert_int_equal(rule.d1_min, 100);
+}
+
+/* 44: the far end answers early, so the hellos look alike. */
+static void honest_and_farm_that_look_alike_get_no_rule_and_a_reason(void **state)
+{
+	struct cohort_member m = member(10, 20, 0);
+	struct plan_rule rule = {};
+	char why[PLAN_REASON] = "";
+
+	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+	assert_non_null(strstr(why, "10 direct and 20 split handshakes"));
+	m = member(1, 20, 20);
+	m.direct_waiting = 2;
+	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+}
+
+static void direct_while_clean_asks_for_a_predicate_however_long_ago(void **state)
+{
+	struct cohort_member m = member(0, 50, 0);
+	struct plan_rule rule = {};
+	char why[PLAN_REASON];
+
+	assert_true(member_rule(&m, false, &config, 50, &rule, why));
+	assert_false(member_rule(&m, true, &config, 50, &rule, why));
+}
+
+/* timing.md: up to a fifth of the D* behind a forwarder are held-up acknowledgements. */
+static void held_up_acknowledgements_do_not_make_a_source_mixed(void **state)
+{
+	struct cohort_member m = member(4, 16, 0);
+
+	assert_false(member_mixed(&m, false));
+}
+
+static void little_known_is_no_member_and_no_certainty(void **state)
+{
+	struct cohort_member m = member(0, 5, 5);
+	struct plan_rule rule = {};
+	char why[PLAN_REASON];
+
+	m.split = 0;
+	assert_false(member_is(&m));
+	m.split = 2;
+	m.held = 1;
+	assert_false(member_is(&m));
+	m.held = 0;
+	assert_true(member_posterior(&m) <= POSTERIOR_MAX);
+	m.weight = 0.98f;
+	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+	assert_non_null(strstr(why, "posterior 0.980"));
+}
+
+/* ---- collateral and plans -------------------------------------------------------- */
+
+/* 300 rules of posterior 0.999 and 10 exchanges: 0.3 expected, upper95 1, 10 exchanges
+ * of theirs beside 990 of others. */
+static void collateral_by_hand(void **state)
+{
+	struct plan_rule rules[300];
+	struct plan_collateral c;
+
+	for (int i = 0; i < 300; i++)
+		rules[i] = (struct plan_rule){ .posterior = 0.999, .exchanges = 10 };
+	c = collateral_of(rules, 300, 0, 990, 90);
+	assert_true(fabs(c.sources - 0.3) < 1e-9);
+	assert_true(c.upper95 == 1);
+	assert_true(fabs(c.precision - 299.0 / 300) < 1e-9);
+	assert_true(fabs(c.share_all - 0.01) < 1e-9);
+	assert_true(fabs(c.share_stack - 0.1) < 1e-9);
+	assert_true(collateral_of(rules, 300, 2.7, 990, 90).upper95 == 6);
+	assert_true(collateral_of(rules, 0, 5, 990, 90).sources == 0);
+}
+
+static void a_diff_adds_removes_keeps_and_renews(void **state)
+{
+	struct plan_rule want[] = {
+		{ .src = 1, .stack = 9, .family = 4, .action = RULE_RESET, .expires = 10 },
+		{ .src = 2, .stack = 9, .family = 4, .action = RULE_RESET, .expires = 20 },
+		{ .src = 3, .stack = 9, .family = 4, .action = RULE_RESET, .d1_min = 100 },
+	};
+	struct plan_rule have[] = {
+		{ .src = 4, .stack = 9, .family = 4, .action = RULE_RESET, .expires = 10 },
+		{ .src = 2, .stack = 9, .family = 4, .action = RULE_RESET, .expires = 10 },
+		{ .src = 1, .stack = 9, .family = 4, .action = RULE_RESET, .expires = 10 },
+		{ .src = 3, .stack = 9, .family = 4, .action = RULE_RESET },
+	};
+	static const enum plan_change expect[] = { PLAN_KEEP, PLAN_RENEW, PLAN_REMOVE, PLAN_ADD,
+						   PLAN_REMOVE };
+	static const uint64_t src[] = { 1, 2, 3, 3, 4 };
+	struct plan_step *steps;
+	size_t n;
+
+	assert_int_equal(plan_diff(want, 3, have, 4, &steps, &n), 0);
+	assert_int_equal(n, 5);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(steps[i].change, expect[i]);
+		assert_int_equal((steps[i].want ? steps[i].want : steps[i].have)->src, src[i]);
+	}
+	free(steps);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, set_up)
+	const struct CMUnitTest tests[] = {
+		T(a_farm_stands_against_every_benign_kind),
+		T(a_farm_paced_like_people_is_known_by_its_one_place),
+		T(pods_are_a_fleet),
+		T(people_with_far_ends_of_their_own_are_no_farm),
+		T(people_behind_shared_relays_are_no_farm),
+		T(a_slow_program_is_no_farm),
+		T(no_family_gives_more_than_its_cap),
+		T(being_more_even_than_a_queue_does_not_acquit),
+		T(nothing_known_is_no_farm),
+		T(lines_of_a_family_add_up_to_it),
+		T(two_of_three_windows_flag_and_propose),
+		T(without_a_plan_that_holds_a_flag_stays_a_flag),
+		T(an_own_stack_needs_size_and_age),
+		T(one_operator_stands_in_for_coordination),
+		T(a_flag_is_not_lost_in_a_quiet_window_but_decays),
+		T(a_flag_that_the_facts_turn_against_is_taken_back),
+		T(the_gate_says_what_is_missing),
+		T(honest_and_farm_under_one_stack_get_a_predicate),
+		T(honest_and_farm_that_look_alike_get_no_rule_and_a_reason),
+		T(direct_while_clean_asks_for_a_predicate_however_long_ago),
+		T(held_up_acknowledgements_do_not_make_a_source_mixed),
+		T(little_known_is_no_member_and_no_certainty),
+		T(collateral_by_hand),
+		T(a_diff_adds_removes_keeps_and_renews),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
