@@ -500,14 +500,19 @@ void farms_apply(struct daemon *d, uint32_t uid, const json_t *ids, bool dry_run
 		json_decref(p.rules);
 		return;
 	}
-	for (i = 0; i < v->farms.n; i++) {
+	/* Allowed since the window ended, or an address of ours since then. */
+	if (settle_plan(d, v)) {
+		a->exit = EXIT_NO;
+		reason_set(&a->error, 0, "out of memory");
+	}
+	for (i = 0; !a->exit && i < v->farms.n; i++) {
 		enum farm_state state = v->farms.farm[i].state;
 
 		if (all ? state == FARM_PROPOSE || state == FARM_ENFORCE
 			: wanted(ids, v->farms.farm[i].id))
 			apply_farm(&p, i);
 	}
-	a->exit = apply_exit(&p);
+	a->exit = a->exit ?: apply_exit(&p);
 	if (p.added && !dry_run) {
 		log_note("plan: %zu rules added by uid %u", p.added, uid);
 		settle_plan(d, v);
