@@ -416,7 +416,7 @@ int store_farms(struct store *s, struct farms *f, struct plan *p)
 
 	*f = (struct farms){};
 	*p = (struct plan){};
-	err = get_rows(&l, "SELECT * FROM farms WHERE ended IS NULL ORDER BY watched_at, id",
+	err = get_rows(&l, "SELECT * FROM farms WHERE ended IS NULL ORDER BY stack, service",
 		       get_farm);
 	if (!err)
 		err = get_rows(&l, "SELECT * FROM farm_families" LIVING "farm", get_family);
