@@ -97,7 +97,9 @@ static __always_inline int before(__u32 a, __u32 b)
 static __always_inline int handshake_settle(struct handshake *h, const struct packet *p,
 					    const struct peek *k)
 {
-	if (h->flags & HS_ALT && p->seq == h->alt_end) {
+	if (h->flags & HS_ALT && p->seq == h->alt_end && p->seq == h->ch_end) {
+		h->flags |= HS_OVERLAP; /* bytes behind the one reach the other's end */
+	} else if (h->flags & HS_ALT && p->seq == h->alt_end) {
 		h->ja4 = h->alt_ja4;
 		h->stack = h->alt_stack;
 		h->order = h->alt_order;
