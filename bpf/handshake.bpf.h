@@ -97,7 +97,9 @@ static __always_inline int before(__u32 a, __u32 b)
 static __always_inline int handshake_settle(struct handshake *h, const struct packet *p,
 					    const struct peek *k)
 {
-	if (h->flags & HS_ALT && p->seq == h->alt_end) {
+	if (h->flags & HS_ALT && p->seq == h->alt_end && p->seq == h->ch_end) {
+		h->flags |= HS_OVERLAP; /* bytes behind the one reach the other's end */
+	} else if (h->flags & HS_ALT && p->seq == h->alt_end) {
 		h->ja4 = h->alt_ja4;
 		h->stack = h->alt_stack;
 		h->order = h->alt_order;
@@ -301,16 +303,17 @@ static __always_inline void handshake_timing(const struct handshake *h, __u64 s0
 
 /* How little a record is worth: finished ones go first, then ones past their time,
  * then SYNs that nobody followed up (a flood is made of those), then the oldest. */
-static __always_inline __u32 handshake_age(const struct handshake *h, __u32 stamp)
+static __always_inline __u32 handshake_age(const struct handshake *h, __u64 t)
 {
-	__u32 age = row_age(stamp, h->stamp);
+	__u32 age = row_age(stamp_of(t), h->stamp);
 
 	if (h->state == HS_DONE)
 		return age + (1U << 30);
 	if (age > HANDSHAKE_LIFE)
 		return age + (1U << 29);
+	/* A stamp is 17 ms, in which a flood fills a set; these go by the millisecond. */
 	if (h->state == HS_SYN && !h->d_ack)
-		return age + (1U << 28);
+		return ((t - h->t_syn) >> 20 & 0xffff) + (1U << 28);
 	return age;
 }
 

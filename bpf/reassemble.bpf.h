@@ -141,6 +141,8 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 			slot_release(s);
 			continue;
 		}
+		if (s->owner) /* nobody came back for it */
+			count(COUNTER_HELLO_TIMEOUT);
 		s->owner = key;
 		s->source = source;
 		s->stamp = stamp;

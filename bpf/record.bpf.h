@@ -89,7 +89,7 @@ __noinline int syn_step(struct xdp_md *ctx)
 			goto out;
 		}
 	} else {
-		way = way_victim(set, handshake_age(&set->slot[w_], stamp_of(w->t))) & (WAYS - 1);
+		way = way_victim(set, handshake_age(&set->slot[w_], w->t)) & (WAYS - 1);
 		h = &set->slot[way];
 		lost = set->tag[way] && h->state != HS_DONE &&
 		       row_age(stamp_of(w->t), h->stamp) <= HANDSHAKE_LIFE;
@@ -151,7 +151,7 @@ __noinline int segment_step(struct xdp_md *ctx)
 			goto out;
 		}
 		if (way >= WAYS)
-			way = way_victim(set, handshake_age(&set->slot[w_], stamp_of(w->t)));
+			way = way_victim(set, handshake_age(&set->slot[w_], w->t));
 		midstream_begin(set, way & (WAYS - 1), w);
 	}
 	way &= WAYS - 1;

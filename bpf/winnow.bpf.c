@@ -372,7 +372,7 @@ int winnow_egress(struct __sk_buff *skb)
 	way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	if (way >= WAYS) {
 		/* Its SYN was lost to a flood, or came before the program. */
-		way = way_victim(set, handshake_age(&set->slot[w_], stamp_of(t))) & (WAYS - 1);
+		way = way_victim(set, handshake_age(&set->slot[w_], t)) & (WAYS - 1);
 		h = &set->slot[way];
 		evicted = set->tag[way] && h->state != HS_DONE &&
 			  row_age(stamp_of(t), h->stamp) <= HANDSHAKE_LIFE;

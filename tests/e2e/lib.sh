@@ -204,7 +204,8 @@ net_up() {
 # A veth hands over what TCP built, up to 64 KiB in one piece; a network card sends
 # segments. Only the world's side: the edge's device stays as users have it.
 wire_segments() { on "$WORLD" ethtool -K eth0 tso off >/dev/null; }
-# The other way: large receive, as some cards do it.
+# The other way: large receive, as some cards do it. Before winnow is attached: a
+# device whose peer has XDP does not get it back.
 wire_super_frames() { on "$WORLD" ethtool -K eth0 tso on >/dev/null; }
 
 # net_far RULES LEGS: the same with a forwarder in between, and op behind a second
@@ -279,7 +280,7 @@ certificate() {
 	) 2>"$TMP/openssl.log" || { cat "$TMP/openssl.log"; exit 1; }
 }
 
-# web_up [TLS_VERSIONS]: GET or POST /small /big /sse; POST /echo. The log has one
+# web_up [TLS_VERSIONS [NGINX_LINE]]: GET or POST /small /big /sse; POST /echo. The log has one
 # line a request: address port connection request protocol method path status bytes.
 web_up() {
 	need nginx openssl python3
@@ -313,6 +314,7 @@ web_up() {
 				ssl_certificate_key $TMP/key.pem;
 				ssl_protocols ${1:-TLSv1.2 TLSv1.3};
 				ssl_session_cache shared:s:10m;
+				${2:-}
 				location / {
 					proxy_pass http://origin;
 					proxy_http_version 1.1;

@@ -195,6 +195,69 @@ static void junk_before_the_hello_never_gives_a_wrong_name(void **state)
 	}
 }
 
+/* 26, 40: a decoy behind the server's flight, at the hello's place or as if there had
+ * been a HelloRetryRequest. */
+static void a_late_decoy_never_gives_its_name(void **state)
+{
+	struct bench *b = bench_of(state);
+
+	for (int kind = 0; kind < 4; kind++) {
+		struct path p = path_v4(kind, 5000);
+		uint64_t name;
+		struct conn c;
+
+		made(&real, &(struct hello_spec){ .variant = 1, .len = 400 }, kind & 1 ? 200 : 0);
+		made(&decoy, &(struct hello_spec){ .variant = 2, .len = 400 }, 0);
+		conn_new(&c, b, &p);
+		conn_open(&c);
+		if (kind == 3) /* ambiguous from the beginning */
+			put(&c, &decoy);
+		put(&c, &real);
+		c.snd = c.isn_c + 1 + real.wire.len;
+		c.rcv += 3000;
+		if (kind & 2)
+			conn_send_at(&c, 0, decoy.wire.b, decoy.wire.len);
+		else
+			conn_send_at(&c, real.wire.len, decoy.wire.b, decoy.wire.len);
+		conn_send(&c, flight_two, sizeof(flight_two));
+		conn_send(&c, decoy.wire.b, 300);
+		for (int i = 0; i < 3; i++) {
+			conn_acks(&c, 500);
+			conn_send(&c, flight_two + 6, 58);
+		}
+		name = name_of(b, &p);
+		if (name == bench_keys(b, &decoy.msg).stack_key)
+			fail_msg("the decoy's name, kind %d", kind);
+	}
+}
+
+/* 27, 36: what is no TLS at all does not become a hello by a decoy over its bytes. */
+static void a_decoy_over_other_protocols_never_gives_its_name(void **state)
+{
+	struct bench *b = bench_of(state);
+	uint8_t ssh[405] = "SSH-2.0-x\r\n";
+
+	for (int first = 0; first < 3; first++) {
+		struct path p = path_v4(first, 5000);
+		struct conn c;
+
+		made(&real, &(struct hello_spec){ .len = 400 }, 0);
+		made(&decoy, &(struct hello_spec){ .variant = 2, .len = 400 }, 0);
+		conn_new(&c, b, &p);
+		conn_open(&c);
+		if (first == 0)
+			put(&c, &decoy);
+		conn_send_at(&c, 0, ssh, 11);
+		if (first == 1)
+			put(&c, &decoy);
+		conn_send_at(&c, 11, ssh + 11, sizeof(ssh) - 11);
+		if (first == 2)
+			put(&c, &decoy);
+		go_on(&c);
+		assert_int_equal(name_of(b, &p), 0);
+	}
+}
+
 /* 27: a rule on the real stack is not evaded by a decoy that nobody ruled. */
 static void a_rule_holds_for_the_hello_that_reached_the_server(void **state)
 {
@@ -228,6 +291,8 @@ int main(void)
 		BENCH(early_data_covers_no_decoy),
 		BENCH(real_early_data_costs_no_name),
 		BENCH(junk_before_the_hello_never_gives_a_wrong_name),
+		BENCH(a_late_decoy_never_gives_its_name),
+		BENCH(a_decoy_over_other_protocols_never_gives_its_name),
 		BENCH(a_rule_holds_for_the_hello_that_reached_the_server),
 	};
 

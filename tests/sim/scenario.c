@@ -6,7 +6,7 @@
  *	scenario [KEY=VALUE]... >EVENTS
  *
  *	seed=1 design=F1 sources=4000 baseline=7200 seconds=14400 farm=600 rate=7.4
- *	share=0 sites=1 labels=FILE format=jsonl|binary
+ *	share=0 sites=1 far=waits|early|forwarder labels=FILE format=jsonl|binary
  *
  * design: F0 own stack, F1 a popular SDK's, F2 browser with one frozen extension order,
  *         F3 browser, permuted, never resumes, F4 as F3 with people's timing and
@@ -248,7 +248,8 @@ static void populate(unsigned int n)
 struct farm {
 	unsigned int n, stack, sites;
 	double every; /* s between visits of one exit */
-	bool people, exit_tls, early, frozen, resumes;
+	bool people, exit_tls, frozen, resumes;
+	enum far_end far;
 };
 
 static void farm(const struct farm *f, double from, const char *role)
@@ -271,7 +272,7 @@ static void farm(const struct farm *f, double from, const char *role)
 
 		s->tcp = signatures[below(SIGNATURES)];
 		if (!f->exit_tls) {
-			s->far = f->early ? EARLY : WAITS;
+			s->far = f->far;
 			s->leg = legs[p][below(f->sites)];
 			s->leg_jitter = .04;
 			s->nagle = program == 1 ? 2 : 1;
@@ -329,6 +330,8 @@ static void crowd(const char *role, unsigned int n, unsigned int stack, double r
 	}
 }
 
+static enum far_end far = WAITS;
+
 static int design(const char *d, unsigned int n_farm, double rate, double share, unsigned int sites,
 		  unsigned int n)
 {
@@ -344,7 +347,7 @@ static int design(const char *d, unsigned int n_farm, double rate, double share,
 		f.frozen = which == '2';
 		f.people = which == '4' || which == '5' || which == '8';
 		f.resumes = f.people;
-		f.early = which == '5';
+		f.far = which == '5' ? EARLY : far;
 		f.exit_tls = which == '7' || which == '8';
 		if (share > 0) {
 			for (size_t i = 0; i < n_sources; i++)
@@ -622,6 +625,10 @@ int main(int argc, char **argv)
 			share = atof(v);
 		else if (!strncmp(argv[i], "sites=", 6))
 			sites = atoi(v);
+		else if (!strncmp(argv[i], "far=", 4))
+			far = !strcmp(v, "early")       ? EARLY
+			      : !strcmp(v, "forwarder") ? FORWARDER
+							: WAITS;
 		else if (!strncmp(argv[i], "format=", 7))
 			binary = !strcmp(v, "binary");
 		else if (!strncmp(argv[i], "labels=", 7))

@@ -348,7 +348,10 @@ static void zsh_and_fish_hold_every_command_and_option(void **state)
 		for (const struct cli_option *o = cmd->options; o->name; o++) {
 			snprintf(want, sizeof(want), "'%s[", o->name);
 			assert_non_null(strstr(zsh, want));
-			snprintf(want, sizeof(want), " -l %s ", o->name + 2);
+			if (o->name[1] == '-')
+				snprintf(want, sizeof(want), " -l %s ", o->name + 2);
+			else
+				snprintf(want, sizeof(want), " -s %s ", o->name + 1);
 			assert_non_null(strstr(fish, want));
 		}
 	}

@@ -30,6 +30,7 @@ struct visit {
 	uint64_t stack;
 };
 
+static double burden; /* ms more on everybody's delays after 620 s */
 static struct visit *visits;
 static size_t n_visits;
 static uint64_t seed;
@@ -42,6 +43,7 @@ static int set_up(void **state)
 	visits = calloc(EVENTS, sizeof(*visits));
 	n_visits = 0;
 	seed = 11;
+	burden = 0;
 	config = detect_config_default();
 	config.window = 10 * SECOND;
 	config.baseline_until = START + 600 * SECOND;
@@ -71,6 +73,8 @@ static void visit(double t, struct addr src, uint64_t stack, double leg, bool wa
 	struct visit *v = &visits[n_visits++];
 	double own = exp(0.5 * normal());
 
+	if (t > 620 && burden > 0)
+		own -= burden * log(chance());
 	assert_true(n_visits < EVENTS);
 	v->t = t;
 	v->stack = stack;
@@ -213,6 +217,23 @@ static void a_farm_behind_300_exits_is_found_in_a_stack_it_shares(void **state)
 	for (size_t i = 0; i < plan.n_rules; i++)
 		assert_true(plan.rules[i].stack == SDK && plan.rules[i].src &&
 			    plan.rules[i].expires);
+}
+
+/* Everything is slower while the farm runs: sources that were direct when clean say by
+ * how much. */
+static void a_burdened_machine_does_not_make_its_clients_split(void **state)
+{
+	struct addr exits[300];
+
+	burden = 8;
+	site(1200);
+	farm(SDK, exits, 620, 1200);
+	judge(1200);
+	assert_int_equal(flagged(), 1);
+	assert_true(rules_for(exits, 300) >= 280);
+	assert_int_equal(plan.n_rules, rules_for(exits, 300));
+	assert_int_equal(farms.n, 1); /* nothing else is even watched */
+	assert_true(farms.farm[0].n_members <= 303);
 }
 
 /* The gates that so short a history cannot meet are all there, and unmet. */
@@ -387,6 +408,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(a_farm_behind_300_exits_is_found_in_a_stack_it_shares),
+		T(a_burdened_machine_does_not_make_its_clients_split),
 		T(a_short_history_leaves_its_gates_unmet),
 		T(residents_of_exits_are_spared_or_told_apart),
 		T(a_farm_that_mimics_a_browser_exactly_costs_no_user_anything),

@@ -236,6 +236,23 @@ static void an_own_stack_needs_size_and_age(void **state)
 		assert_int_equal(step(&v, &in), FARM_WATCH);
 }
 
+static void each_part_of_the_gate_holds_by_itself(void **state)
+{
+	for (int part = 0; part < 6; part++) {
+		struct verdict_input in = good;
+		struct verdict v = {};
+
+		in.conceal = part == 0 ? config.conceal_bits - 1 : in.conceal;
+		in.coordinate = part == 1 ? config.coordinate_bits - 1 : in.coordinate;
+		in.spread = part == 2 ? config.spread - 0.1 : in.spread;
+		in.bits = part == 3 ? config.flag_bits - 1 : in.bits;
+		in.members = part == 4 ? config.min_members - 1 : in.members;
+		in.gain = part == 5 ? config.watch_nats - 1 : in.gain;
+		for (int window = 0; window < 5; window++)
+			assert_true(step(&v, &in) <= FARM_WATCH);
+	}
+}
+
 static void one_operator_stands_in_for_coordination(void **state)
 {
 	struct verdict_input in = good;
@@ -424,6 +441,7 @@ int main(void)
 		T(two_of_three_windows_flag_and_propose),
 		T(without_a_plan_that_holds_a_flag_stays_a_flag),
 		T(an_own_stack_needs_size_and_age),
+		T(each_part_of_the_gate_holds_by_itself),
 		T(one_operator_stands_in_for_coordination),
 		T(a_flag_is_not_lost_in_a_quiet_window_but_decays),
 		T(a_flag_that_the_facts_turn_against_is_taken_back),

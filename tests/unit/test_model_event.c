@@ -297,10 +297,7 @@ static void farms_have_the_fields_that_are_promised(void **state)
 	assert_string_equal(json_string_value(json_object_get(r, "origin")), "farm:f1");
 	assert_string_equal(json_string_value(json_object_get(json_object_get(r, "match"), "src")),
 			    "10.0.0.1");
-	assert_string_equal(json_string_value(
-				    json_array_get(json_object_get(json_object_get(r, "match"),
-								   "state"),
-						   0)),
+	assert_string_equal(json_string_value(json_array_get(json_object_get(r, "state"), 0)),
 			    "d1>=10ms");
 	p = plan_json(&plan, &farms, NULL);
 	assert_string_equal(json_string_value(json_object_get(p, "schema")), "winnow.plan/1");

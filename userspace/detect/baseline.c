@@ -79,7 +79,7 @@ uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t r
 
 	if (!s || !s->threshold[0])
 		return threshold_unknown(b, stack);
-	return s->threshold[baseline_r_bin(rtt_min)];
+	return s->threshold[baseline_r_bin(rtt_min)] + s->drift;
 }
 
 int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags)
@@ -353,6 +353,8 @@ static int learn_source(struct baseline *b, const struct windows *w, const struc
 
 	a->stack = s;
 	a->delays = delays_of(b, c, row, &a->record->clean);
+	if (a->delays.state == DELAY_DIRECT)
+		a->record->clean_dstar = a->delays.dstar + 1;
 	recount(b, a->record);
 	gather_stack(s, a);
 	if (row->tcp_key) {
@@ -402,4 +404,77 @@ int baseline_learn(struct baseline *b, struct windows *w, const struct detect_co
 		err = learn_kinds(b, all[i].stack, &all[i], k);
 	}
 	return err;
+}
+
+/* ---- drift ------------------------------------------------------------------- */
+
+/* A source of the control group with enough new handshakes. */
+struct rise {
+	uint64_t stack;
+	double rise;
+	uint32_t measured, waiting;
+};
+
+static int by_rise_stack(const void *a, const void *b)
+{
+	const struct rise *x = a, *y = b;
+
+	return (x->stack > y->stack) - (x->stack < y->stack);
+}
+
+static void drift_of(const struct rise *all, size_t n, double *v, uint32_t *drift, bool *waits)
+{
+	uint32_t measured = 0, waiting = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		v[i] = all[i].rise;
+		measured += all[i].measured;
+		waiting += all[i].waiting;
+	}
+	*drift = fmax(0, baseline_body(v, n));
+	*waits = measured >= 20 && 10 * waiting > measured;
+}
+
+int baseline_drift(struct baseline *b, const struct windows *w, const struct detect_config *c)
+{
+	_cleanup_(freep) struct rise *all = calloc(w->n + 1, sizeof(*all));
+	_cleanup_(freep) double *v = calloc(w->n + 1, sizeof(*v));
+	size_t n = 0, k;
+
+	if (!all || !v)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->n; i++) {
+		const struct record *r = &w->records[i];
+		struct view lately;
+		struct delays d;
+
+		if (!r->clean_dstar || r->newer.connections + r->older.connections < DSTAR_KEPT)
+			continue;
+		lately = record_lately(r);
+		d = delays_of(b, c, &r->row, &lately);
+		all[n++] = (struct rise){ .stack = r->row.stack,
+					  .rise = d.dstar + 1.0 - r->clean_dstar,
+					  .measured = d.measured,
+					  .waiting = d.waiting };
+	}
+	b->drift = 0;
+	b->waits = false;
+	if (n >= SOURCES_LEAST)
+		drift_of(all, n, v, &b->drift, &b->waits);
+	for (size_t i = 0; i < b->stacks.n; i++) {
+		struct stack_baseline *s = table_value(&b->stacks, i);
+
+		s->drift = b->drift;
+		s->waits = b->waits;
+	}
+	qsort(all, n, sizeof(*all), by_rise_stack);
+	for (size_t i = 0; i < n; i += k) {
+		struct stack_baseline *s = table_find(&b->stacks, &all[i].stack);
+
+		for (k = 1; i + k < n && all[i + k].stack == all[i].stack;)
+			k++;
+		if (s && k >= SOURCES_LEAST)
+			drift_of(&all[i], k, v, &s->drift, &s->waits);
+	}
+	return 0;
 }

@@ -11,6 +11,12 @@
  *   carry GREASE (browsers load no CA file late), else 40 ms (curl and unknown
  *   scripts do).
  *
+ * Drift: sources that were direct when clean are the control group. When their medians
+ * rise - a busy server, a jammed uplink, a burdened client machine - so does the
+ * threshold, by the upper end of the main body of the rises (of the stack, with 5 such
+ * sources or more, else of the site). When a tenth of their handshakes wait, waiting
+ * says nothing.
+ *
  * Also: TCP keys and how often, kinds of sources (mixture classes), gap and rate
  * histograms, share of handshakes that wait (D1 follows D*), and for the whole site which sources
  * and /24s (v6 /48s) were seen, direct or split.
@@ -39,6 +45,8 @@ struct stack_baseline {
 	uint32_t direct;
 	uint32_t threshold[R_BINS];
 	bool own_threshold;
+	uint32_t drift;               /* on top of threshold now, 0.1 ms */
+	bool waits;                   /* the control group's handshakes wait now */
 	uint32_t handshakes, waiting; /* with D1 and D*; those whose D1 follows D* */
 	uint32_t tcp_sources;
 	double exchanges, seconds;
@@ -56,7 +64,9 @@ struct baseline {
 	struct table prefixes; /* {prefix, family} -> u8 */
 	double pool[FEATURES][FEATURE_LEVELS]; /* direct sources of the site */
 	double pool_split[FEATURES][FEATURE_LEVELS];
-	double split_share;   /* of the site's clean sources */
+	double split_share; /* of the site's clean sources */
+	uint32_t drift;     /* of the site's control group, 0.1 ms */
+	bool waits;
 	uint64_t from, until; /* ns since 1970 */
 	bool learnt;
 };
@@ -71,6 +81,9 @@ void baseline_clear(struct baseline *b);
 
 /* From the clean views of all records; also recounts their direct and split. */
 int baseline_learn(struct baseline *b, struct windows *w, const struct detect_config *c);
+
+/* How the control group's delays differ from when it was clean; once a window. */
+int baseline_drift(struct baseline *b, const struct windows *w, const struct detect_config *c);
 
 /* What hellos of a stack say about it; kept for stacks never seen clean, too. */
 int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags);

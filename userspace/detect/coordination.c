@@ -10,22 +10,35 @@
 #define GAPS_DEPENDENCE 3
 #define TOTALS_LEAST    12
 
+/* Exchanges; connections where fewer exchanges than those were seen (requests below
+ * 100 bytes are none). */
+static double moves(const struct cohort_member *m, bool by_connection)
+{
+	return by_connection ? m->connections : m->exchanges;
+}
+
 struct fact coordination_even(const struct cohort *c, double *mean)
 {
-	double sum = 0, time = 0, x2 = 0, low, high, cut;
+	double sum = 0, time = 0, x2 = 0, low, high, cut, exchanges = 0, connections = 0;
+	bool by_connection;
 	struct fact f = {};
 	size_t n = 0;
 
+	for (size_t i = 0; i < c->n; i++) {
+		exchanges += c->members[i].exchanges;
+		connections += c->members[i].connections;
+	}
+	by_connection = exchanges < connections;
 	low = INFINITY;
 	high = 0;
 	for (size_t i = 0; i < c->n; i++) {
 		if (c->members[i].seconds <= 0)
 			continue;
 		n++;
-		sum += c->members[i].exchanges;
+		sum += moves(&c->members[i], by_connection);
 		time += c->members[i].seconds;
-		low = fmin(low, c->members[i].exchanges);
-		high = fmax(high, c->members[i].exchanges);
+		low = fmin(low, moves(&c->members[i], by_connection));
+		high = fmax(high, moves(&c->members[i], by_connection));
 	}
 	*mean = n ? sum / n : 0;
 	f.n = n;
@@ -36,7 +49,8 @@ struct fact coordination_even(const struct cohort *c, double *mean)
 		double e = sum / time * c->members[i].seconds;
 
 		if (e > 0)
-			x2 += (c->members[i].exchanges - e) * (c->members[i].exchanges - e) / e;
+			x2 += (moves(&c->members[i], by_connection) - e) *
+			      (moves(&c->members[i], by_connection) - e) / e;
 	}
 	f.x = log(fmax(x2 / (n - 1), 1e-3));
 	cut = exp(-(*mean - 3) / 2);

@@ -297,6 +297,8 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	if (!err)
 		err = windows_update(&d->windows, s, &d->config, clean, threshold_of, &d->baseline);
 	if (!err && !clean)
+		err = baseline_drift(&d->baseline, &d->windows, &d->config);
+	if (!err && !clean)
 		err = judge_all(d, farms ? farms : &unused, plan);
 	farms_clear(&unused);
 	return err;

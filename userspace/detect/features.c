@@ -42,6 +42,7 @@ struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 	if (d.n < c->min_handshakes)
 		return d;
 	waits = d.measured >= c->min_handshakes && 2 * d.waiting > d.measured &&
+		!(s ? s->waits : b->waits) &&
 		(!s || s->handshakes < 20 || s->waiting < WAITING_USUAL * s->handshakes);
 	d.state = d.dstar >= threshold || waits ? DELAY_SPLIT : DELAY_DIRECT;
 	return d;

@@ -46,6 +46,7 @@ struct record {
 	uint64_t since;        /* lately: begin of the view or first seen */
 	uint32_t moved;        /* exchanges in the newest window */
 	uint32_t moved_window; /* number of that window */
+	uint32_t clean_dstar;  /* median of D* when clean, 0.1 ms; 0: not direct then */
 	float posterior;       /* of being a farm's member, last judgement */
 	bool in_clean;         /* seen while traffic was clean */
 };

@@ -12,6 +12,7 @@ One JSON object:
     recall      share of the farm's exits among the members
     precision   share of members with the farm's stack that are the farm's, inside the
                 farm's own stack
+    same        members that are honest users of the farm's stack (they cost precision)
     lookalikes  members that are somebody else's, by role
 A member is a (source, stack) pair; a source as winnow writes it (IPv4, or an IPv6 /64).
 """
@@ -80,7 +81,9 @@ def judge(lab, farms):
             "found": len(members & farm),
             "recall": round(len(members & farm) / max(1, len(farm)), 4),
             "precision": round(len(members & farm) / max(1, len(members)), 4),
-            "lookalikes": dict(collections.Counter(role.get(m, "unknown") for m in others))}
+            "same": sum(role.get(m) == "honest-same" for m in others),
+            "lookalikes": dict(collections.Counter(
+                role.get(m, "unknown") for m in others if role.get(m) != "honest-same"))}
 
 
 def main(lab, farms=None, applied=None):
