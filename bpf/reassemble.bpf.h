@@ -141,7 +141,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 			slot_release(s);
 			continue;
 		}
-		if (s->owner) /* nobody came back for it */
+		if (s->owner && !s->done) /* nobody came back for it */
 			count(COUNTER_HELLO_TIMEOUT);
 		s->owner = key;
 		s->source = source;

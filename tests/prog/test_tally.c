@@ -228,7 +228,7 @@ static void a_request_that_rides_with_the_finished_counts(void **state)
 		t = bench_tally(b, &p, 0);
 		assert_int_equal(t->exchanges, 1);
 		assert_int_equal(t->bytes_in, msg.len + 5 + sizeof(both) - skip);
-		b->t += 10000;	/* sooner, it would be session tickets */
+		b->t += 10000; /* sooner, it would be session tickets */
 		conn_acks(&c, 900);
 		conn_send(&c, both, 400);
 		assert_int_equal(t->exchanges, 2);
