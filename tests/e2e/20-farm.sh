@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# The whole story, live: a farm behind 300 exits is found among honest sources of its own
-# stack, explained, planned and dropped; nobody else notices; a restart forgets nothing;
-# the capture, replayed, tells the same story.
+# timeout: 300
+# What surrounds the drop of a farm (30-farm.sh measures it): nothing is judged while
+# traffic is clean, the farm is explained and planned, applying is asked for, kill -9
+# forgets nothing, and the capture, replayed, tells the same farm. Half the lab.
 . "$(dirname "$0")/lab.sh"
 need jq node
 
-SECONDS_ALL=${SECONDS_ALL:-140}
+SECONDS_ALL=${SECONDS_ALL:-120}
 FARM_AT=45	# plan.py's baseline, and lab.conf's
 LAB_CONF=$TREE/userspace/share/lab.conf
 
-lab_up --seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL" --baseline $FARM_AT --scale "${SCALE:-1}"
+lab_up --seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL" --baseline $FARM_AT --scale "${SCALE:-0.5}"
 capture "$TMP/lab.pcap"
 WINNOW_CONF=$(cat "$LAB_CONF")
 winnow_up
@@ -23,7 +24,7 @@ proposed() { state_is propose; }
 # ---- found ------------------------------------------------------------------------
 lab_at $FARM_AT
 check "while traffic is clean nothing is judged" test "$(farms | jq '.farms | length')" -eq 0
-check "the farm is found and rules are proposed" eventually $((SECONDS_ALL - 50 - FARM_AT)) proposed
+check "the farm is found and rules are proposed" eventually $((SECONDS_ALL - 25 - FARM_AT)) proposed
 farms >"$TMP/farms"
 found=$(lab_now)
 note "proposed after $((found - FARM_AT)) s: $(jq -c '.farms[] | select(.flagged_at) | {id, state, stack, members: (.members | length), bits, exchanges_before_flag, flagged_at}' "$TMP/farms")"
@@ -51,7 +52,7 @@ note "applied in $(((${EPOCHREALTIME/./} - t) / 1000)) ms: $(w rule list -j | jq
 applied=$(lab_now)
 check "the farm is enforced" state_is enforce
 check "its rules say where they come from" \
-	eval 'w rule list -j | jq -e --arg o "farm:$id" "[.rules[] | select(.origin == \$o and .in_force)] | length > 250"'
+	eval 'w rule list -j | jq -e --arg o "farm:$id" "[.rules[] | select(.origin == \$o and .in_force)] | length > 100"'
 judged_anew() { [ "$(farms | jq -r .detector.judged_at)" != "$1" ]; }
 again() {
 	eventually 15 judged_anew "$(farms | jq -r .detector.judged_at)" || return
@@ -81,8 +82,6 @@ is() { jq -e "$1" "$TMP/score" >/dev/null || { jq -c "$1" "$TMP/score"; false; }
 check "at least 95% of the exits are members" is '.recall >= 0.95'
 check "at least 99% of the members with the farm's stack are the farm's" is '.precision >= 0.99'
 check "no look-alike is a member" is '.lookalikes | del(."honest-same") | length == 0'
-check "after the plan at least 99% of the farm's connections fail" \
-	is '.visits.farm.after | .refused / .visits >= 0.99'
 check "every honest request succeeded" \
 	is '[.visits | to_entries[] | select(.key | startswith("farm") | not) | .value[].failed // 0] | add == 0'
 check "replay of the capture ends" eval '"$WINNOW" replay --farms -c "$LAB_CONF" -j "$TMP/lab.pcap" >"$TMP/replayed"'

@@ -154,9 +154,29 @@ static void a_file_that_is_not_there_is_an_error_when_asked_for(void **state)
 	assert_non_null(strstr(r.text, "/nonexistent/winnow.conf"));
 }
 
+/* [detect] is read by detect/settings.h; errors have their line all the same. */
+static void numbers_of_the_detector_are_settings_too(void **state)
+{
+	struct config c = read_ok("[detect]\nwindow = 10s\nbaseline = 45s\nspread = 0.7\n");
+
+	(void)state;
+	assert_int_equal(c.detect.config.window, 10 * NSEC_PER_SEC);
+	assert_int_equal(c.detect.baseline, 45 * NSEC_PER_SEC);
+	assert_true(c.detect.config.spread == 0.7);
+	c = read_ok("[winnow]\nports = 443\n");
+	assert_int_equal(c.detect.config.window, 60 * NSEC_PER_SEC);
+	assert_int_equal(c.detect.baseline, 86400 * NSEC_PER_SEC);
+	refused("[detect]\nwindow = 10\n", 2, "no duration from 1s");
+	refused("[detect]\n\nmin_member = 3\n", 3, "did you mean \"min_members\"");
+	refused("[detect]\nwindow = 10s\nwindow = 10s\n", 3, "twice");
+	refused("[detect]\ntick = 10s\n", 2, "belongs in [winnow]");
+	refused("[winnow]\nspread = 1\n", 2, "belongs in [detect]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_of_the_detector_are_settings_too),
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(a_later_file_replaces_an_earlier_one),
 		cmocka_unit_test(what_is_wrong_is_named_with_its_line),

@@ -226,12 +226,12 @@ static int get_windows(struct reader *r, struct windows *w)
 		*number = w->n;
 		memcpy(&w->records[w->n++], record, sizeof(w->records[0]));
 	}
-	w->now = was.now;
-	w->begun = was.begun;
-	w->newer_since = was.newer_since;
-	w->older_since = was.older_since;
-	w->number = was.number;
-	w->clean = was.clean;
+	/* All of its numbers, whichever there are; the rows are those just read. */
+	was.ids = w->ids;
+	was.records = w->records;
+	was.n = w->n;
+	was.room = w->room;
+	*w = was;
 	return 0;
 }
 
@@ -243,12 +243,12 @@ static int get_baseline(struct reader *r, struct baseline *b)
 	if (!at)
 		return -EBADMSG;
 	memcpy(&was, at, sizeof(was));
-	memcpy(b->pool, was.pool, sizeof(b->pool));
-	memcpy(b->pool_split, was.pool_split, sizeof(b->pool_split));
-	b->split_share = was.split_share;
-	b->from = was.from;
-	b->until = was.until;
-	b->learnt = was.learnt;
+	was.flags = b->flags;
+	was.stacks = b->stacks;
+	was.tcp = b->tcp;
+	was.sources = b->sources;
+	was.prefixes = b->prefixes;
+	*b = was;
 	return 0;
 }
 
