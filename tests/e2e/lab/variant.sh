@@ -3,15 +3,16 @@
 # timeout: 300
 # The whole story, live: a farm behind 300 exits is found, its plan applied, its visits
 # fail, and nobody else's do. SEED, FAMILY (both, 4, 6), TLS (TLSv1.2), REPLACE=1 (the farm
-# moves to 300 new exits once it is dropped) choose another story. Faults 44, 51.
+# moves to 300 new exits once it is dropped) choose another story; OUT keeps the capture,
+# the truth and the answers. Faults 44, 51.
 . "$(dirname "$0")/../lab.sh"
 need jq
 
 # FLAG_BY: by then the farm must be proposed; the rest of the run is after the plan.
 FLAG_BY=95 SECONDS_ALL=125
-options=(--seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds $SECONDS_ALL)
+options=(--seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL")
 [ -z "${REPLACE:-}" ] || options+=(--waves 2)
-LAB_TLS=${TLS:-}
+export LAB_TLS=${TLS:-}
 lab_up "${options[@]}"
 lab_winnow
 w farm list -j >/dev/null 2>&1 || skip "this winnow finds no farms yet"
@@ -21,7 +22,8 @@ lab_run
 
 proposed() { w farm list -j | jq -se '.[0].farms | any(.state == "propose")'; }
 left() { echo $((FLAG_BY - $(lab_now))); }
-check "the farm is proposed within $FLAG_BY s" eventually "$(left)" proposed
+check "the farm is proposed within $FLAG_BY s" eventually "$(left)" proposed ||
+	note "$(w farm list -j | jq -c '.farms[] | del(.members, .rules)')"
 flagged=$(lab_now)
 w farm list -j >"$TMP/farms.json"
 check "the plan is applied" w plan apply --yes
@@ -53,9 +55,20 @@ check "after the plan at least 99% of the farm's connections fail" \
 	score '.visits.farm.after | .visits > 100 and .refused >= 0.99 * .visits'
 check "before, during and after every other request succeeds" \
 	score '.visits | del(.farm, .["farm-replaced"]) | [.[][] | .failed // 0] | add == 0'
+[ "$(jq -c .why "$TMP/score")" = '{}' ] || note "failures: $(jq -c .why "$TMP/score")"
+
+members() { jq -r '.farms[] | .stack as $s | .members[] | "\($s) \(.src)"' "$1" | sort; }
+replayed() {
+	"$WINNOW" replay --farms -j -c "$E2E/lab.conf" "$TMP/lab.pcap" >"$TMP/farms.replay.json"
+	members "$TMP/farms.end.json" >"$TMP/live"
+	members "$TMP/farms.replay.json" >"$TMP/replayed"
+	[ -s "$TMP/live" ] && diff "$TMP/live" "$TMP/replayed"
+}
+check "the capture, replayed, gives the same farms and members" replayed
 if [ -n "${REPLACE:-}" ]; then
 	lab_score "$TMP/farms.end.json" >"$TMP/score"
 	check "the farm's new exits are found, too" score '.recall >= 0.95'
 	check "and no look-alike with them" score '.lookalikes == {}'
 fi
+[ -z "${OUT:-}" ] || { mkdir -p "$OUT" && cp -r "$LAB" "$TMP"/*.json "$TMP/lab.pcap" "$TMP/score" "$OUT"; }
 finish
