@@ -12,7 +12,8 @@ void bytes_add(struct bytes *out, const void *b, size_t len)
 {
 	if (out->len + len > sizeof(out->b))
 		abort();
-	memcpy(out->b + out->len, b, len);
+	if (len)
+		memcpy(out->b + out->len, b, len);
 	out->len += len;
 }
 
