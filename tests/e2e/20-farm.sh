@@ -80,8 +80,11 @@ lab_score "$TMP/farms" "$applied" >"$TMP/score"
 note "$(jq -c 'del(.why)' "$TMP/score")"
 is() { jq -e "$1" "$TMP/score" >/dev/null || { jq -c "$1" "$TMP/score"; false; }; }
 check "at least 95% of the exits are members" is '.recall >= 0.95'
-check "at least 99% of the members with the farm's stack are the farm's" is '.precision >= 0.99'
 check "no look-alike is a member" is '.lookalikes | del(."honest-same") | length == 0'
+w rule list --jsonl | jq -r .match.src | sort >"$TMP/ruled"
+awk '$3 == "farm" { print $1 }' "$LAB/truth.tsv" | while read -r src; do source_name "$src"; done | sort >"$TMP/exits"
+only_exits() { [ -s "$TMP/ruled" ] && [ -z "$(comm -23 "$TMP/ruled" "$TMP/exits")" ] || comm -23 "$TMP/ruled" "$TMP/exits"; [ -z "$(comm -23 "$TMP/ruled" "$TMP/exits")" ]; }
+check "every rule is on an exit of the farm" only_exits
 check "every honest request succeeded" \
 	is '[.visits | to_entries[] | select(.key | startswith("farm") | not) | .value[].failed // 0] | add == 0'
 check "replay of the capture ends" eval '"$WINNOW" replay --farms -c "$LAB_CONF" -j "$TMP/lab.pcap" >"$TMP/replayed"'

@@ -179,6 +179,28 @@ static void rules_and_losses(const json_t *d)
 	putchar('\n');
 }
 
+static void detector(const json_t *d)
+{
+	const json_t *v = json_object_get(d, "detector");
+
+	if (!v)
+		return;
+	head("farms");
+	if (!named_counts(json_object_get(v, "farms"), "0"))
+		fputs("none", stdout);
+	if (json_is_true(json_object_get(v, "learning")))
+		printf("; learning what is ordinary until %s",
+		       json_text_at(v, "baseline_until", "a day after the first connection"));
+	else
+		printf("; judged at %s, %lld sources and stacks in %.0f ms",
+		       json_text_at(v, "judged_at", "no time yet"),
+		       (long long)json_int_at(v, "records"),
+		       json_number_value(json_object_get(v, "judge_ms")));
+	if (json_int_at(v, "late"))
+		printf(", %lld windows late", (long long)json_int_at(v, "late"));
+	putchar('\n');
+}
+
 static void troubles(const json_t *list)
 {
 	const json_t *v;
@@ -228,6 +250,7 @@ int cmd_status(int argc, char **argv)
 	traffic(json_object_get(r.data, "counters"));
 	tables(json_object_get(r.data, "tables"));
 	rules_and_losses(r.data);
+	detector(r.data);
 	troubles(json_object_get(r.data, "troubles"));
 	next_step(r.data);
 	return r.exit;
