@@ -10,7 +10,7 @@
 #	lab_at SECONDS			waits until this second of the run
 #	lab_replace			the farm's second set of exits begins (--waves 2)
 #	lab_wait			until every visit is over
-#	lab_score [FARMS.json [APPLIED_S]]	winnow's answer against the truth, JSON
+#	lab_score [FARMS.json [APPLIED_S [ROLE]]]	winnow's answer against the truth, JSON
 #
 # LAB_TLS="TLSv1.2" makes the edge speak nothing else. $LAB holds the plan, results/
 # and the truth, which only root can read.
@@ -39,7 +39,7 @@ lab_up() {
 }
 
 lab_winnow() {
-	WINNOW_CONF=$(cat "$E2E/lab.conf")
+	WINNOW_CONF=$(cat "$TREE/userspace/share/lab.conf")
 	WINNOW_USER=nobody
 	winnow_up "$@"
 }

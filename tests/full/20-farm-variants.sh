@@ -4,7 +4,7 @@
 # The farm's story in other shapes: exits replaced after the drop, TLS 1.2 only, IPv6
 # only, IPv4 only, and all roles' addresses and stacks shuffled by seeds.
 set -u
-variant=$(dirname "$0")/../e2e/lab/variant.sh
+variant=$(dirname "$0")/../e2e/farm-variant.sh
 n=0 failed=0
 
 run() { # TEXT, the environment is the variant

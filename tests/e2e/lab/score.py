@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """score.py - what happened in a lab run, and winnow's answer against the truth.
 
-    score.py LAB [FARMS.json [APPLIED_S]]
+    score.py LAB [FARMS.json [APPLIED_S [ROLE]]]
 
 LAB is the directory of plan.py after a run, FARMS.json winnow's `farm list -j` or
 `replay --farms -j`, APPLIED_S the second of the run in which the plan was applied.
+With ROLE ("farm") only that role's exits are looked for, not their replacements.
 One JSON object:
     visits      per role: requests that succeeded and failed, connections that did not;
                 with APPLIED_S split into before and after
@@ -62,14 +63,14 @@ def visits(lab, applied):
     return table, {role: dict(c.most_common(3)) for role, c in why.items()}
 
 
-def judge(lab, farms):
+def judge(lab, farms, only):
     with open(os.path.join(lab, "truth.tsv")) as f:
         truth = [line.rstrip("\n").split("\t") for line in f]
     with open(os.path.join(lab, "story.json")) as f:
         stack = json.load(f)["farm_stack"]
     farm = {source(src) for src, _, role in truth if role.startswith("farm")}
     met = {source(r["via"].split(":", 1)[1].rsplit(":", 1)[0].strip("[]"))
-           for _, r in results(lab) if r["tag"].startswith("farm")}
+           for _, r in results(lab) if r["tag"].startswith("farm") and only in (None, r["tag"])}
     role = {}
     for src, its, what in truth:
         if its == stack or source(src) not in role:
@@ -86,14 +87,14 @@ def judge(lab, farms):
                 role.get(m, "unknown") for m in others if role.get(m) != "honest-same"))}
 
 
-def main(lab, farms=None, applied=None):
+def main(lab, farms=None, applied=None, only=None):
     table, why = visits(lab, applied and float(applied))
     answer = {"visits": {role: {phase: dict(c) for phase, c in phases.items()}
                          for role, phases in sorted(table.items())}, "why": why}
     if farms:
         with open(farms) as f:
             flagged = [x for x in json.load(f)["farms"] if x["state"] not in ("watch", "decay")]
-        answer.update(judge(lab, flagged))
+        answer.update(judge(lab, flagged, only))
     print(json.dumps(answer, indent=1))
 
 
