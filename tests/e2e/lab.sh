@@ -22,6 +22,12 @@ LAB=$TMP/lab
 lab_up() {
 	need nginx tinyproxy danted haproxy node java curl gnutls-cli
 	clients_built
+	# Two labs on one machine would measure each other's load as delay.
+	exec {LAB_LOCK}>/run/lock/winnow-lab
+	flock -n $LAB_LOCK || {
+		note "another lab is running: waiting for its end"
+		flock $LAB_LOCK
+	}
 	python3 "$E2E/lab/plan.py" --out "$LAB" "$@" >"$TMP/story" || exit 1
 	mkdir -p "$LAB/results"
 	net_far "$LAB/rules" "$LAB/legs"
