@@ -3,15 +3,15 @@
 # timeout: 300
 # What surrounds the drop of a farm (30-farm.sh measures it): nothing is judged while
 # traffic is clean, the farm is explained and planned, applying is asked for, kill -9
-# forgets nothing, and the capture, replayed, tells the same farm. Half the lab.
+# forgets nothing, and the capture, replayed, tells the same farm.
 . "$(dirname "$0")/lab.sh"
 need jq node
 
-SECONDS_ALL=${SECONDS_ALL:-120}
+SECONDS_ALL=${SECONDS_ALL:-130}
 FARM_AT=45	# plan.py's baseline, and lab.conf's
 LAB_CONF=$TREE/userspace/share/lab.conf
 
-lab_up --seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL" --baseline $FARM_AT --scale "${SCALE:-0.5}"
+lab_up --seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL" --baseline $FARM_AT --scale "${SCALE:-1}"
 capture "$TMP/lab.pcap"
 WINNOW_CONF=$(cat "$LAB_CONF")
 winnow_up
@@ -52,7 +52,7 @@ note "applied in $(((${EPOCHREALTIME/./} - t) / 1000)) ms: $(w rule list -j | jq
 applied=$(lab_now)
 check "the farm is enforced" state_is enforce
 check "its rules say where they come from" \
-	eval 'w rule list -j | jq -e --arg o "farm:$id" "[.rules[] | select(.origin == \$o and .in_force)] | length > 100"'
+	eval 'w rule list -j | jq -e --arg o "farm:$id" "[.rules[] | select(.origin == \$o and .in_force)] | length > 200"'
 judged_anew() { [ "$(farms | jq -r .detector.judged_at)" != "$1" ]; }
 again() {
 	eventually 15 judged_anew "$(farms | jq -r .detector.judged_at)" || return
@@ -62,6 +62,8 @@ check "members found later are ruled by applying again" again
 applied=$(lab_now)
 
 # ---- a restart ----------------------------------------------------------------------
+kept() { farms | jq -e '.detector | .kept_at == .judged_at' >/dev/null; }
+check "what a window said is on disk before the next one" eventually 20 kept
 before=$(farms | jq -S '.farms | map({id, state, stack, onset, watched_at, flagged_at, proposed_at, members: (.members | map(.src) | sort)})')
 winnowd_kill
 winnowd_start

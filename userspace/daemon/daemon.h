@@ -49,6 +49,7 @@ struct daemon {
 	struct detector *detector;
 	struct verdicts *verdicts; /* of the newest window; never NULL once begun */
 	uint64_t farms_store_ns;   /* what writing them took */
+	uint64_t farms_kept;       /* time of the window that is on disk */
 
 	struct clock started;
 	uint64_t next_tick;                     /* monotonic */

@@ -16,7 +16,6 @@
 #include "detect/state.h"
 #include "model/snapshot.h"
 
-#define SAVE_EVERY (60 * NSEC_PER_SEC)
 #define SAVE_SHARE 100 /* saving takes at most this part of the time */
 /* Clocks of people and steady clocks drift apart; a step back beyond this is one of
  * people, and the detector does not follow. */
@@ -214,13 +213,12 @@ static struct snapshot *read_tables(struct detector *d, const struct job *j)
 /* Whether there is something a crash should not lose. */
 static bool worth_saving(struct detector *d, const struct verdicts *v, uint64_t now)
 {
-	uint64_t states = 0, pause = SAVE_EVERY;
+	uint64_t states = 0;
 
 	for (size_t i = 0; i < v->farms.n; i++)
 		states = states * 31 + v->farms.farm[i].stack + v->farms.farm[i].state;
-	if (d->save_ns * SAVE_SHARE > pause)
-		pause = d->save_ns * SAVE_SHARE;
-	if (states == d->states && v->judged == d->learnt && now - d->saved_at < pause)
+	if (states == d->states && v->judged == d->learnt &&
+	    now - d->saved_at < d->save_ns * SAVE_SHARE)
 		return false;
 	d->states = states;
 	d->learnt = v->judged;

@@ -4,9 +4,9 @@
  *
  * The daemon's loop says when a window has ended and takes the answer when
  * `answered` says so; in between it serves its clients. The thread reads the mapped
- * tables, judges, and writes what the detector has to remember to a file when
- * something changed, and now and then. Between the two threads only whole jobs and
- * whole answers change hands.
+ * tables, judges, and writes what the detector has to remember to a file: when a farm
+ * has changed its state at once, otherwise as often as takes a hundredth of the time. Between the
+ * two threads only whole jobs and whole answers change hands.
  *
  * Windows end at whole multiples of their length by the clock of people, told once
  * and then counted by the steady one, so that time never goes back for the detector.

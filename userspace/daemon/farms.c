@@ -222,8 +222,10 @@ static void keep(struct daemon *d)
 	if (store_farms_put(d->store, &d->verdicts->farms, &d->verdicts->plan))
 		trouble_set(d, "farms", "not written to the state database: %s",
 			    store_error(d->store));
-	else
+	else {
 		trouble_set(d, "farms", NULL);
+		d->farms_kept = d->verdicts->farms.time;
+	}
 	d->farms_store_ns = clock_read(CLOCK_MONOTONIC) - t;
 }
 
@@ -326,14 +328,14 @@ json_t *document_detector(struct daemon *d)
 		n[v->farms.farm[i].state]++;
 	for (int s = FARM_WATCH; s < FARM_STATE_MAX; s++)
 		json_object_set_new(states, farm_state_name[s], json_integer(n[s]));
-	return json_pack("{s:f, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:o}", "window",
-			 d->cfg.detect.config.window / 1e9, "baseline_until",
+	return json_pack("{s:f, s:o, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:o}",
+			 "window", d->cfg.detect.config.window / 1e9, "baseline_until",
 			 time_json(v->baseline_until), "judged_at", time_json(v->farms.time),
-			 "learning", !v->judged, "rows", (json_int_t)v->rows, "records",
-			 (json_int_t)v->records, "read_ms", v->read_ns / 1e6, "judge_ms",
-			 v->judge_ns / 1e6, "save_ms", v->save_ns / 1e6, "store_ms",
-			 d->farms_store_ns / 1e6, "late", (json_int_t)detector_late(d->detector),
-			 "farms", states);
+			 "kept_at", time_json(d->farms_kept), "learning", !v->judged, "rows",
+			 (json_int_t)v->rows, "records", (json_int_t)v->records, "read_ms",
+			 v->read_ns / 1e6, "judge_ms", v->judge_ns / 1e6, "save_ms",
+			 v->save_ns / 1e6, "store_ms", d->farms_store_ns / 1e6, "late",
+			 (json_int_t)detector_late(d->detector), "farms", states);
 }
 
 json_t *document_farms(struct daemon *d, const char *id)
