@@ -90,6 +90,10 @@ lab_at() {
 	[ $left -le 0 ] || sleep "$((left / 1000000)).$(printf %06d $((left % 1000000)))"
 }
 
-lab_wait() { wait "${LAB_VISITORS[@]}"; }
+# A starved machine makes wrong distances and lost requests: say so.
+lab_wait() {
+	wait "${LAB_VISITORS[@]}"
+	note "load average $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) processors"
+}
 
 lab_score() { python3 "$E2E/lab/score.py" "$LAB" "$@"; }
