@@ -272,6 +272,7 @@ int farms_begin(struct daemon *d)
 	settle_states(d, v);
 	settle_plan(d, v);
 	d->verdicts = v;
+	d->farms_kept = v->farms.time;
 	if (v->farms.n)
 		log_note("farms: %zu remembered", v->farms.n);
 	err = detector_new(&start, &d->detector, &r);
