@@ -239,14 +239,21 @@ int book_take_out(struct rulebook *b, struct rule_entry *e)
 	return 0;
 }
 
-/* Rules on a source alone meet every packet anyway; a look over all flows is
- * 0.3 ms at 262,144. */
-static void sweep(struct rulebook *b, const struct rule_entry *e)
+/* Rules on a source alone meet every packet anyway. One look over 262,144 flows is
+ * 0.3 ms to 3 ms, so there is one for all rules. */
+static void sweep(struct rulebook *b, const struct rule_entry *list, size_t n)
 {
-	struct rule_match m = book_match(e);
+	_cleanup_(freep) struct rule_sweep *todo = calloc(n, sizeof(*todo));
+	size_t k = 0;
 
-	if (e->index && m.stack && !b->shadow && cuts(e))
-		kern_rule_sweep(b->kern, e->index, &m);
+	for (size_t i = 0; todo && i < n; i++) {
+		struct rule_match m = book_match(&list[i]);
+
+		if (list[i].index && m.stack && !b->shadow && cuts(&list[i]))
+			todo[k++] = (struct rule_sweep){ list[i].index, m };
+	}
+	if (k)
+		kern_rules_sweep(b->kern, todo, k);
 }
 
 /* ---- adding ---------------------------------------------------------------------- */
@@ -327,8 +334,8 @@ int rulebook_add(struct rulebook *b, const struct clock *c, struct rule_entry *l
 		return err;
 	}
 	stop_at("add-live");
+	sweep(b, list, n);
 	for (size_t i = 0; i < n; i++) {
-		sweep(b, &list[i]);
 		err = book_keep(b, &list[i]);
 		if (err)
 			return reason_set(r, err, "out of memory; restart winnowd");
@@ -472,7 +479,7 @@ int rulebook_bind(struct rulebook *b, const struct clock *c)
 			if (b->store)
 				store_rule_keys(b->store, e);
 			if (!book_put(b, c, e, &r))
-				sweep(b, e);
+				sweep(b, e, 1);
 			bound++;
 		}
 		count(b, e, 1);

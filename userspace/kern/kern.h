@@ -122,6 +122,12 @@ int kern_allow_remove(struct kern *k, const struct cidr *c);
 /* Sets the verdict of live flows of (source, stack), for `existing drop`. Returns
  * their number. -EOPNOTSUPP: a flow does not remember its ja4 or order. */
 int kern_rule_sweep(struct kern *k, uint32_t index, const struct rule_match *m);
+/* The same for many rules in one look over the flows; the first that fits counts. */
+struct rule_sweep {
+	uint32_t index;
+	struct rule_match m;
+};
+int kern_rules_sweep(struct kern *k, const struct rule_sweep *list, size_t n);
 
 /* ---- the way back, when the database was lost -------------------------------- */
 
