@@ -331,9 +331,10 @@ static void a_sweep_marks_flows_of_the_source_and_stack_only(void **state)
 	tallies = (struct tally_set *)kern_tallies(k, &n);
 	flows = kern_flows(k, &n);
 	for (int i = 0; i < 4; i++) {
-		tallies[2].slot[i] = (struct tally){
-			.src = 0xc0000201 + (i == 1), .stack = 3 + 2 * (i == 2), .family = 4, .gen = 8
-		};
+		tallies[2].slot[i] = (struct tally){ .src = 0xc0000201 + (i == 1),
+						     .stack = 3 + 2 * (i == 2),
+						     .family = 4,
+						     .gen = 8 };
 		flows[i].tag[6] = 1;
 		flows[i].slot[6] = (struct flow){
 			.key = 1, .tally = 2 * WAYS + i, .tally_gen = i == 3 ? 6 : 8, .gen = 2
@@ -347,13 +348,12 @@ static void a_sweep_marks_flows_of_the_source_and_stack_only(void **state)
 	/* Many at once: each flow its own rule, exact ones and prefixes. */
 	assert_int_equal(put(k, 6, on("192.0.2.2", 0, 3), 0), 0);
 	assert_int_equal(put(k, 7, on("192.0.2.0/24", 0, 5), 0), 0);
-	assert_int_equal(
-		kern_rules_sweep(k,
-				 (struct rule_sweep[]){ { 6, on("192.0.2.2", 0, 3) },
-							{ 7, on("192.0.2.0/24", 0, 5) },
-							{ 5, m } },
-				 3),
-		2);
+	assert_int_equal(kern_rules_sweep(k,
+					  (struct rule_sweep[]){ { 6, on("192.0.2.2", 0, 3) },
+								 { 7, on("192.0.2.0/24", 0, 5) },
+								 { 5, m } },
+					  3),
+			 2);
 	assert_int_equal(flows[0].slot[6].rule, 5);
 	assert_int_equal(flows[1].slot[6].rule, 6);
 	assert_int_equal(flows[2].slot[6].rule, 7);
