@@ -218,7 +218,7 @@ static __always_inline enum parse_result parse_v6(struct cursor *c, struct packe
 		p->off += len;
 		/* Hidden, or clang drops the test at the end of the turn; the way back
 		 * is then no jump, and kernels before 6.8 refuse that ("back-edge"). */
-		asm volatile("" : "+r"(i));
+		hide(i);
 	}
 	return PARSE_EXTENSION;
 }

@@ -5,7 +5,7 @@
 #
 # The guest is that kernel, this machine's /usr and this tree; nothing it writes stays.
 # KVM where it works, else emulation, about 10 times slower. What it said:
-# build/log/guest.out and guest.console.
+# build/log/guest.out and guest.console. Arguments: only jobs with one of them in theirs.
 #
 # timeout: 3000
 set -u
@@ -37,8 +37,16 @@ for clang in clang-14 clang-16 clang-19; do
 	make -s CLANG=$clang B=build/$clang build/$clang/winnow.bpf.o || exit 1
 done
 
+only=("$@")
+wanted() {
+	local name
+	[ ${#only[@]} -gt 0 ] || return 0
+	for name in "${only[@]}"; do [[ $1 != *"$name"* ]] || return 0; done
+	return 1
+}
+
 # SECONDS NAME COMMAND
-jobs() {
+all_jobs() {
 	local t
 	for t in clang-14 clang-16 clang-19; do
 		echo 600 "object/$t" "scripts/test --object $t build/$t/winnow.bpf.o"
@@ -50,6 +58,7 @@ jobs() {
 	done
 	echo 600 live "$FULL/live.sh"
 }
+jobs() { all_jobs | while read -r s name command; do ! wanted "$name" || echo "$s $name $command"; done; }
 
 # ---- the guest ----------------------------------------------------------------------
 
@@ -101,7 +110,9 @@ boot() {
 	share tree "$PWD"
 	qemu "${qemu_args[@]}" &
 	qemu_pid=$!
-	timeout $GUEST_SECONDS tail --pid=$qemu_pid -s 0.2 -f /dev/null ||
+	# In the background: a trap must not wait for the guest's end.
+	timeout $GUEST_SECONDS tail --pid=$qemu_pid -s 0.2 -f /dev/null &
+	wait $! ||
 		echo "! still running after $GUEST_SECONDS s" >>$LOG/guest.out
 	kill -KILL $qemu_pid 2>/dev/null
 	wait $qemu_pid 2>/dev/null
@@ -145,7 +156,7 @@ ran() { grep -qxF . "$TMP/out" && ! grep '^! ' "$TMP/out" && return; grep '^! ' 
 content() { ! grep -aE -A 8 'WARNING:|BUG:|Oops|Call Trace|panic|hung task|stall' $LOG/guest.console; }
 
 initramfs
-ACCEL=$(accelerator)
+ACCEL=${ACCEL:-$(accelerator)}
 start=$SECONDS
 : >$LOG/guest.out >$LOG/guest.console
 boot "$ACCEL"
