@@ -27,6 +27,13 @@ struct syn_walk {
 	__u32 pad;
 };
 
+/* Or the test moves to another register than the index, which 6.1 does not follow. */
+static __always_inline __u32 syn_byte(const struct syn_raw *s, __u32 at)
+{
+	hide(at);
+	return at < sizeof(s->tcp) ? s->tcp[at] : 0;
+}
+
 /* Walks the options of the SYN in s->tcp; o->bad 1: malformed. */
 __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 {
@@ -47,7 +54,7 @@ __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 		end = s->tcp_len;
 		if (at >= end || at >= 60)
 			break;
-		kind = s->tcp[at];
+		kind = syn_byte(s, at);
 		o->h = mix64(o->h + kind + 1);
 		if (kind == 0) {
 			o->h = mix64(o->h + end - at); /* padding behind the end */
@@ -61,15 +68,15 @@ __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 			o->bad = 1;
 			break;
 		}
-		len = s->tcp[at + 1];
+		len = syn_byte(s, at + 1);
 		if (len < 2 || at + len > end) {
 			o->bad = 1;
 			break;
 		}
-		if (kind == 2 && len == 4 && at + 3 < 60 && !o->mss)
-			o->mss = s->tcp[at + 2] << 8 | s->tcp[at + 3];
-		if (kind == 3 && len == 3 && at + 2 < 60)
-			o->scale = s->tcp[at + 2];
+		if (kind == 2 && len == 4 && !o->mss)
+			o->mss = syn_byte(s, at + 2) << 8 | syn_byte(s, at + 3);
+		if (kind == 3 && len == 3)
+			o->scale = syn_byte(s, at + 2);
 		o->at = at + len;
 	}
 	win = s->tcp[14] << 8 | s->tcp[15];
