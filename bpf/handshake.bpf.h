@@ -235,7 +235,10 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 	if (!answered) {
 		if (before(p->seq, h->ch_end)) {
-			if (h->result != HELLO_OK && before(h->ch_end, end))
+			/* What is no TLS grows, but not by a hello over its first byte. */
+			if (h->result != HELLO_OK && before(h->ch_end, end) &&
+			    !(h->result == HELLO_NOT_TLS && p->seq == h->hello_base &&
+			      peek_hello(k)))
 				h->ch_end = end;
 			return act | ACT_FEED; /* again: the same bytes, or other ones? */
 		}
