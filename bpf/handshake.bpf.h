@@ -61,12 +61,23 @@ static __always_inline int peek_ccs(const struct peek *k)
 	return k->len >= CCS_LEN && k->b[0] == 20 && k->b[1] == 3 && k->b[3] == 0 && k->b[4] == 1;
 }
 
-/* A handshake record whose message is a ClientHello, maybe behind a CCS. */
+/* A handshake record whose message is a ClientHello. An encrypted one begins with a 1,
+ * too, every 256th time: length and version have to fit, where they are to be seen. */
+static __always_inline int hello_head(const __u8 *b, __u32 len)
+{
+	if (len < 6 || b[0] != 22 || b[1] != 3 || b[5] != 1)
+		return 0;
+	if (len < 10 || (!b[3] && b[4] < 5))
+		return 1;
+	return !b[6] && b[9] == 3;
+}
+
+/* The same, maybe behind a CCS. */
 static __always_inline int peek_hello(const struct peek *k)
 {
-	if (k->len >= 6 && k->b[0] == 22 && k->b[1] == 3 && k->b[5] == 1)
-		return 1;
-	return peek_ccs(k) && k->len >= 12 && k->b[6] == 22 && k->b[7] == 3 && k->b[11] == 1;
+	if (peek_ccs(k))
+		return hello_head(k->b + CCS_LEN, k->len - CCS_LEN);
+	return hello_head(k->b, k->len);
 }
 
 /* Any TLS record header: what a client sends after its hello begins with one. */
@@ -85,6 +96,14 @@ static __always_inline __u32 since(const struct handshake *h, __u64 t)
 static __always_inline int before(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) < 0;
+}
+
+/* A HelloRetryRequest answers a hello: behind other first bytes what looks like a
+ * second one is data (CONNECT, STARTTLS and their like). */
+static __always_inline int may_retry(__u32 result)
+{
+	return result != HELLO_NOT_TLS && result != HELLO_SSLV2 &&
+	       result != HELLO_UNEXPECTED_PROXY;
 }
 
 /*
@@ -216,7 +235,10 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 	if (!answered) {
 		if (before(p->seq, h->ch_end)) {
-			if (h->result != HELLO_OK && before(h->ch_end, end))
+			/* What is no TLS grows, but not by a hello over its first byte. */
+			if (h->result != HELLO_OK && before(h->ch_end, end) &&
+			    !(h->result == HELLO_NOT_TLS && p->seq == h->hello_base &&
+			      peek_hello(k)))
 				h->ch_end = end;
 			return act | ACT_FEED; /* again: the same bytes, or other ones? */
 		}
@@ -234,7 +256,7 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	if (!settled && !handshake_settle(h, p, k))
 		return act;
 	if ((!h->d_f2 || (h->flags & HS_CCS_ALONE && !h->d_f2x)) && !(h->flags & HS_HRR) &&
-	    peek_hello(k)) {
+	    may_retry(h->result) && peek_hello(k)) {
 		h->flags = (h->flags | HS_HRR) & ~(HS_CCS_ALONE | HS_PIGGY);
 		h->d_f2 = 0;
 		h->state = HS_HELLO;

@@ -342,6 +342,59 @@ static void a_hello_retry_request_is_one_connection(void **state)
 	assert_int_equal(bench_tally(b, &p, 0)->stack, bench_keys(b, &msg2).stack_key);
 }
 
+/* The first byte of a Finished is encrypted: a 1 every 256th time. */
+static void a_finished_that_begins_with_one_is_no_second_hello(void **state)
+{
+	static const size_t begin[] = { 0, 6 }; /* with its ChangeCipherSpec, or alone */
+	struct bench *b = bench_of(state);
+
+	hello_build(&msg, &(struct hello_spec){});
+	for (size_t i = 0; i < 2; i++) {
+		struct path p = path_v4(1, 20 + i);
+		uint8_t flight[64];
+		struct conn c;
+		size_t n = b->hello.n, m = b->handshake.n;
+
+		memcpy(flight, flight_two, sizeof(flight));
+		memcpy(flight + 6, "\x16\x03\x03\x00\x35\x01\xc7\x55\x03\x9e", 10);
+		conn_new(&c, b, &p);
+		conn_open(&c);
+		conn_hello(&c, &msg);
+		conn_acks(&c, 99);
+		if (begin[i])
+			conn_send(&c, flight, begin[i]);
+		conn_send(&c, flight + begin[i], sizeof(flight) - begin[i]);
+		bench_events(b);
+		assert_int_equal(b->hello.n, n + 1);
+		assert_int_equal(b->handshake.n, m + 1);
+		assert_int_equal(b->handshake.e.result, HELLO_OK);
+		expect_count(b, HRR, 0);
+	}
+}
+
+/* A client of a proxy asks for its way first; what it sends through is data, here too. */
+static void a_hello_behind_other_bytes_is_no_second_hello(void **state)
+{
+	static const char ask[] = "CONNECT example.test:443 HTTP/1.1\r\n\r\n";
+	struct bench *b = bench_of(state);
+	struct path p = path_v4(1, 9);
+	struct conn c;
+
+	hello_build(&msg, &(struct hello_spec){});
+	conn_new(&c, b, &p);
+	conn_open(&c);
+	conn_send(&c, ask, sizeof(ask) - 1);
+	conn_acks(&c, 39);
+	conn_hello(&c, &msg);
+	conn_finish(&c);
+	bench_events(b);
+	assert_int_equal(b->hello.n, 1);
+	assert_int_equal(b->hello.e.result, HELLO_NOT_TLS);
+	expect_count(b, HRR, 0);
+	assert_int_equal(bench_tallies(b), 1);
+	assert_int_equal(bench_tally(b, &p, 0)->stack, 0);
+}
+
 /* What a handshake leaves in its row: the cell, the ring of five, the smallest R. */
 static void handshakes_fill_the_cells_and_the_ring_of_their_row(void **state)
 {
@@ -402,6 +455,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH(each_script_gives_its_hand_worked_numbers),
 		BENCH(a_hello_retry_request_is_one_connection),
+		BENCH(a_finished_that_begins_with_one_is_no_second_hello),
+		BENCH(a_hello_behind_other_bytes_is_no_second_hello),
 		BENCH(handshakes_fill_the_cells_and_the_ring_of_their_row),
 	};
 
