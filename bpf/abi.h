@@ -536,6 +536,12 @@ struct event_head {
 	__u32 tcp_key;
 };
 
+enum hello_place {
+	HELLO_FIRST,		/* at the connection's first byte */
+	HELLO_RETRIED,		/* the answer to a HelloRetryRequest */
+	HELLO_LATER,		/* behind other bytes: replay alone names these */
+};
+
 /* One ClientHello, when it is complete or given up. */
 struct event_hello {
 	struct event_head head;
@@ -544,7 +550,7 @@ struct event_hello {
 	__u8 segments;		/* saturates */
 	__u8 records;
 	__u8 proof;		/* connection proof so far; 0 none, enum proof_mode */
-	__u8 hrr;		/* 1: the answer to a HelloRetryRequest */
+	__u8 place;		/* enum hello_place */
 	__u16 hello_len;	/* bytes that follow */
 	struct hello hello;	/* zeros unless result is ok */
 	__u8 bytes[];		/* the handshake message, record headers gone */

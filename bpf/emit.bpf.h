@@ -95,7 +95,7 @@ __noinline int emit_hello(__u32 fresh)
 	f->ev.segments = w->h.segments;
 	f->ev.records = w->records > 255 ? 255 : w->records;
 	f->ev.proof = w->h.proof;
-	f->ev.hrr = !!(w->h.flags & HS_HRR);
+	f->ev.place = w->h.flags & HS_HRR ? HELLO_RETRIED : HELLO_FIRST;
 	f->ev.hello_len = len;
 	f->ev.hello = w->hello;
 	if (bpf_ringbuf_output(&events, f, sizeof(f->ev) + len, 0)) {

@@ -102,8 +102,7 @@ static __always_inline int before(__u32 a, __u32 b)
  * second one is data (CONNECT, STARTTLS and their like). */
 static __always_inline int may_retry(__u32 result)
 {
-	return result != HELLO_NOT_TLS && result != HELLO_SSLV2 &&
-	       result != HELLO_UNEXPECTED_PROXY;
+	return result != HELLO_NOT_TLS && result != HELLO_SSLV2 && result != HELLO_UNEXPECTED_PROXY;
 }
 
 /*

@@ -332,7 +332,7 @@ static void a_hello_retry_request_is_one_connection(void **state)
 	conn_finish(&c);
 	bench_events(b);
 	assert_int_equal(b->hello.n, 2);
-	assert_int_equal(b->hello.e.hrr, 1);
+	assert_int_equal(b->hello.e.place, HELLO_RETRIED);
 	assert_int_equal(b->handshake.n, 1);
 	expect_count(b, HRR, 1);
 	expect_count(b, CONN_PROVED, 1);

@@ -223,6 +223,24 @@ static struct segment client(uint8_t *f, bool six, uint16_t sport, uint32_t seq,
 	return segment_read(f, len + 6);
 }
 
+/* Captured above segmentation offload: as the programs do, the frame is believed. */
+static void a_segment_of_no_declared_length_fills_its_frame(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		uint8_t f[256] = {};
+		size_t len = frame(f, six, 1, 6, 50000, 443, 0x10), ip = 18;
+		struct segment s;
+
+		f[len - 8] = 5 << 4;
+		put16(f + ip + (six ? 4 : 2), 0);
+		f[len] = 22;
+		s = segment_read(f, len + 100);
+		assert_int_equal(s.payload, 100);
+		assert_int_equal(s.first, 22);
+	}
+}
+
 static void a_segment_is_read_by_its_ip_header(void **state)
 {
 	uint8_t f[128];
@@ -461,6 +479,7 @@ int main(void)
 		cmocka_unit_test(frames_go_to_the_program_that_would_see_them),
 		cmocka_unit_test(unreadable_frames_go_in_and_nothing_is_read_past_the_end),
 		cmocka_unit_test(a_segment_is_read_by_its_ip_header),
+		cmocka_unit_test(a_segment_of_no_declared_length_fills_its_frame),
 		cmocka_unit_test(an_open_connection_is_ended_behind_its_last_byte),
 		cmocka_unit_test(a_told_end_and_data_midstream_leave_nothing_open),
 		cmocka_unit_test(open_connections_are_bounded),

@@ -304,6 +304,7 @@ int cmd_replay(int argc, char **argv)
 	run.view = cli_option("--farms")     ? &replay_farms
 		   : cli_option("--sources") ? &replay_sources
 					     : &replay_hellos;
+	c.later = run.view == &replay_hellos;
 	if (cli.format == FORMAT_CSV && run.view == &replay_hellos)
 		return cli_usage("--csv: hellos are printed as a table, -j or --jsonl");
 	if (replay_ports(ports ? ports : PORTS_DEFAULT, &c.ports))

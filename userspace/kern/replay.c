@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "kern/join.h"
+#include "kern/later.h"
 #include "kern/replay_clock.h"
 #include "kern/unfinished.h"
 
@@ -17,7 +18,8 @@ struct replay {
 	struct kern *kern;
 	struct join *join;
 	struct unfinished unfinished;
-	bool broken; /* the kernel refused a frame: no more of them */
+	struct later *later; /* NULL: not asked for */
+	bool broken;         /* the kernel refused a frame: no more of them */
 	struct replay_clock clock;
 	uint64_t ticked; /* latest time the tick was told */
 	struct replay_stats stats;
@@ -44,12 +46,21 @@ static void on_event(void *ctx, const struct event_head *e)
 	struct replay *p = ctx;
 	int err = join_event(p->join, e);
 
+	if (p->later && e->type == EVENT_HELLO)
+		later_known(p->later, (const void *)e, e->time);
 	if (e->type == EVENT_HANDSHAKE) {
 		p->stats.handshakes++;
 		unfinished_end(&p->unfinished, e);
 	}
 	if (err)
 		p->err = err;
+}
+
+static int on_later(void *ctx, const struct event_hello *e)
+{
+	struct replay *p = ctx;
+
+	return join_event(p->join, &e->head);
 }
 
 int replay_new(const struct replay_config *c, struct replay **out, struct reason *r)
@@ -70,6 +81,11 @@ int replay_new(const struct replay_config *c, struct replay **out, struct reason
 	if (err)
 		return err;
 	*kern_ports(p->kern) = c->ports;
+	if (c->later) {
+		p->later = later_new(&kern_control(p->kern)->secret, on_later, p);
+		if (!p->later)
+			return reason_set(r, -ENOMEM, "out of memory");
+	}
 	*out = take_ptr(p);
 	return 0;
 }
@@ -80,6 +96,7 @@ void replay_free(struct replay *p)
 		return;
 	join_free(p->join);
 	unfinished_free(&p->unfinished);
+	later_free(p->later);
 	kern_free(p->kern);
 	free(p);
 }
@@ -111,6 +128,8 @@ int replay_finish(struct replay *p)
 
 	while (!err && !p->broken && (len = unfinished_take(&p->unfinished, frame)))
 		err = feed(p, p->clock.last, frame, len, REPLAY_INGRESS);
+	if (!err && p->later)
+		err = later_finish(p->later);
 	join_finish(p->join);
 	return err;
 }
@@ -119,6 +138,7 @@ int replay_frame(struct replay *p, const struct capture_frame *f)
 {
 	struct segment s = segment_read(f->data, f->len);
 	int way = replay_direction(&p->config.ports, &s), err;
+	bool client = replay_is_client(&p->config.ports, &s);
 	size_t epochs = p->clock.n;
 	uint64_t now;
 
@@ -135,13 +155,15 @@ int replay_frame(struct replay *p, const struct capture_frame *f)
 	p->stats.back += f->back;
 	p->stats.epochs += epochs && p->clock.n > epochs;
 	/* Before it is fed: the handshake it ends must find the row. */
-	if (replay_is_client(&p->config.ports, &s)) {
+	if (client) {
 		err = unfinished_segment(&p->unfinished, &s, f->data, now);
 		if (err)
 			return err;
 	}
 	err = feed(p, now, f->data, f->len, way);
 	p->broken = err;
+	if (!err && client && p->later)
+		err = later_segment(p->later, &s, f->data, f->len, now);
 	join_advance(p->join, now);
 	return err;
 }

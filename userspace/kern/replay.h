@@ -39,6 +39,7 @@ struct replay_config {
 	struct ports ports;
 	/* Called for each hello; the memory is gone after the return. */
 	void (*hello)(void *ctx, const struct replay_hello *h);
+	bool later; /* hellos behind other bytes, too (later.h) */
 	/* May be NULL. Called before each frame with its time, ns since 1970, never back:
 	 * the tables are as they stand just before it. */
 	void (*tick)(void *ctx, uint64_t time_ns);

@@ -78,7 +78,7 @@ struct segment segment_read(const uint8_t *f, size_t len)
 		s.proto = f[at + 9];
 		s.key.src = addr_v4(u32(f + at + 12));
 		s.key.dst = addr_v4(u32(f + at + 16));
-		end = at + u16(f + at + 2);
+		end = u16(f + at + 2) ? at + u16(f + at + 2) : len; /* 0: above an offload */
 		at += (f[at] & 15) * 4;
 	} else if (at && type == ETH_P_IPV6) {
 		if (len < at + sizeof(struct ipv6hdr))
@@ -87,8 +87,8 @@ struct segment segment_read(const uint8_t *f, size_t len)
 		s.proto = f[at + 6];
 		s.key.src = addr_from_bytes(f + at + 8);
 		s.key.dst = addr_from_bytes(f + at + 24);
-		end = at + sizeof(struct ipv6hdr) + u16(f + at + 4);
 		at += sizeof(struct ipv6hdr);
+		end = u16(f + at - 36) ? at + u16(f + at - 36) : len;
 		if (!skip_extensions(f, len, &at, &s.proto))
 			return none;
 	} else {

@@ -90,8 +90,9 @@ json_t *hello_json(uint64_t time_ns, const struct event_hello *e, const struct e
 						     .dstar_us = US_UNKNOWN };
 	const struct event_handshake *m = h ? h : &none;
 	char time[TIME_TEXT], src[ADDR_TEXT], dst[ADDR_TEXT];
+	json_t *o;
 
-	return json_pack(
+	o = json_pack(
 		"{s:s, s:s, s:s, s:i, s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i,"
 		" s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
 		"schema", "winnow.hello/1", "time", time_text(time_ns, TIME_DIGITS, time), "src",
@@ -107,4 +108,7 @@ json_t *hello_json(uint64_t time_ns, const struct event_hello *e, const struct e
 		"piggy", h ? json_boolean(h->flags & HS_PIGGY) : json_null(), "ccs", ccs_json(h),
 		"proof", text_json(proof_name(h ? h->proof : e->proof)), "result",
 		hello_result_name(e->result));
+	if (o && e->place == HELLO_LATER)
+		json_object_set_new(o, "later", json_true());
+	return o;
 }

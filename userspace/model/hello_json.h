@@ -6,6 +6,7 @@
  *  "ja3", "stack", "order", "sni", "alpn": [], "tcp", "segments", "records",
  *  "resumed", "rtt_us", "d1_us", "d2_us", "dstar_us", "flight", "piggy", "ccs",
  *  "proof", "result"}
+ * and "later": true, if other bytes came before it: such a hello proves nothing.
  *
  * Unknown is null. Server names and protocols that are not UTF-8 are written with
  * \xNN for each byte that is not printable ASCII.
