@@ -103,7 +103,7 @@ accelerator() {
 share() { qemu_args+=(-virtfs "local,path=$2,mount_tag=$1,security_model=none,readonly=on,multidevs=remap"); }
 
 boot() {
-	local qemu_args=(-accel "$1" -cpu max -smp 2 -m $MB -initrd "$TMP/initramfs"
+	local qemu_args=(-accel "$1" -cpu max -smp 2 -m "$MB" -initrd "$TMP/initramfs"
 		-append "console=ttyS0 loglevel=4 panic=-1"
 		-serial "file:$LOG/guest.console" -serial "file:$LOG/guest.out")
 	share usr /usr
@@ -158,7 +158,8 @@ content() { ! grep -aE -A 8 'WARNING:|BUG:|Oops|Call Trace|panic|hung task|stall
 initramfs
 ACCEL=${ACCEL:-$(accelerator)}
 start=$SECONDS
-: >$LOG/guest.out >$LOG/guest.console
+: >"$LOG/guest.out"
+: >"$LOG/guest.console"
 boot "$ACCEL"
 tr -d '\r' <$LOG/guest.out >"$TMP/out"
 echo "# $ACCEL, $((SECONDS - start)) s"
