@@ -513,11 +513,6 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 		return 0;
 	if (again)
 		return feed_again(ctx, w, off, len, stamp);
-	if (w->p.cut) {
-		w->result = HELLO_TRUNCATED;
-		w->complete = 1;
-		return 0;
-	}
 	if (off == 0 && !w->h.segments && w->k.len >= 3) {
 		if (w->k.b[0] != 22 && w->k.b[0] != 20 && w->k.b[0] != 21) {
 			w->result = HELLO_NOT_TLS;
@@ -532,6 +527,11 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 			w->complete = 1;
 			return 0;
 		}
+	}
+	if (w->p.cut) {
+		w->result = HELLO_TRUNCATED;
+		w->complete = 1;
+		return 0;
 	}
 	if (off >= STREAM_MAX) {
 		w->result = HELLO_TOO_LONG;

@@ -185,6 +185,35 @@ static void overlaps_with_other_bytes_are_refused_by_name(void **state)
 	expect_count(b, HELLO_OVERLAP, 4);
 }
 
+/* 84: a short snaplen is said of hellos, not of what is none. */
+static void a_cut_frame_is_a_truncated_hello_only_if_it_begins_as_one(void **state)
+{
+	static const char get[] = "GET / HTTP/1.1\r\nHost: example.test\r\nAccept: */*\r\n\r\n";
+	struct bench *b = bench_of(state);
+
+	hello_build(&msg, &(struct hello_spec){});
+	record_wrap(&wire, &msg);
+	for (int tls = 0; tls < 2; tls++) {
+		static struct frame f;
+		struct path p = path_v4(tls, ++port);
+		struct conn c;
+
+		conn_new(&c, b, &p);
+		conn_open(&c);
+		frame_tcp(&f, &p, false,
+			  &(struct segment){ .seq = c.snd,
+					     .ack = c.rcv,
+					     .flags = ACK,
+					     .window = 1000,
+					     .data = tls ? (const void *)wire.b : get,
+					     .len = tls ? wire.len : sizeof(get) - 1 });
+		f.len = f.data + 40;
+		bench_in(b, &f);
+		bench_events(b);
+		assert_int_equal(b->hello.e.result, tls ? HELLO_TRUNCATED : HELLO_NOT_TLS);
+	}
+}
+
 /* 28 */
 static void one_byte_segments_in_order_and_shuffled_give_the_same_keys(void **state)
 {
@@ -443,6 +472,7 @@ int main(void)
 		BENCH(a_split_at_every_byte_gives_the_same_keys),
 		BENCH(orders_duplicates_and_retransmissions_give_the_same_keys),
 		BENCH(overlaps_with_other_bytes_are_refused_by_name),
+		BENCH(a_cut_frame_is_a_truncated_hello_only_if_it_begins_as_one),
 		BENCH(one_byte_segments_in_order_and_shuffled_give_the_same_keys),
 		BENCH(a_hello_over_one_to_eight_records_is_named_and_over_nine_is_not),
 		BENCH(what_stands_before_the_hello_record_is_stepped_over_or_named),
