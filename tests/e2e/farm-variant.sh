@@ -11,6 +11,7 @@ need jq
 
 # FLAG_BY: by then the farm must be proposed; the rest of the run is after the plan.
 FLAG_BY=95 SECONDS_ALL=125
+[ -z "${REPLACE:-}" ] || SECONDS_ALL=175	# the new exits need as long to be known as the old
 options=(--seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL")
 [ -z "${REPLACE:-}" ] || options+=(--waves 2)
 export LAB_TLS=${TLS:-}
