@@ -329,10 +329,8 @@ static __always_inline int load_stream(struct xdp_md *ctx, __u32 from, __u8 *dst
 
 		if (!n)
 			return 0;
+		n = some_of(n, CHUNK);
 		off &= STREAM_MAX - 1;
-		n &= 2 * CHUNK - 1;
-		if (n > CHUNK)
-			return -1;
 		if (bpf_xdp_load_bytes(ctx, from, dst + off, n))
 			return -1;
 		from += n;
@@ -439,9 +437,7 @@ static __always_inline int feed_whole(struct xdp_md *ctx, struct work *w, struct
 	if (need > body || 5 + need > w->p.payload_len || need > HELLO_MAX)
 		return 0;
 	n = need;
-	HELLO_HIDE(n);
-	n &= 2 * HELLO_MAX - 1;
-	if (n == 0 || n > HELLO_MAX)
+	if (!between(n, 4, HELLO_MAX))
 		return 0;
 	if (bpf_xdp_load_bytes(ctx, w->p.payload_off + 5, f->h.b, n))
 		return 0;

@@ -107,8 +107,7 @@ __noinline int rewrite_reset(struct xdp_md *ctx, __u32 back)
 	if (!w || w->p.tcp_flags & TCP_RST)
 		return -1;
 	len = back ? 20 : w->p.tcp_len;
-	len &= 63;
-	if (len < 20 || len > 60)
+	if (!between(len, 20, 60))
 		return -1;
 	frame = bpf_xdp_get_buff_len(ctx);
 	end = w->p.l4_off + len;
@@ -193,10 +192,10 @@ static __always_inline int mirror_swap(struct __sk_buff *skb, const struct packe
 static __always_inline void mirror_reset(struct __sk_buff *skb, struct work *w, __u32 acked)
 {
 	__u8 was[60] = {}, back[60] = {};
-	__u32 len = w->p.tcp_len & 63;
+	__u32 len = w->p.tcp_len;
 	__u16 sum;
 
-	if (len < 20 || len > 60 || bpf_skb_load_bytes(skb, w->p.l4_off, was, len))
+	if (!between(len, 20, 60) || bpf_skb_load_bytes(skb, w->p.l4_off, was, len))
 		return;
 	__builtin_memcpy(back, was, sizeof(back));
 	back[0] = was[2];

@@ -104,8 +104,7 @@ static __always_inline void syn_read(struct xdp_md *ctx, struct work *w)
 	s->ip_olen = w->p.ip_olen;
 	s->ip_flags = w->p.ip_flags;
 	s->payload = w->p.payload_len > 0xffff ? 0xffff : w->p.payload_len;
-	len &= 63;
-	if (len < 20 || len > 60)
+	if (!between(len, 20, 60))
 		return;
 	if (bpf_xdp_load_bytes(ctx, w->p.l4_off, s->tcp, len))
 		return;

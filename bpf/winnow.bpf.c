@@ -85,9 +85,8 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 	w->k.len = 0;
 	if (n && !w->p.cut) {
 		n = n > sizeof(w->k.b) ? sizeof(w->k.b) : n;
-		n &= 31;
-		if (n && n <= sizeof(w->k.b) &&
-		    !bpf_xdp_load_bytes(ctx, w->p.payload_off, w->k.b, n))
+		n = some_of(n, sizeof(w->k.b));
+		if (!bpf_xdp_load_bytes(ctx, w->p.payload_off, w->k.b, n))
 			w->k.len = n;
 	} else if (n && !bpf_xdp_load_bytes(ctx, w->p.payload_off, w->k.b, 6)) {
 		w->k.len = 6;
@@ -291,7 +290,7 @@ int winnow_xdp(struct xdp_md *ctx)
 	if (linear < PARSE_SPAN && linear < w->p.frame_len) {
 		__u32 n = w->p.frame_len > PARSE_SPAN ? PARSE_SPAN : w->p.frame_len;
 
-		if (n < 1 || bpf_xdp_load_bytes(ctx, 0, w->raw, n))
+		if (!between(n, ETH_HLEN, PARSE_SPAN) || bpf_xdp_load_bytes(ctx, 0, w->raw, n))
 			return verdict_pass();
 		w->r = parse_frame((struct cursor){ .raw = w->raw, .raw_len = n }, &w->p);
 	} else {
