@@ -342,11 +342,16 @@ static __always_inline int load_stream(struct xdp_md *ctx, __u32 from, __u8 *dst
 	return len ? -1 : 0;
 }
 
-/* Takes the record headers off what is known so far. */
-static __always_inline void deframe(struct slot *s, struct flat *f, struct work *w)
+/* Takes the record headers off what is known so far. A function of its own: walked
+ * once, not once for each way its caller came here. */
+__noinline int deframe(struct slot *s)
 {
 	__u32 at = 0, len = 0, need = 0;
+	struct work *w = work_get();
+	struct flat *f = flat_get();
 
+	if (!s || !w || !f)
+		return 0;
 	w->complete = 1;
 	w->records = 0;
 	for (__u32 i = 0; i <= HELLO_RECORDS_MAX; i++) {
@@ -354,18 +359,18 @@ static __always_inline void deframe(struct slot *s, struct flat *f, struct work 
 
 		if (at >= STREAM_MAX - 5) {
 			w->result = HELLO_TOO_LONG;
-			return;
+			return 0;
 		}
 		if (at + 5 > s->have) {
 			if (s->have > at && !i && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21) {
 				w->result = HELLO_NOT_TLS;
-				return;
+				return 0;
 			}
 			break;
 		}
 		if (i == HELLO_RECORDS_MAX) {
 			w->result = HELLO_TOO_MANY_RECORDS;
-			return;
+			return 0;
 		}
 		at &= STREAM_MAX - 1;
 		type = s->b[at];
@@ -373,24 +378,24 @@ static __always_inline void deframe(struct slot *s, struct flat *f, struct work 
 		w->records++;
 		if (s->b[at + 1] != 3 || body > STREAM_MAX + 256) {
 			w->result = i ? HELLO_BAD_RECORD : HELLO_NOT_TLS;
-			return;
+			return 0;
 		}
 		at += 5;
 		if (type == 20 || type == 21) { /* CCS or alert in front of the hello */
 			if (len || body > 64) {
 				w->result = HELLO_BAD_RECORD;
-				return;
+				return 0;
 			}
 			at += body;
 			continue;
 		}
 		if (type != 22) {
 			w->result = i ? HELLO_BAD_RECORD : HELLO_NOT_TLS;
-			return;
+			return 0;
 		}
 		if (len + body > HELLO_MAX) {
 			w->result = HELLO_TOO_LONG;
-			return;
+			return 0;
 		}
 		got = s->have > at ? s->have - at : 0;
 		if (got > body)
@@ -400,26 +405,27 @@ static __always_inline void deframe(struct slot *s, struct flat *f, struct work 
 		at += got;
 		if (len >= 1 && f->h.b[0] != 1) {
 			w->result = HELLO_BAD_TYPE;
-			return;
+			return 0;
 		}
 		if (len >= 4 && !need) {
 			need = 4 + (f->h.b[1] << 16 | f->h.b[2] << 8 | f->h.b[3]);
 			if (need > HELLO_MAX) {
 				w->result = HELLO_TOO_LONG;
-				return;
+				return 0;
 			}
 		}
 		if (need && len >= need) {
 			w->result = HELLO_OK;
 			w->hello_len = need;
 			w->hello_end = at - (len - need);
-			return;
+			return 0;
 		}
 		if (got < body)
 			break;
 	}
 	w->complete = 0;
 	s->want = need ? at + (need - len) : s->have + 1;
+	return 0;
 }
 
 /* The whole hello in this segment's first record? The common case, no slot. */
@@ -581,7 +587,7 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	if (off + len > s->top)
 		s->top = off + len;
 	if (s->have >= s->want)
-		deframe(s, f, w);
+		deframe(s);
 	if (!w->complete && s->have >= STREAM_MAX) {
 		w->result = HELLO_TOO_LONG;
 		w->complete = 1;

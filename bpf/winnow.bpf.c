@@ -25,14 +25,14 @@
 
 static __always_inline int port_protected(__u16 port, __u8 proto)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, word = port >> 6;
 	struct ports *p = bpf_map_lookup_elem(&ports, &zero);
 
 	if (!p)
 		return 0;
-	if (proto == IPPROTO_UDP)
-		return p->udp[port >> 6 & (PORT_WORDS - 1)] >> (port & 63) & 1;
-	return p->tcp[port >> 6 & (PORT_WORDS - 1)] >> (port & 63) & 1;
+	hide(word); /* to 6.1 a swapped port is any number */
+	word &= PORT_WORDS - 1;
+	return (proto == IPPROTO_UDP ? p->udp[word] : p->tcp[word]) >> (port & 63) & 1;
 }
 
 static __always_inline int verdict_pass(void)
