@@ -90,8 +90,17 @@ check "every rule is on an exit of the farm" only_exits
 check "every honest request succeeded" \
 	is '[.visits | to_entries[] | select(.key | startswith("farm") | not) | .value[].failed // 0] | add == 0'
 check "replay of the capture ends" eval '"$WINNOW" replay --farms -c "$LAB_CONF" -j "$TMP/lab.pcap" >"$TMP/replayed"'
-members() { jq -S --arg id "$id" '.farms[] | select(.id == $id) | {id, stack, members: (.members | map(.src) | sort)}' "$1"; }
-same_farm() { diff <(members "$TMP/farms") <(members "$TMP/replayed") | grep '^[<>]' | head -n 20; [ "$(members "$TMP/farms")" = "$(members "$TMP/replayed")" ]; }
+# tcpdump's clock is not the program's: under load a delay at a bin's edge may fall on the
+# other side, so that up to one member in a hundred may differ. What differs is printed.
+members() { jq -r --arg id "$id" '.farms[] | select(.id == $id) | .stack, (.members[].src)' "$1" | sort; }
+same_farm() {
+	local n differ
+	n=$(members "$TMP/farms" | wc -l)
+	differ=$(diff <(members "$TMP/farms") <(members "$TMP/replayed") | grep -c '^[<>]')
+	diff <(members "$TMP/farms") <(members "$TMP/replayed") | grep '^[<>]' | head -n 20
+	[ "$n" -gt 1 ] && [ $((100 * differ)) -le "$n" ]
+}
 check "and gives the same farm and members" same_farm
+note "members that differ: $(same_farm | wc -l) of $(members "$TMP/farms" | wc -l)"
 note "step: $(w status -j | jq -c .detector)"
 finish
