@@ -29,6 +29,7 @@
 
 static char path[] = "/tmp/winnow-test-capture.XXXXXX";
 static FILE *file;
+static bool swapped; /* blocks in the other byte order */
 
 static void u16(uint16_t v)
 {
@@ -165,10 +166,13 @@ static uint64_t first_time(void)
 
 static void block(uint32_t type, const void *body, uint32_t len)
 {
-	u32(type);
-	u32(len + 12);
-	fwrite(body, 1, len, file);
-	u32(len + 12);
+	const uint32_t *word = body;
+
+	u32(swapped ? __builtin_bswap32(type) : type);
+	u32(swapped ? __builtin_bswap32(len + 12) : len + 12);
+	for (uint32_t i = 0; i < len / 4; i++)
+		u32(swapped ? __builtin_bswap32(word[i]) : word[i]);
+	u32(swapped ? __builtin_bswap32(len + 12) : len + 12);
 }
 
 /* Section header, one interface with if_tsresol 10^-9, one enhanced packet. */
@@ -323,6 +327,41 @@ static void what_is_no_capture_is_refused_by_name(void **state)
 }
 
 /* libpcap reads one link type a file; the second one ends the stream by name. */
+/* Several devices at once, each with a bound of its own, in either byte order. */
+static void mixed_snaplens_in_pcapng_are_read(void **state)
+{
+	static const uint32_t snaplens[] = { 262144, 96, 0, 65535 };
+
+	(void)state;
+	for (int order = 0; order < 2; order++) {
+		struct capture_frame f;
+		struct reason r = {};
+		struct capture *c;
+
+		const uint32_t version = order ? 1 << 16 : 1; /* two numbers of 16 bits */
+		const uint32_t section[] = { 0x1a2b3c4d, version, 0xffffffff, 0xffffffff };
+
+		swapped = order;
+		begin();
+		block(0x0a0d0d0a, section, sizeof(section));
+		for (uint32_t i = 0; i < 4; i++) {
+			uint32_t interface[] = { swapped ? LINK_ETHERNET << 16 : LINK_ETHERNET,
+						 snaplens[i] };
+			uint32_t body[] = { i, 1, 2, 16, 16, 0, 0, 0, i };
+
+			block(1, interface, sizeof(interface));
+			block(6, body, sizeof(body));
+		}
+		swapped = false;
+		c = opened();
+		for (uint32_t i = 0; i < 4; i++)
+			assert_int_equal(capture_next(c, &f, &r), CAPTURE_FRAME);
+		assert_int_equal(f.len, 16);
+		assert_int_equal(capture_next(c, &f, &r), CAPTURE_END);
+		capture_free(c);
+	}
+}
+
 static void mixed_link_types_in_pcapng_are_broken(void **state)
 {
 	struct capture_frame f;
@@ -422,6 +461,7 @@ int main(void)
 		cmocka_unit_test(a_truncated_file_gives_what_is_readable),
 		cmocka_unit_test(an_impossible_length_is_broken_not_truncated),
 		cmocka_unit_test(what_is_no_capture_is_refused_by_name),
+		cmocka_unit_test(mixed_snaplens_in_pcapng_are_read),
 		cmocka_unit_test(mixed_link_types_in_pcapng_are_broken),
 		cmocka_unit_test(an_empty_capture_ends_at_once),
 		cmocka_unit_test(memory_stays_flat_and_standard_input_works),

@@ -12,13 +12,15 @@
 #include <linux/if_ether.h>
 
 #include "base/cleanup.h"
+#include "kern/pcapng.h"
 
 #define FRAME_MAX 262144 /* libpcap's own bound for these link types */
 #define NULL_LEN  4
 
 struct capture {
 	pcap_t *pcap;
-	FILE *file; /* owned by pcap */
+	FILE *file; /* both owned by pcap */
+	FILE *even; /* what pcap reads: file itself unless it is pcapng */
 	uint64_t size;
 	uint64_t last_ns;
 	int link;
@@ -83,13 +85,19 @@ int capture_open(const char *path, struct capture **out, struct reason *r)
 		return reason_set(r, -EISDIR, "open %s: is a directory", path);
 	}
 	c->size = S_ISREG(st.st_mode) ? st.st_size : 0;
-	c->pcap =
-		pcap_fopen_offline_with_tstamp_precision(c->file, PCAP_TSTAMP_PRECISION_NANO, said);
-	if (!c->pcap) {
-		int err = not_a_capture(name, c->file, said, r);
-
+	c->even = pcapng_even(c->file, FRAME_MAX);
+	if (!c->even) {
 		if (!in)
 			fclose(c->file);
+		return reason_set(r, -ENOMEM, "out of memory");
+	}
+	c->pcap =
+		pcap_fopen_offline_with_tstamp_precision(c->even, PCAP_TSTAMP_PRECISION_NANO, said);
+	if (!c->pcap) {
+		int err = not_a_capture(name, c->even, said, r);
+
+		if (c->even != stdin)
+			fclose(c->even);
 		return err;
 	}
 	c->link = pcap_datalink(c->pcap);
@@ -214,7 +222,7 @@ enum capture_end capture_next(struct capture *c, struct capture_frame *f, struct
 		return CAPTURE_END;
 	default:
 		reason_set(r, -EBADMSG, "%s", pcap_geterr(c->pcap));
-		return feof(c->file) ? CAPTURE_TRUNCATED : CAPTURE_BROKEN;
+		return feof(c->even) ? CAPTURE_TRUNCATED : CAPTURE_BROKEN;
 	}
 	if (h->caplen > FRAME_MAX) {
 		reason_set(r, -EBADMSG, "a frame of %u bytes", h->caplen);
