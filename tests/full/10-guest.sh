@@ -87,6 +87,7 @@ initramfs() {
 		passwd group protocols services ssl/openssl.cnf; do
 		(cd /etc && find $f -depth 2>/dev/null | cpio --quiet -pdm "$root/etc")
 	done
+	echo '127.0.0.1 localhost' >"$root/etc/hosts"	# tests mount theirs over it
 	jobs >"$root/etc/jobs"
 	(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$TMP/initramfs"
 }
