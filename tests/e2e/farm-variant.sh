@@ -6,7 +6,7 @@
 # fail, and nobody else's do. SEED, FAMILY (both, 4, 6), TLS (TLSv1.2), REPLACE=1 (the farm
 # moves to 300 new exits once it is dropped) choose another story; OUT keeps the capture,
 # the truth and the answers. Faults 44, 51.
-. "$(dirname "$0")/../lab.sh"
+. "$(dirname "$0")/lab.sh" || exit 1
 need jq
 
 # FLAG_BY: by then the farm must be proposed; the rest of the run is after the plan.
