@@ -180,6 +180,21 @@ static void waiting_shows_a_leg_below_a_slow_programs_threshold(void **state)
 	assert_int_equal(delays(&own).state, DELAY_DIRECT);
 }
 
+/* D1 is 2.5 ms over the leg, D* is the leg: between them lies an edge of the bins. */
+static void a_leg_just_below_an_edge_waits_as_its_neighbours_do(void **state)
+{
+	static const uint32_t legs[] = { 260, 280, 290, 299, 310, 980, 990, 1010 };
+	struct tally early = source(100, 5, 200, 450, 90);
+
+	learn_plain();
+	for (size_t i = 0; i < sizeof(legs) / sizeof(legs[0]); i++) {
+		struct tally t = source(100, 5, 200, legs[i] + 25, legs[i]);
+
+		assert_int_equal(delays(&t).waiting, 5);
+	}
+	assert_int_equal(delays(&early).waiting, 0);
+}
+
 static void features_name_what_is_unusual_for_the_stack(void **state)
 {
 	struct tally t = source(100, 5, 200, 425, 410);
@@ -222,6 +237,7 @@ int main(void)
 		T(a_relayed_source_is_split_with_and_without_waiting),
 		T(a_late_hello_alone_is_direct),
 		T(waiting_shows_a_leg_below_a_slow_programs_threshold),
+		T(a_leg_just_below_an_edge_waits_as_its_neighbours_do),
 		T(features_name_what_is_unusual_for_the_stack),
 		T(networks_are_of_equal_worth_in_both_families),
 	};

@@ -5,13 +5,6 @@
 
 #define WAITING_USUAL 0.05 /* share of clean handshakes above which it says nothing */
 
-/* D1 at or over 10 ms, and no higher a bin than D*: the client waits for a far end,
- * and so does the answer to the server (timing.md: D* >= leg, D1 ~ leg). */
-static bool cell_waits(int d1, int dstar)
-{
-	return d1 >= 2 && dstar >= d1;
-}
-
 struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			const struct tally *row, const struct view *v)
 {
@@ -36,7 +29,7 @@ struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			uint32_t n = v->d1dstar[r * D_BINS + k];
 
 			d.measured += n;
-			d.waiting += cell_waits(r, k) ? n : 0;
+			d.waiting += delays_wait(r, k) ? n : 0;
 		}
 	}
 	if (d.n < c->min_handshakes)

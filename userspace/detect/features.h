@@ -19,6 +19,8 @@
 #ifndef WINNOW_DETECT_FEATURES_H
 #define WINNOW_DETECT_FEATURES_H
 
+#include <stdbool.h>
+
 #include "detect/baseline.h"
 #include "detect/mixture.h"
 
@@ -32,6 +34,14 @@ struct delays {
 	uint32_t measured; /* handshakes with D1 and D* in the view */
 	uint32_t waiting;  /* of those, D1 follows D* */
 };
+
+/* Of a handshake by its bins: D1 at or over 10 ms and D* with it, so that the client
+ * waits for a far end as the answer to the server does (timing.md: D* >= leg, D1 is
+ * leg + 2.5 ms). D1 may therefore stand one bin higher: a leg just below an edge. */
+static inline bool delays_wait(int d1, int dstar)
+{
+	return d1 >= 2 && dstar >= 2 && dstar >= d1 - 1;
+}
 
 struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			const struct tally *row, const struct view *v);

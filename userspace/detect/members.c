@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "detect/features.h"
+
 #define MEMBER_LEAST 0.5
 #define MIXED_SHARE  0.3
 
@@ -21,10 +23,10 @@ void member_handshakes(struct cohort_member *m, const struct record *r)
 
 			if (d1 < 2)
 				fast_d1 += n;
-			else if (d < d1)
-				m->direct_waiting += n;
-			else
+			else if (delays_wait(d1, d))
 				m->split_waiting += n;
+			else
+				m->direct_waiting += n;
 		}
 	}
 	m->direct_handshakes = lately.direct + r->clean.direct;
