@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	1	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	2	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -343,6 +343,46 @@ struct handshake_set {
 	struct handshake slot[WAYS];
 };
 
+/* ---- QUIC: what joins a hello, an id of the server's and a verdict (quic.bpf.h) - */
+
+/* The keys of a decrypted hello, by (4-tuple, the client's first DCID). Written by
+ * userspace. */
+struct quic_name {
+	__u64 ja4, stack, order;
+	__u32 hello_flags;	/* enum hello_flag */
+	__u32 used;		/* by the programs: ids that were proved with it */
+};
+
+/* A client's Initials, by (4-tuple, the client's SCID). */
+struct quic_pending {
+	__u64 name;		/* key of the hello */
+	__u32 stamp;
+	__u32 hellos;		/* 2: more than one, no telling which */
+};
+
+enum quic_id_flag {
+	QUIC_ID_RETRY	= 1 << 0,	/* given by a Retry: proves the hello itself */
+	QUIC_ID_JUDGED	= 1 << 1,	/* proved; rule and tally are set */
+};
+
+#define QUIC_NO_TALLY		0xffffffffU
+
+/* A connection id this host gave out, by (4-tuple, id). */
+struct quic_id {
+	__u64 name;		/* key of the hello it answers; 0: not known */
+	__u64 stack;
+	__u32 rule, rule_gen;	/* verdict, as in struct flow */
+	__u32 tally, tally_gen;	/* QUIC_NO_TALLY: none */
+	__u32 flags;		/* enum quic_id_flag */
+	__u32 pad;
+};
+
+struct quic_tuple {
+	__u64 id;		/* the newest proved one; 0 none */
+	__u32 cid_len;		/* of the ids the server gives out */
+	__u32 pad;
+};
+
 /* ---- rules ----------------------------------------------------------------- */
 
 #define RULE_ACTIONS(X) \
@@ -467,7 +507,9 @@ struct control {
 	__u64 name_window;	/* kernel: second of the running budget */
 	__u64 name_used;
 	__u64 s0[2];		/* ns: median of D3 - D2l, full and resumed (timing.md 5.5) */
-	__u64 spare[8];
+	__u64 quic_window;	/* as name_window, of QUIC datagrams */
+	__u64 quic_used;
+	__u64 spare[6];
 };
 
 /* Pass everything not in here at once. Bit p of word p / 64. */
@@ -507,7 +549,11 @@ struct ports {
 	X(NAME_BUDGET,		"name_budget",		"hellos not sent up: budget spent") \
 	X(HRR,			"hrr",			"second hellos after a HelloRetryRequest") \
 	X(EARLY_DATA,		"early_data",		"segments before the server's flight") \
-	X(NO_RECORD,		"no_record",		"segments of connections that winnow did not see begin")
+	X(NO_RECORD,		"no_record",		"segments of connections that winnow did not see begin") \
+	X(UDP,			"udp",			"datagrams for a protected port") \
+	X(QUIC_INITIAL,		"quic_initial",		"clients' QUIC Initials") \
+	X(QUIC_BUDGET,		"quic_budget",		"Initials not sent up: budget spent") \
+	X(QUIC_UNLINKED,	"quic_unlinked",	"answers to an id of which only the keys tell the hello")
 
 enum counter {
 #define X(id, name, text) COUNTER_PARSE_##id,
@@ -554,6 +600,19 @@ struct event_hello {
 	__u16 hello_len;	/* bytes that follow */
 	struct hello hello;	/* zeros unless result is ok */
 	__u8 bytes[];		/* the handshake message, record headers gone */
+};
+
+/* A client's datagram that begins with an Initial, as it came. */
+#define QUIC_DATAGRAM_MAX	2048	/* a power of two */
+
+struct event_quic {
+	struct event_head head;	/* conn: key of its struct quic_name, 0 if id is set */
+	__u64 tuple;		/* keyed hash of the 4-tuple */
+	__u64 id;		/* not 0: key of a struct quic_id with no name yet */
+	__u16 len;
+	__u16 pad;
+	__u32 pad2;
+	__u8 bytes[QUIC_DATAGRAM_MAX];
 };
 
 /* One handshake, when the second client flight came or never will. */

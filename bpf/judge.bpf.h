@@ -57,15 +57,12 @@ static __always_inline int spared(const struct control *c, const struct rule *r,
 	return draw < r->holdout || draw >= r->holdout + r->canary;
 }
 
-/* 1: a token was there. One bucket a source, or one for the whole rule. */
-static __always_inline int bucket_take(const struct control *c, __u32 index, const struct rule *r,
-				       __u64 src, __u64 t)
+/* 1: a token was there. rate: tokens x 1000 a second, burst: tokens x 1000. */
+static __always_inline int bucket_spend(__u64 owner, __u64 rate, __u64 burst, __u64 t)
 {
-	__u64 owner = key_pair(&c->secret, r->flags & RULE_LIMIT_ALL ? 0 : src,
-			       (__u64)index << 32 | r->gen);
 	__u32 at = owner & (BUCKETS - 1), some = 0;
 	struct bucket *b = bpf_map_lookup_elem(&buckets, &at);
-	__u64 tokens, rate = r->rate, burst = r->burst, ns;
+	__u64 tokens, ns;
 
 	if (!b)
 		return 1;
@@ -92,6 +89,16 @@ static __always_inline int bucket_take(const struct control *c, __u32 index, con
 	b->tokens = tokens;
 	bpf_spin_unlock(&b->lock);
 	return some;
+}
+
+/* One bucket a source, or one for the whole rule. */
+static __always_inline int bucket_take(const struct control *c, __u32 index, const struct rule *r,
+				       __u64 src, __u64 t)
+{
+	__u64 owner = key_pair(&c->secret, r->flags & RULE_LIMIT_ALL ? 0 : src,
+			       (__u64)index << 32 | r->gen);
+
+	return bucket_spend(owner, r->rate, r->burst, t);
 }
 
 /* State predicates: what earlier connections of (source, stack) left in its tally,

@@ -176,6 +176,36 @@ struct {
 	__uint(max_entries, 4 << 20);
 } events SEC(".maps");
 
+/* QUIC connections (quic.bpf.h). What a flood pushes out is only passed and not
+ * tallied. quic_names: written by the daemon; the others by the programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct quic_name);
+} quic_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct quic_pending);
+} quic_pendings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct quic_id);
+} quic_ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct quic_tuple);
+} quic_tuples SEC(".maps");
+
 /* How often a ja4_key went past; 0 or absent: not yet named. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -107,6 +107,7 @@ __noinline int proved_step(struct xdp_md *ctx)
 	j.bytes_out = w->p.ack - w->h.ack_first;
 	j.service = w->p.dport;
 	j.family = w->p.family;
+	j.proto = IPPROTO_TCP;
 	w->tally_ref = 0;
 	if (!w->p.bad_source) {
 		ref = tally_join(&j);

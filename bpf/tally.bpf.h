@@ -30,10 +30,10 @@ static __always_inline struct stripe *tally_lock_at(__u32 set)
 }
 
 static __always_inline int tally_is(const struct tally *t, __u64 src, __u64 stack, __u16 service,
-				    __u8 family)
+				    __u8 family, __u8 proto)
 {
 	return t->src == src && t->stack == stack && t->service == service && t->family == family &&
-	       t->proto == IPPROTO_TCP;
+	       t->proto == proto;
 }
 
 /* What earlier connections of (source, stack, service) left; zeros if none. */
@@ -41,8 +41,8 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 				       __u32 *age, __u32 *resumed, __u16 dstar[DSTAR_KEPT])
 {
 	__u64 src = source_word(&w->p.src, w->p.family);
-	__u64 key = key_tally(&c->secret, src, w->hello.stack_key, w->p.dport, w->p.family,
-			      IPPROTO_TCP);
+	__u64 key =
+		key_tally(&c->secret, src, w->hello.stack_key, w->p.dport, w->p.family, w->p.proto);
 	struct tally_set *set = tally_set_at(key);
 	struct stripe *lock = tally_lock_at(key);
 	__u32 way, stamp = stamp_of(w->t);
@@ -53,7 +53,8 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 		return;
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(key),
-		       tally_is(&set->slot[w_], src, w->hello.stack_key, w->p.dport, w->p.family));
+		       tally_is(&set->slot[w_], src, w->hello.stack_key, w->p.dport, w->p.family,
+				w->p.proto));
 	if (way < WAYS) {
 		struct tally *t = &set->slot[way];
 
@@ -78,7 +79,7 @@ struct tally_join {
 	__u32 stamp, tcp_key, resumed, join;
 	__u32 bytes_in, bytes_out;
 	__u16 service;
-	__u8 family, pad;
+	__u8 family, proto;
 	__u32 gen; /* out */
 };
 
@@ -93,7 +94,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 
 	if (!c || !j)
 		return 0;
-	key = key_tally(&c->secret, j->src, j->stack, j->service, j->family, IPPROTO_TCP);
+	key = key_tally(&c->secret, j->src, j->stack, j->service, j->family, j->proto);
 	index = key & tally_sets;
 	set = tally_set_at(index);
 	lock = tally_lock_at(index);
@@ -101,7 +102,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 		return 0;
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(key),
-		       tally_is(&set->slot[w_], j->src, j->stack, j->service, j->family));
+		       tally_is(&set->slot[w_], j->src, j->stack, j->service, j->family, j->proto));
 	if (way >= WAYS) {
 		way = way_victim(set, row_age(j->stamp, set->slot[w_].last_seen)) & (WAYS - 1);
 		t = &set->slot[way];
@@ -111,7 +112,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 		t->stack = j->stack;
 		t->service = j->service;
 		t->family = j->family;
-		t->proto = IPPROTO_TCP;
+		t->proto = j->proto;
 		t->connections = 0;
 		t->exchanges = 0;
 		t->bytes_in = 0;

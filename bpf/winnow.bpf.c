@@ -22,6 +22,7 @@
 #include "record.bpf.h"
 #include "steps.bpf.h"
 #include "rewrite.bpf.h"
+#include "quic.bpf.h"
 
 static __always_inline int port_protected(__u16 port, __u8 proto)
 {
@@ -163,6 +164,7 @@ __noinline int account(const struct moved *m)
 	j.bytes_out = m->out;
 	j.service = w->p.dport;
 	j.family = w->p.family;
+	j.proto = IPPROTO_TCP;
 	ref = tally_join(&j);
 	if (!ref)
 		return 0;
@@ -322,14 +324,20 @@ int winnow_xdp(struct xdp_md *ctx)
 		if (action != RULE_NONE)
 			return carry_out(ctx, w, action);
 	}
-	if (w->r != PARSE_OK || !is_protected || w->p.proto != IPPROTO_TCP)
+	if (w->r != PARSE_OK || !is_protected)
 		return verdict_pass();
+	if (w->p.proto == IPPROTO_UDP) {
+		count(COUNTER_UDP);
+		if (quic_step(ctx) == RULE_NONE)
+			return verdict_pass();
+		return carry_out(ctx, w, RULE_DROP);
+	}
 	count(COUNTER_PARSE_OK);
 	return tcp_packet(ctx, c, w);
 }
 
 /* SYN|ACKs of protected ports on their way out: the server's number, which only
- * the owner of the client's address gets to see. */
+ * the owner of the client's address gets to see; likewise its QUIC connection ids. */
 SEC("tc")
 int winnow_egress(struct __sk_buff *skb)
 {
@@ -356,6 +364,10 @@ int winnow_egress(struct __sk_buff *skb)
 		r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
 						 .end = (void *)(long)skb->data_end },
 				p);
+	if (r == PARSE_OK && p->proto == IPPROTO_UDP && port_protected(p->sport, IPPROTO_UDP)) {
+		quic_issue(skb);
+		return TC_ACT_UNSPEC;
+	}
 	if (r != PARSE_OK || p->proto != IPPROTO_TCP ||
 	    (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) ||
 	    !port_protected(p->sport, IPPROTO_TCP))

@@ -32,6 +32,19 @@ struct moved {
 	__u64 stack;
 };
 
+#define QUIC_PEEK 64 /* a long header up to both ids is 47 bytes */
+
+/* A datagram's first bytes and what its first header says. */
+struct quic_peek {
+	__u8 b[QUIC_PEEK];
+	__u32 len;
+	__u32 kind; /* enum quic_kind */
+	__u32 version;
+	__u32 dcid_len, scid_len;
+	__u32 pad;
+	__u64 dcid, scid; /* keyed */
+};
+
 struct work {
 	struct packet p;
 	struct moved m;
@@ -49,8 +62,9 @@ struct work {
 	struct verdict v;
 	__u32 tally_ref; /* set << 3 | way, + 1; 0 = no row */
 	__u32 tally_gen;
-	__u32 passed;        /* 1: a `pass` rule on the source */
-	__u32 r;             /* enum parse_result */
+	__u32 passed; /* 1: a `pass` rule on the source */
+	__u32 r;      /* enum parse_result */
+	struct quic_peek q;
 	__u8 raw[PARSE_RAW]; /* first bytes of a frame whose headers are not linear */
 };
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/units.h"
+#include "tls/quic_book.h"
 #include "tls/tcpsig.h"
 
 #define PORTS_DEFAULT "443"
@@ -23,6 +24,7 @@ static struct run {
 	const struct replay_view *view;
 	struct replay *replay;
 	struct namer *namer;
+	struct quic_book *quic;
 	uint64_t hellos, named, unproved, failed[HELLO_RESULT_MAX];
 	int err; /* of the view */
 	struct timespec started, shown;
@@ -236,8 +238,19 @@ static void catch_signals(void)
 	sigaction(SIGPIPE, &sa, NULL);
 }
 
+static int open_quic(void *ctx, const struct event_quic *e, struct quic_news *out)
+{
+	return quic_book_event(run.quic, e, out);
+}
+
+static bool expire_quic(void *ctx, uint64_t now, const struct event_hello **hello)
+{
+	return quic_book_expire(run.quic, now, hello);
+}
+
 static int play(struct capture *capture, const char *path, struct replay_config *c)
 {
+	_cleanup_(quic_book_freep) struct quic_book *quic = NULL;
 	_cleanup_(replay_freep) struct replay *p = NULL;
 	enum replay_end end;
 	const char *term;
@@ -250,6 +263,10 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 	if (err)
 		return cli_fail(err == -EPERM ? CLI_DENIED : CLI_NO, "replay: %s", r.text);
 	run.replay = p;
+	err = quic_book_new(&kern_control(replay_kern(p))->secret, &quic);
+	if (err)
+		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
+	run.quic = quic;
 	catch_signals();
 	clock_gettime(CLOCK_MONOTONIC, &run.started);
 	term = getenv("TERM");
@@ -282,7 +299,11 @@ int cmd_replay(int argc, char **argv)
 	_cleanup_(capture_freep) struct capture *capture = NULL;
 	_cleanup_(namer_freep) struct namer *namer = NULL;
 	const char *ports = cli_option("--ports"), *missing;
-	struct replay_config c = { .hello = on_hello, .progress = on_progress, .stop = &stop };
+	struct replay_config c = { .hello = on_hello,
+				   .progress = on_progress,
+				   .stop = &stop,
+				   .quic = open_quic,
+				   .quic_expire = expire_quic };
 	struct reason r = {};
 	int err;
 

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "daemon/detector.h"
 #include "daemon/farms.h"
+#include "tls/quic_book.h"
 
 /* ---- audit of our own doings ------------------------------------------------------- */
 
@@ -41,24 +42,48 @@ struct drain {
 	int err;
 };
 
-static void on_event(void *ctx, const struct event_head *e)
+static void on_hello(struct drain *dr, const struct event_hello *h)
 {
-	struct drain *dr = ctx;
 	unsigned int fresh;
 	int err;
 
-	const struct event_hello *h = (const struct event_hello *)e;
-
-	if (e->type != EVENT_HELLO || e->len < sizeof(struct event_hello))
-		return;
 	if (dr->d->detector && h->result == HELLO_OK &&
 	    detector_hello(dr->d->detector, h->hello.stack_key, h->hello.flags))
 		dr->err = -ENOMEM;
-	err = namebook_event(&dr->d->names, dr->d->store, &dr->clock, (const struct event_hello *)e,
-			     &fresh);
+	err = namebook_event(&dr->d->names, dr->d->store, &dr->clock, h, &fresh);
 	dr->fresh |= fresh;
 	if (err)
 		dr->err = err;
+}
+
+/* The programs first: the client's next packet may be the proof. */
+static void on_quic(struct drain *dr, const struct event_quic *e)
+{
+	struct daemon *d = dr->d;
+	const struct event_hello *unfinished;
+	struct quic_news news;
+	int err = 0;
+
+	if (!d->quic)
+		err = quic_book_new(&kern_control(d->kern)->secret, &d->quic);
+	if (!err)
+		err = quic_book_event(d->quic, e, &news);
+	if (!err)
+		err = kern_quic_news(d->kern, &news);
+	if (!err && news.hello)
+		on_hello(dr, news.hello);
+	while (!err && quic_book_expire(d->quic, e->head.time, &unfinished))
+		;
+	if (err)
+		dr->err = err;
+}
+
+static void on_event(void *ctx, const struct event_head *e)
+{
+	if (e->type == EVENT_HELLO && e->len >= sizeof(struct event_hello))
+		on_hello(ctx, (const void *)e);
+	else if (e->type == EVENT_QUIC && e->len >= sizeof(struct event_quic))
+		on_quic(ctx, (const void *)e);
 }
 
 /* One transaction for all names of a batch. */
@@ -370,6 +395,7 @@ void daemon_stop(struct daemon *d)
 	rulebook_clear(&d->rules);
 	allowbook_clear(&d->allows);
 	namebook_clear(&d->names);
+	quic_book_freep(&d->quic);
 	store_free(d->store);
 	kern_free(d->kern);
 	closep(&d->epoll_fd);

@@ -43,6 +43,7 @@ struct daemon {
 	struct store *store; /* NULL: it cannot be written */
 	bool db_lost;        /* this start had no database to read */
 	struct namebook names;
+	struct quic_book *quic; /* NULL until the first Initial */
 	struct rulebook rules;
 	struct allowbook allows;
 	struct server *server;

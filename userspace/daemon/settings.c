@@ -23,9 +23,13 @@ static void apply_ports(struct daemon *d)
 
 	for (size_t i = 0; i < d->cfg.n_ports; i++)
 		want.tcp[d->cfg.ports[i] / 64] |= 1ULL << d->cfg.ports[i] % 64;
-	for (int w = 0; w < PORT_WORDS; w++)
+	memcpy(want.udp, want.tcp, sizeof(want.udp)); /* QUIC */
+	for (int w = 0; w < PORT_WORDS; w++) {
 		if (p->tcp[w] != want.tcp[w])
 			__atomic_store_n(&p->tcp[w], want.tcp[w], __ATOMIC_RELEASE);
+		if (p->udp[w] != want.udp[w])
+			__atomic_store_n(&p->udp[w], want.udp[w], __ATOMIC_RELEASE);
+	}
 }
 
 void settings_apply(struct daemon *d)

@@ -23,6 +23,7 @@
 
 struct kern;
 struct losses;
+struct quic_news;
 
 struct kern_config {
 	const char *pin_dir; /* NULL: never pin */
@@ -95,6 +96,9 @@ typedef void (*kern_event_fn)(void *ctx, const struct event_head *e);
 
 int kern_events_fd(struct kern *k);                                 /* pollable */
 int kern_events_drain(struct kern *k, kern_event_fn fn, void *ctx); /* count, or -errno */
+
+/* What an EVENT_QUIC told (model/quic_news.h): from now on the hello can be proved. */
+int kern_quic_news(struct kern *k, const struct quic_news *n);
 
 /* ---- rules ----------------------------------------------------------------- */
 

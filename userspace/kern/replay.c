@@ -41,10 +41,35 @@ static void on_hello(void *ctx, const struct event_hello *hello,
 		p->config.hello(p->config.ctx, &h);
 }
 
+static int on_quic(struct replay *p, const struct event_quic *e)
+{
+	struct quic_news news;
+	int err;
+
+	if (!p->config.quic || e->head.len < sizeof(*e))
+		return 0;
+	err = p->config.quic(p->config.ctx, e, &news);
+	if (!err)
+		err = kern_quic_news(p->kern, &news);
+	if (!err && news.hello)
+		err = join_event(p->join, &news.hello->head);
+	return err;
+}
+
+static int quic_expire(struct replay *p, uint64_t now)
+{
+	const struct event_hello *hello;
+	int err = 0;
+
+	while (!err && p->config.quic_expire && p->config.quic_expire(p->config.ctx, now, &hello))
+		err = hello ? join_event(p->join, &hello->head) : 0;
+	return err;
+}
+
 static void on_event(void *ctx, const struct event_head *e)
 {
 	struct replay *p = ctx;
-	int err = join_event(p->join, e);
+	int err = e->type == EVENT_QUIC ? on_quic(p, (const void *)e) : join_event(p->join, e);
 
 	if (p->later && e->type == EVENT_HELLO)
 		later_known(p->later, (const void *)e, e->time);
@@ -130,6 +155,8 @@ int replay_finish(struct replay *p)
 		err = feed(p, p->clock.last, frame, len, REPLAY_INGRESS);
 	if (!err && p->later)
 		err = later_finish(p->later);
+	if (!err)
+		err = quic_expire(p, UINT64_MAX);
 	join_finish(p->join);
 	return err;
 }
@@ -164,6 +191,8 @@ int replay_frame(struct replay *p, const struct capture_frame *f)
 	p->broken = err;
 	if (!err && client && p->later)
 		err = later_segment(p->later, &s, f->data, f->len, now);
+	if (!err)
+		err = quic_expire(p, now);
 	join_advance(p->join, now);
 	return err;
 }

@@ -25,6 +25,7 @@
 #include "kern/capture.h"
 #include "kern/kern.h"
 #include "kern/segment.h"
+#include "model/quic_news.h"
 
 struct replay;
 
@@ -40,6 +41,12 @@ struct replay_config {
 	/* Called for each hello; the memory is gone after the return. */
 	void (*hello)(void *ctx, const struct replay_hello *h);
 	bool later; /* hellos behind other bytes, too (later.h) */
+	/* May be NULL: QUIC stays closed. Opens a datagram (tls/quic_book.h); the frame
+	 * after it finds the programs told. */
+	int (*quic)(void *ctx, const struct event_quic *e, struct quic_news *out);
+	/* Before each frame and, with UINT64_MAX, at the end, until it says false: hellos
+	 * that never became whole; *hello may be NULL. */
+	bool (*quic_expire)(void *ctx, uint64_t now, const struct event_hello **hello);
 	/* May be NULL. Called before each frame with its time, ns since 1970, never back:
 	 * the tables are as they stand just before it. */
 	void (*tick)(void *ctx, uint64_t time_ns);

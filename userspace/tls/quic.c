@@ -17,12 +17,13 @@
 #define DCID_MIN   8 /* of a client's first Initial (RFC 9000, 7.2) */
 
 static const struct quic_version {
-	uint32_t version;
+	uint32_t first, last;
 	uint8_t initial_type;
 	uint8_t salt[20];
 	const char *key, *iv, *hp; /* labels */
 } versions[] = {
 	{ QUIC_V1,
+	  QUIC_V1,
 	  0,
 	  { 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
 	    0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a },
@@ -30,16 +31,50 @@ static const struct quic_version {
 	  "quic iv",
 	  "quic hp" },
 	{ QUIC_V2,
+	  QUIC_V2,
 	  1,
 	  { 0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93,
 	    0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9 },
 	  "quicv2 key",
 	  "quicv2 iv",
 	  "quicv2 hp" },
-	{ QUIC_DRAFT_29,
+	{ QUIC_V2_DRAFT,
+	  QUIC_V2_DRAFT,
+	  1,
+	  { 0xa7, 0x07, 0xc2, 0x03, 0xa5, 0x9b, 0x47, 0x18, 0x4a, 0x1d,
+	    0x62, 0xca, 0x57, 0x04, 0x06, 0xea, 0x7a, 0xe3, 0xe5, 0xd3 },
+	  "quicv2 key",
+	  "quicv2 iv",
+	  "quicv2 hp" },
+	{ QUIC_DRAFT(29),
+	  QUIC_DRAFT(34),
 	  0,
 	  { 0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97,
 	    0x86, 0xf1, 0x9c, 0x61, 0x11, 0xe0, 0x43, 0x90, 0xa8, 0x99 },
+	  "quic key",
+	  "quic iv",
+	  "quic hp" },
+	{ QUIC_DRAFT(23),
+	  QUIC_DRAFT(28),
+	  0,
+	  { 0xc3, 0xee, 0xf7, 0x12, 0xc7, 0x2e, 0xbb, 0x5a, 0x11, 0xa7,
+	    0xd2, 0x43, 0x2b, 0xb4, 0x63, 0x65, 0xbe, 0xf9, 0xf5, 0x02 },
+	  "quic key",
+	  "quic iv",
+	  "quic hp" },
+	{ QUIC_MVFST,
+	  QUIC_MVFST,
+	  0,
+	  { 0xc3, 0xee, 0xf7, 0x12, 0xc7, 0x2e, 0xbb, 0x5a, 0x11, 0xa7,
+	    0xd2, 0x43, 0x2b, 0xb4, 0x63, 0x65, 0xbe, 0xf9, 0xf5, 0x02 },
+	  "quic key",
+	  "quic iv",
+	  "quic hp" },
+	{ QUIC_DRAFT(22),
+	  QUIC_DRAFT(22),
+	  0,
+	  { 0x7f, 0xbc, 0xdb, 0x0e, 0x7c, 0x66, 0xbb, 0xe9, 0x19, 0x3a,
+	    0x96, 0xcd, 0x21, 0x51, 0x9e, 0xbd, 0x7a, 0x02, 0x64, 0x4a },
 	  "quic key",
 	  "quic iv",
 	  "quic hp" },
@@ -51,6 +86,7 @@ struct quic_opener {
 	EVP_CIPHER_CTX *ctx;
 	uint8_t header[PACKET_MAX]; /* of one packet, protection removed */
 	uint8_t plain[PACKET_MAX];
+	struct quic_hello other; /* quic_hello_opens() */
 };
 
 int quic_opener_new(struct quic_opener **out)
@@ -142,7 +178,7 @@ static bool take_cid(struct cursor *c, uint8_t *len, uint8_t out[QUIC_CID_MAX])
 static const struct quic_version *version_find(uint32_t version)
 {
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
-		if (versions[i].version == version)
+		if (versions[i].first <= version && version <= versions[i].last)
 			return &versions[i];
 	return NULL;
 }
@@ -386,6 +422,25 @@ static enum quic_result packet_add(struct quic_opener *o, struct quic_hello *hel
 	if (r == QUIC_NOT_AUTHENTIC)
 		hello->keyed = keyed; /* keys that open nothing are no keys */
 	return r;
+}
+
+bool quic_hello_opens(struct quic_opener *o, const struct quic_hello *hello,
+		      const uint8_t *datagram, size_t len)
+{
+	struct cursor c = { .at = datagram, .end = datagram + len };
+	struct quic_hello *other = &o->other;
+	enum quic_result r;
+
+	if (!hello->keyed || !len || len > PACKET_MAX)
+		return false;
+	memset(other, 0, sizeof(*other));
+	other->version = hello->version;
+	other->keyed = true;
+	memcpy(other->key, hello->key, sizeof(other->key));
+	memcpy(other->iv, hello->iv, sizeof(other->iv));
+	memcpy(other->hp, hello->hp, sizeof(other->hp));
+	r = packet_add(o, other, &c);
+	return r == QUIC_MORE || r == QUIC_DIFFERS || r == QUIC_TOO_LONG || r == QUIC_BAD_FRAME;
 }
 
 static enum quic_result hello_state(struct quic_hello *hello)

@@ -24,7 +24,9 @@
 
 #define QUIC_V1            0x00000001U
 #define QUIC_V2            0x6b3343cfU
-#define QUIC_DRAFT_29      0xff00001dU
+#define QUIC_DRAFT(n)      (0xff000000U | (n)) /* of version 1: 22 to 34 */
+#define QUIC_V2_DRAFT      0x709a50c4U
+#define QUIC_MVFST         0xfaceb002U /* draft 27 by another name */
 #define QUIC_CID_MAX       20
 #define QUIC_DATAGRAMS_MAX 16
 
@@ -76,5 +78,10 @@ void quic_opener_freep(struct quic_opener **o);
  * QUIC_BAD_FRAME come from whoever has the keys and end the handshake. */
 enum quic_result quic_hello_add(struct quic_opener *o, struct quic_hello *hello,
 				const uint8_t *datagram, size_t len);
+
+/* Is the datagram's first packet an Initial under this handshake's keys? Only who saw
+ * its first DCID has them. */
+bool quic_hello_opens(struct quic_opener *o, const struct quic_hello *hello,
+		      const uint8_t *datagram, size_t len);
 
 #endif
