@@ -66,7 +66,9 @@ static void published_and_recorded_initials_give_their_hello(void **state)
 		{ "rfc9001-a2.bin", QUIC_V1, "example.com", "41bc9ae914d6cb3bd0bd0a5453ab7d7f" },
 		{ "rfc9369-a2.bin", QUIC_V2, "example.com", "41bc9ae914d6cb3bd0bd0a5453ab7d7f" },
 		{ "ngtcp2-v1.bin", QUIC_V1, "localhost", "4e2f39e9839276fe7bfd283b657fb9db" },
-		{ "ngtcp2-d29.bin", QUIC_DRAFT_29, "localhost",
+		{ "ngtcp2-d29.bin", QUIC_DRAFT(29), "localhost",
+		  "4e2f39e9839276fe7bfd283b657fb9db" },
+		{ "ngtcp2-v2draft.bin", QUIC_V2_DRAFT, "localhost",
 		  "4e2f39e9839276fe7bfd283b657fb9db" },
 	};
 	uint8_t datagram[4096];
