@@ -327,8 +327,13 @@ int winnow_xdp(struct xdp_md *ctx)
 	if (w->r != PARSE_OK || !is_protected)
 		return verdict_pass();
 	if (w->p.proto == IPPROTO_UDP) {
+		__u32 action;
+
 		count(COUNTER_UDP);
-		if (quic_step(ctx) == RULE_NONE)
+		action = quic_step(ctx);
+		if (action == QUIC_PROVE)
+			action = quic_proved(ctx, w->q.id);
+		if (action == RULE_NONE)
 			return verdict_pass();
 		return carry_out(ctx, w, RULE_DROP);
 	}

@@ -43,6 +43,7 @@ struct quic_peek {
 	__u32 dcid_len, scid_len;
 	__u32 pad;
 	__u64 dcid, scid; /* keyed */
+	__u64 id;         /* key of the struct quic_id to be judged */
 };
 
 struct work {
