@@ -49,7 +49,7 @@ FUZZ    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 all: $(B)/winnow $(B)/winnowd
 
 # Made from the command table of the program itself.
-SHARE   := $(B)/share/winnow.8 $(addprefix $(B)/share/winnow.,bash zsh fish)
+SHARE   := $(B)/share/winnow.8 $(B)/share/winnow-fingerprints.7 $(addprefix $(B)/share/winnow.,bash zsh fish)
 .PHONY: share
 share: $(SHARE)
 
@@ -74,6 +74,12 @@ $(B)/share/winnow.8: userspace/share/man/winnow.8.scd $(B)/winnow
 	$(Q)mkdir -p $(@D)
 	$(Q)$(B)/winnow help --scdoc > $@.commands
 	$(Q)sed -e '/^@COMMANDS@$$/r $@.commands' -e '/^@COMMANDS@$$/d' $< | scdoc > $@
+
+$(B)/share/winnow-fingerprints.7: userspace/share/man/winnow-fingerprints.7.scd $(B)/winnow
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/winnow help --results > $@.results
+	$(Q)sed -e '/^@RESULTS@$$/r $@.results' -e '/^@RESULTS@$$/d' $< | scdoc > $@
 
 $(B)/share/winnow.%: $(B)/winnow
 	$(call say,SHELL,$@)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/version.h"
+#include "abi.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "lib_capture.h"
@@ -282,6 +283,44 @@ static void winnow_8_is_accepted_by_scdoc_and_shows_every_usage_line(void **stat
 	free(source);
 }
 
+/* The page that is shipped, whole: scdoc takes it, and each result is in it once. */
+static void winnow_fingerprints_7_lists_every_result(void **state)
+{
+	static const char *const names[] = {
+#define X(id, name, text) name,
+		HELLO_RESULTS(X)
+#undef X
+	};
+	static char page[32768];
+	char *results = printed(manual_results), path[] = "/tmp/winnow-results-XXXXXX";
+	char command[512], line[64];
+	int fd = mkstemp(path);
+	size_t n;
+	FILE *f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	dprintf(fd, "%s", results);
+	close(fd);
+	snprintf(command, sizeof(command),
+		 "sed -e '/^@RESULTS@$/r %s' -e '/^@RESULTS@$/d' "
+		 "userspace/share/man/winnow-fingerprints.7.scd | scdoc | "
+		 "sed 's/\\\\f.//g; s/\\\\&//g; s/\\\\//g'",
+		 path);
+	f = popen(command, "r");
+	assert_non_null(f);
+	n = fread(page, 1, sizeof(page) - 1, f);
+	page[n] = '\0';
+	assert_int_equal(pclose(f), 0);
+	unlink(path);
+	for (size_t i = 0; i < HELLO_RESULT_MAX; i++) {
+		snprintf(line, sizeof(line), "\n%s\n", names[i]);
+		assert_int_equal(count(page, line), 1);
+	}
+	assert_non_null(strstr(page, "SIGNATURE"));
+	free(results);
+}
+
 /* What bash offers for a line whose last word is being typed. */
 static void bash_offers(const char *words, int cword, char *out, size_t size)
 {
@@ -373,6 +412,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_word_cannot_move_the_cursor),
 		cmocka_unit_test(a_full_disk_is_a_failure),
 		cmocka_unit_test(help_and_manual_hold_each_command_once_and_no_other),
+		cmocka_unit_test(winnow_fingerprints_7_lists_every_result),
 		cmocka_unit_test(winnow_8_is_accepted_by_scdoc_and_shows_every_usage_line),
 		cmocka_unit_test(bash_offers_exactly_the_table),
 		cmocka_unit_test(zsh_and_fish_hold_every_command_and_option),

@@ -338,6 +338,7 @@ const struct command commands[] = {
 			"`winnow COMMAND help` and `winnow COMMAND --help` say the same.",
 		.options = {
 			{ "--scdoc", NULL, "print the commands as scdoc source, for winnow(8)" },
+			{ "--results", NULL, "print what a hello's result can be, for winnow-fingerprints(7)" },
 		},
 	},
 	{ .verb = NULL },

@@ -131,6 +131,10 @@ int cmd_help(int argc, char **argv)
 		manual_print(stdout);
 		return CLI_DONE;
 	}
+	if (cli_option("--results")) {
+		manual_results(stdout);
+		return CLI_DONE;
+	}
 	if (argc == 1) {
 		overview(stdout);
 		return CLI_DONE;

@@ -17,6 +17,8 @@ const char *command_usage(const struct command *cmd, char *out, size_t size);
 void help_print(FILE *out, const char *object, const struct command *cmd);
 /* COMMANDS and OPTIONS of winnow(8), as scdoc source. */
 void manual_print(FILE *out);
+/* Every `result` of winnow.hello/1, for winnow-fingerprints(7). */
+void manual_results(FILE *out);
 
 void completion_bash(FILE *out);
 void completion_zsh(FILE *out);

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "abi.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 
@@ -86,4 +87,23 @@ void manual_print(FILE *out)
 	}
 	fputs("# OPTIONS OF EVERY COMMAND\n\n", out);
 	options(out, global_options);
+}
+
+void manual_results(FILE *out)
+{
+	static const struct {
+		const char *name, *text;
+	} results[] = {
+#define X(id, name, text) { name, text },
+		HELLO_RESULTS(X)
+#undef X
+	};
+
+	for (size_t i = 0; i < HELLO_RESULT_MAX; i++) {
+		fputs("*", out);
+		text(out, results[i].name);
+		fputs("*\n\t", out);
+		text(out, results[i].text);
+		fputs(".\n\n", out);
+	}
 }

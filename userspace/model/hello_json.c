@@ -71,10 +71,16 @@ static json_t *us_json(uint32_t us)
 	return us == US_UNKNOWN ? json_null() : json_integer(us);
 }
 
-/* Without the second client flight there is nothing to say about its records. */
-static json_t *ccs_json(const struct event_handshake *h)
+/* Has neither records nor acknowledgements of its own to look at. */
+static bool is_quic(const struct event_hello *e)
 {
-	if (!h || h->flags & HS_NOF2)
+	return e->hello.transport == 'q';
+}
+
+/* Without the second client flight there is nothing to say about its records. */
+static json_t *ccs_json(const struct event_hello *e, const struct event_handshake *h)
+{
+	if (!h || h->flags & HS_NOF2 || is_quic(e))
 		return json_null();
 	if (h->flags & HS_CCS_TWICE)
 		return json_string("twice");
@@ -98,15 +104,15 @@ json_t *hello_json(uint64_t time_ns, const struct event_hello *e, const struct e
 		"schema", "winnow.hello/1", "time", time_text(time_ns, TIME_DIGITS, time), "src",
 		addr_text(e->head.src, src), "sport", e->head.sport, "dst",
 		addr_text(e->head.dst, dst), "dport", e->head.dport, "transport",
-		e->hello.transport == 'q' ? "quic" : "tcp", "ja4", text_json(t->ja4), "ja4_r",
-		text_json(t->ja4_r), "ja3", text_json(t->ja3), "stack", text_json(t->stack),
-		"order", text_json(t->order), "sni", bytes_json(&t->sni), "alpn", alpn_json(t),
-		"tcp", text_json(t->tcp), "segments", e->segments, "records", e->records, "resumed",
+		is_quic(e) ? "quic" : "tcp", "ja4", text_json(t->ja4), "ja4_r", text_json(t->ja4_r),
+		"ja3", text_json(t->ja3), "stack", text_json(t->stack), "order",
+		text_json(t->order), "sni", bytes_json(&t->sni), "alpn", alpn_json(t), "tcp",
+		text_json(t->tcp), "segments", e->segments, "records", e->records, "resumed",
 		t->ja4 ? json_boolean(t->resumed) : json_null(), "rtt_us", us_json(m->rtt_us),
 		"d1_us", us_json(m->d1_us), "d2_us", us_json(m->d2_us), "dstar_us",
 		us_json(m->dstar_us), "flight", m->flight ? json_integer(m->flight) : json_null(),
-		"piggy", h ? json_boolean(h->flags & HS_PIGGY) : json_null(), "ccs", ccs_json(h),
-		"proof", text_json(proof_name(h ? h->proof : e->proof)), "result",
+		"piggy", h && !is_quic(e) ? json_boolean(h->flags & HS_PIGGY) : json_null(), "ccs",
+		ccs_json(e, h), "proof", text_json(proof_name(h ? h->proof : e->proof)), "result",
 		hello_result_name(e->result));
 	if (o && e->place == HELLO_LATER)
 		json_object_set_new(o, "later", json_true());
