@@ -39,7 +39,7 @@ UNIT    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 PROG    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/prog/test_*.c)))
 TESTLIB := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/prog/lib_*.c) $(wildcard tests/unit/lib_*.c)))
 TOOLS   := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/e2e/*.c) $(wildcard tests/replay/*.c) \
-	   $(wildcard tests/sim/*.c)))
+	   $(wildcard tests/sim/*.c) $(wildcard tests/bench/*.c)))
 FUZZ    := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .PHONY: all tests tools fuzz check lint format clean bpf
@@ -135,6 +135,10 @@ $(B)/tests/e2e/%: $(B)/tests/e2e/%.o $(B)/libwinnow.a
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/tests/sim/%: $(B)/tests/sim/%.o $(B)/libwinnow.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libwinnow.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
