@@ -30,6 +30,14 @@ static const struct quic_version {
 	  "quic key",
 	  "quic iv",
 	  "quic hp" },
+	{ QUIC_DRAFT(33),
+	  QUIC_DRAFT(34),
+	  0,
+	  { 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
+	    0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a },
+	  "quic key",
+	  "quic iv",
+	  "quic hp" },
 	{ QUIC_V2,
 	  QUIC_V2,
 	  1,
@@ -47,7 +55,7 @@ static const struct quic_version {
 	  "quicv2 iv",
 	  "quicv2 hp" },
 	{ QUIC_DRAFT(29),
-	  QUIC_DRAFT(34),
+	  QUIC_DRAFT(32),
 	  0,
 	  { 0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97,
 	    0x86, 0xf1, 0x9c, 0x61, 0x11, 0xe0, 0x43, 0x90, 0xa8, 0x99 },
@@ -175,8 +183,17 @@ static bool take_cid(struct cursor *c, uint8_t *len, uint8_t out[QUIC_CID_MAX])
 	return true;
 }
 
+/* A version that nobody has, sent to be refused: what clients then encrypt with was
+ * draft 29's keys (RFC 9000, 15). */
+static bool version_reserved(uint32_t version)
+{
+	return (version & 0x0f0f0f0f) == 0x0a0a0a0a;
+}
+
 static const struct quic_version *version_find(uint32_t version)
 {
+	if (version_reserved(version))
+		version = QUIC_DRAFT(29);
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
 		if (versions[i].first <= version && version <= versions[i].last)
 			return &versions[i];
