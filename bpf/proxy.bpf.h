@@ -44,20 +44,26 @@ struct {
 
 enum proxy_says { PROXY_NONE, PROXY_MORE, PROXY_WHOLE, PROXY_BAD };
 
-/* Which version do the first `len` bytes begin? 0: neither. */
+/* Do the four bytes at `at`, as far as `len` bytes in all reach, say `word`? */
+static __always_inline __u32 proxy_word(const __u8 *b, __u32 at, __u32 len, __u32 word)
+{
+	__u32 there = len > at ? len - at : 0, mask;
+
+	mask = there >= 4 ? ~0U : ~(~0U >> (8 * (there & 3)));
+	return !((bpf_ntohl(*(const __u32 *)(b + at)) ^ word) & mask);
+}
+
+/* Which version do the first `len` of at least 12 bytes begin? 0: neither. */
 static __always_inline __u32 proxy_version(const __u8 *b, __u32 len)
 {
-	const __u8 v1[] = { 'P', 'R', 'O', 'X', 'Y', ' ' };
-	const __u8 v2[] = { 13, 10, 13, 10, 0, 13, 10, 'Q', 'U', 'I', 'T', 10 };
-	__u32 one = len > 0, two = len > 0;
-
-	for (__u32 i = 0; i < sizeof(v1); i++)
-		if (i < len && b[i] != v1[i])
-			one = 0;
-	for (__u32 i = 0; i < sizeof(v2); i++)
-		if (i < len && b[i] != v2[i])
-			two = 0;
-	return one ? 1 : two ? 2 : 0;
+	if (!len)
+		return 0;
+	if (proxy_word(b, 0, len, 0x50524f58) && proxy_word(b, 4, len < 6 ? len : 6, 0x59200000))
+		return 1;
+	if (proxy_word(b, 0, len, 0x0d0a0d0a) && proxy_word(b, 4, len, 0x000d0a51) &&
+	    proxy_word(b, 8, len, 0x5549540a))
+		return 2;
+	return 0;
 }
 
 /* ---- version 1: text ---------------------------------------------------------- */
