@@ -108,6 +108,57 @@ static void an_answer_belongs_to_the_hello_whose_keys_open_it(void **state)
 	assert_true(!news.id);
 }
 
+/* The same bytes of the handshake, twice and not the same: no name, said once. */
+static void a_hello_that_contradicts_itself_is_refused_by_name(void **state)
+{
+	struct event_quic half = beginning(6, 1000), lie = half;
+	_cleanup_(quic_opener_freep) struct quic_opener *o = NULL;
+	static struct quic_hello keys;
+	struct datagram d = {};
+	struct frames f = {};
+
+	assert_int_equal(quic_book_event(book, &half, &news), 0);
+	memset(&keys, 0, sizeof(keys));
+	assert_int_equal(quic_opener_new(&o), 0);
+	lie = event("rfc9001-a2.bin", 6, 1000);
+	assert_int_equal(quic_hello_add(o, &keys, lie.bytes, lie.len), QUIC_COMPLETE);
+	keys.bytes[50] ^= 1;
+	frames_crypto(&f, 0, keys.bytes, 100);
+	frames_fill(&f, 0, 1000);
+	initial_append(&d, &keys, 2, "", &f);
+	memcpy(lie.bytes, d.b, d.len);
+	lie.len = d.len;
+	assert_int_equal(quic_book_event(book, &lie, &news), 0);
+	assert_non_null(news.hello);
+	assert_int_equal(news.hello->result, HELLO_OVERLAP);
+	assert_int_equal(news.hello->hello_len, 0);
+	assert_null(news.keys);
+	assert_int_equal(quic_book_event(book, &lie, &news), 0);
+	assert_true(!news.hello && !news.keys);
+}
+
+/* A client that gives up in the same packet has said its hello all the same. */
+static void what_follows_a_close_does_not_matter(void **state)
+{
+	struct event_quic e = event("rfc9001-a2.bin", 6, 1000);
+	_cleanup_(quic_opener_freep) struct quic_opener *o = NULL;
+	static struct quic_hello keys;
+	struct datagram d = {};
+	struct frames f = {};
+
+	memset(&keys, 0, sizeof(keys));
+	assert_int_equal(quic_opener_new(&o), 0);
+	assert_int_equal(quic_hello_add(o, &keys, e.bytes, e.len), QUIC_COMPLETE);
+	frames_crypto(&f, 0, keys.bytes, keys.len);
+	frames_fill(&f, 0x1c, 1);
+	frames_fill(&f, 0xff, 600);
+	initial_append(&d, &keys, 2, "", &f);
+	memcpy(e.bytes, d.b, d.len);
+	e.len = d.len;
+	assert_int_equal(quic_book_event(book, &e, &news), 0);
+	assert_true(news.hello && news.hello->result == HELLO_OK);
+}
+
 static void half_a_hello_ends_as_incomplete_after_ten_seconds(void **state)
 {
 	struct event_quic half = beginning(6, 1000), whole = event("ngtcp2-v1.bin", 5, 2000);
@@ -149,6 +200,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_hello_is_handed_out_once_and_its_keys_whenever_asked),
 		T(an_answer_belongs_to_the_hello_whose_keys_open_it),
+		T(a_hello_that_contradicts_itself_is_refused_by_name),
+		T(what_follows_a_close_does_not_matter),
 		T(half_a_hello_ends_as_incomplete_after_ten_seconds),
 		T(a_flood_of_beginnings_stays_within_the_bound),
 	};
