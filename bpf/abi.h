@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	2	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	3	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 

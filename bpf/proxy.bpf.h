@@ -404,8 +404,9 @@ static __always_inline void proxied_back(struct work *w)
 }
 
 /* A later segment of a connection that came with a header. 1: done. */
-__noinline int proxied_step(struct work *w)
+__noinline int proxied_step(void)
 {
+	struct work *w = work_get();
 	struct proxied *who;
 
 	if (!w)

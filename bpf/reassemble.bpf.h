@@ -385,7 +385,7 @@ static __always_inline int deframe_other(struct work *w, struct slot *s)
 		if (says == PROXY_WHOLE) {
 			s->skip = w->head_len;
 			proxied_as(w, &w->who);
-			record_proxied(w, 0);
+			record_proxied(0);
 			return 1;
 		}
 	}

@@ -258,8 +258,9 @@ out:
 
 /* A PROXY header of `len` bytes came first. It never counts as the client's own: the
  * signature and the first delay, which are the proxy's, are forgotten. */
-__noinline int record_proxied(struct work *w, __u32 len)
+__noinline int record_proxied(__u32 len)
 {
+	struct work *w = work_get();
 	struct handshake_set *set;
 	struct handshake *h;
 	struct stripe *lock;

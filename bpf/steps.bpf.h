@@ -58,7 +58,7 @@ __noinline int proxy_step(struct xdp_md *ctx)
 		skip = w->head_len;
 		w->believed = 0;
 		proxied_as(w, &w->who);
-		record_proxied(w, skip);
+		record_proxied(skip);
 	}
 	if (skip >= w->p.payload_len)
 		return w->p.payload_len;

@@ -105,7 +105,7 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 			flow_opened(w->key, w->t, 0, w->p.ack); /* its record was evicted */
 		return verdict_pass();
 	}
-	if (w->h.flags & HS_PROXIED && !w->peer_port && !proxied_step(w))
+	if (w->h.flags & HS_PROXIED && !w->peer_port && !proxied_step())
 		return verdict_pass(); /* whose it is has been forgotten */
 	if (act & ACT_CONN)
 		count(COUNTER_CONN_PROVED);
@@ -207,7 +207,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 	w->t = now_coarse();
 	flow_step(w->key, &w->p, w->t, &w->m);
 	if (w->m.found == FLOW_OK) {
-		if (w->m.flags & FLOW_PROXIED && !proxied_step(w))
+		if (w->m.flags & FLOW_PROXIED && !proxied_step())
 			return verdict_pass();
 		if (w->m.rule && !w->passed) {
 			__u32 was;
