@@ -344,10 +344,13 @@ __noinline int proxy_v2(struct work *w)
 }
 
 /* What the `head_have` first bytes in w->head are. */
-static __always_inline __u32 proxy_read(struct work *w)
+__noinline int proxy_read(void)
 {
+	struct work *w = work_get();
 	__u32 version, says;
 
+	if (!w)
+		return PROXY_NONE;
 	__builtin_memset(&w->who, 0, sizeof(w->who));
 	w->head_len = 0;
 	version = proxy_version(w->head, w->head_have);

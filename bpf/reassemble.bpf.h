@@ -364,15 +364,20 @@ static __always_inline __u32 other_class(const __u8 *b, __u32 len)
 
 /* A slot that does not begin with a TLS record: a PROXY header to believe or not, or
  * something else. 1: go on behind it; else the answer is in work.complete. */
-static __always_inline int deframe_other(struct work *w, struct slot *s)
+__noinline int deframe_other(struct slot *s)
 {
+	struct work *w = work_get();
 	__u32 says;
 
+	if (!s || !w)
+		return 0;
+	w->complete = 1;
+	w->records = 0;
 	w->head_have = s->have > PROXY_HEAD ? PROXY_HEAD : s->have;
 	for (__u32 i = 0; i < PROXY_HEAD; i += 8)
 		*(__u64 *)&w->head[i] = *(__u64 *)&s->b[i];
 	if (w->believed) {
-		says = proxy_read(w);
+		says = proxy_read();
 		if (says == PROXY_BAD) {
 			w->result = HELLO_BAD_PROXY;
 			return 0;
@@ -409,9 +414,6 @@ __noinline int deframe(struct slot *s)
 		return 0;
 	w->complete = 1;
 	w->records = 0;
-	if (s->have && !s->skip && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21 &&
-	    !deframe_other(w, s))
-		return 0;
 	at = s->skip;
 	for (__u32 i = 0; i <= HELLO_RECORDS_MAX; i++) {
 		__u32 type, body, got;
@@ -637,8 +639,13 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	}
 	if (off + len > s->top)
 		s->top = off + len;
-	if (s->have >= s->want)
-		deframe(s);
+	if (s->have >= s->want) {
+		int other = s->have && !s->skip && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21;
+
+		/* One after the other, not one in the other: stacks are short. */
+		if (!other || deframe_other(s))
+			deframe(s);
+	}
 	if (!w->complete && s->have >= STREAM_MAX) {
 		w->result = HELLO_TOO_LONG;
 		w->complete = 1;

@@ -48,7 +48,7 @@ __noinline int proxy_step(struct xdp_md *ctx)
 		n = some_of(n, PROXY_HEAD);
 		if (bpf_xdp_load_bytes(ctx, w->p.payload_off, w->head, n))
 			return 0;
-		says = proxy_read(w);
+		says = proxy_read();
 		if (says == PROXY_BAD)
 			return -1;
 		if (says == PROXY_NONE)
