@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	2	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	3	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -139,7 +139,8 @@ struct hello {
 	X(SSLV2,		"sslv2",		"an SSLv2-style hello") \
 	X(NOT_TLS,		"not_tls",		"the first bytes are something else") \
 	X(UNEXPECTED_PROXY,	"unexpected_proxy",	"a PROXY header from a stranger") \
-	X(OUT_OF_WINDOW,	"out_of_window",	"sequence numbers outside the window")
+	X(OUT_OF_WINDOW,	"out_of_window",	"sequence numbers outside the window") \
+	X(BAD_PROXY,		"bad_proxy",		"a PROXY header of `proxy_from` that cannot be read")
 
 enum hello_result {
 #define X(id, name, text) HELLO_##id,
@@ -254,6 +255,7 @@ enum flow_flag {
 	FLOW_HANDSHAKE	= 1 << 2,	/* the second client flight is still to come */
 	FLOW_SILENT	= 1 << 3,	/* joined no tally: a source no client can have */
 	FLOW_ANSWERED	= 1 << 5,	/* the first request has had its answer */
+	FLOW_PROXIED	= 1 << 6,	/* a PROXY header said whose it is: map proxied */
 	FLOW_REJECT	= 1 << 4,	/* the client is to be told with the next RST */
 };
 
@@ -281,6 +283,15 @@ struct flow_set {
 	__u32 tag[WAYS];
 	__u32 spare[WAYS];
 	struct flow slot[WAYS];
+};
+
+/* Whose connection it is, by its PROXY header. */
+struct proxied {
+	struct addr src;
+	__u16 sport;
+	__u8 family;		/* 4 or 6; 0: the header does not say */
+	__u8 local;		/* the proxy's own (LOCAL): src is the packet's */
+	__u32 pad;
 };
 
 /* The SYN as it came: enough for a p0f v3 signature. */
@@ -509,7 +520,9 @@ struct control {
 	__u64 s0[2];		/* ns: median of D3 - D2l, full and resumed (timing.md 5.5) */
 	__u64 quic_window;	/* as name_window, of QUIC datagrams */
 	__u64 quic_used;
-	__u64 spare[6];
+	__u32 n_proxies;	/* prefixes whose PROXY headers are believed */
+	__u32 pad2;
+	__u64 spare[5];
 };
 
 /* Pass everything not in here at once. Bit p of word p / 64. */
@@ -577,9 +590,12 @@ struct event_head {
 	__u32 len;		/* of the whole event */
 	__u64 time;		/* ns of the one clock */
 	__u64 conn;		/* joins the events of one connection */
-	struct addr src, dst;
+	struct addr src, dst;	/* src as a PROXY header said, if there was one */
+	struct addr peer;	/* the packet's own source, if peer_port is not 0 */
 	__u16 sport, dport;
 	__u32 tcp_key;
+	__u16 peer_port;	/* 0: src and sport are the packet's own */
+	__u16 pad[3];
 };
 
 enum hello_place {
@@ -639,6 +655,7 @@ enum handshake_flag {
 	HS_OVERLAP	= 1 << 17,	/* two different hellos at the same bytes */
 	HS_ALT		= 1 << 18,	/* two hellos of different length */
 	HS_UNFIT	= 1 << 20,	/* the client went on behind a gap: see handshake_step() */
+	HS_PROXIED	= 1 << 21,	/* a PROXY header said whose it is: no times, no signature */
 	HS_REJECT	= 1 << 19,	/* the client is still to be told (winnow_ingress) */
 };
 

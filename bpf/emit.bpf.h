@@ -24,6 +24,8 @@ static __always_inline void head_fill(struct event_head *e, const struct work *w
 	e->conn = w->key ^ w->h.t_syn;
 	e->src = w->p.src;
 	e->dst = w->p.dst;
+	e->peer = w->peer;
+	e->peer_port = w->peer_port;
 	e->sport = w->p.sport;
 	e->dport = w->p.dport;
 	e->tcp_key = w->h.tcp_key;

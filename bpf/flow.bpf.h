@@ -152,7 +152,8 @@ static __always_inline void flow_begin(const struct work *w, __u64 stack, __u32 
 	f->rule_gen = w->h.rule_gen;
 	f->last_seen = stamp;
 	f->src_hash = src_hash;
-	f->flags = FLOW_HANDSHAKE | (silent ? FLOW_SILENT : 0);
+	f->flags = FLOW_HANDSHAKE | (silent ? FLOW_SILENT : 0) |
+		   (w->h.flags & HS_PROXIED ? FLOW_PROXIED : 0);
 	f->stack = stack;
 	set->tag[way & (WAYS - 1)] = tag_of(w->key);
 	row_close(f);

@@ -102,7 +102,8 @@ static __always_inline int before(__u32 a, __u32 b)
  * second one is data (CONNECT, STARTTLS and their like). */
 static __always_inline int may_retry(__u32 result)
 {
-	return result != HELLO_NOT_TLS && result != HELLO_SSLV2 && result != HELLO_UNEXPECTED_PROXY;
+	return result != HELLO_NOT_TLS && result != HELLO_SSLV2 &&
+	       result != HELLO_UNEXPECTED_PROXY && result != HELLO_BAD_PROXY;
 }
 
 /*
@@ -202,7 +203,8 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 
 	if (h->state < HS_NAMED) {
 		/* After a HelloRetryRequest the first hello may come again: old bytes. */
-		if (p->payload_len && !before(p->seq, h->hello_base)) {
+		if (p->payload_len && (!before(p->seq, h->hello_base) ||
+				       (h->flags & HS_PROXIED && before(h->hello_base, end)))) {
 			if (!h->d_ch) {
 				h->d_ch = dt;
 				h->state = HS_HELLO;
@@ -307,7 +309,9 @@ static __always_inline void handshake_timing(const struct handshake *h, __u64 s0
 	out->d2 = US_UNKNOWN;
 	out->dstar = US_UNKNOWN;
 	out->flight = 0;
-	if (!h->d_f2)
+	if (h->flags & HS_PROXIED) /* the proxy's connection, not the client's */
+		out->rtt = out->d1 = US_UNKNOWN;
+	if (!h->d_f2 || h->flags & HS_PROXIED)
 		return;
 	out->flight = h->ack_f2 - h->ack0;
 	if (h->d_p1)

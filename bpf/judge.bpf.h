@@ -222,10 +222,11 @@ __noinline int judge_hello(struct xdp_md *ctx)
 	w->v.action = RULE_NONE;
 	index = source_rule(c, &w->p);
 	r = rule_at(index);
-	if (r && r->action == RULE_LIMIT && rule_live(r)) {
+	/* Behind a PROXY header the source is known only now: all of its rules speak. */
+	if (r && (r->action == RULE_LIMIT || w->h.flags & HS_PROXIED) && rule_live(r)) {
 		w->v.rule = index;
 		w->v.rule_gen = r->gen;
-		w->v.action = RULE_LIMIT;
+		w->v.action = r->action;
 	}
 	if (!c->kinds)
 		return 0;

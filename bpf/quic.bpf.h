@@ -134,6 +134,7 @@ static __always_inline void quic_about(struct event_head *e, const struct work *
 	e->sport = w->p.sport;
 	e->dport = w->p.dport;
 	e->tcp_key = 0;
+	e->peer_port = 0;
 }
 
 /* The datagram, for userspace to open. `id`: the unlinked id it answers. */

@@ -18,6 +18,8 @@
 
 #include "abi.h"
 #include "hello.h"
+#include "proxy.bpf.h"
+#include "record.bpf.h"
 #include "work.bpf.h"
 
 #define STREAM_MAX   HELLO_MAX /* bytes of the stream, record headers included */
@@ -38,6 +40,7 @@ struct slot {
 	__u32 have;   /* bytes known from offset 0 on */
 	__u32 holes;  /* 1: bits beyond `have` are set */
 	__u32 top;    /* end of the highest byte known */
+	__u32 skip;   /* bytes of a believed PROXY header in front */
 	__u32 want;   /* nothing new before `have` gets here */
 	__u32 done;   /* the hello was complete: kept to compare what comes again,
 		       * free for anybody else */
@@ -149,6 +152,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 		s->have = 0;
 		s->top = 0;
 		s->want = 0;
+		s->skip = 0;
 		s->done = 0;
 		if (s->holes)
 			for (__u32 w = 0; w < STREAM_WORDS; w++) {
@@ -342,6 +346,62 @@ static __always_inline int load_stream(struct xdp_md *ctx, __u32 from, __u8 *dst
 	return len ? -1 : 0;
 }
 
+/* First bytes that are no TLS: what else? INCOMPLETE: too few to say. */
+static __always_inline __u32 other_class(const __u8 *b, __u32 len)
+{
+	__u32 version;
+
+	if (b[0] & 0x80) {
+		if (len < 3)
+			return HELLO_INCOMPLETE;
+		return b[2] == 1 ? HELLO_SSLV2 : HELLO_NOT_TLS;
+	}
+	version = proxy_version(b, len < 12 ? len : 12);
+	if (!version)
+		return HELLO_NOT_TLS;
+	return len < (version == 1 ? 6 : 12) ? HELLO_INCOMPLETE : HELLO_UNEXPECTED_PROXY;
+}
+
+/* A slot that does not begin with a TLS record: a PROXY header to believe or not, or
+ * something else. 1: go on behind it; else the answer is in work.complete. */
+__noinline int deframe_other(struct slot *s)
+{
+	struct work *w = work_get();
+	__u32 says;
+
+	if (!s || !w)
+		return 0;
+	w->complete = 1;
+	w->records = 0;
+	w->head_have = s->have > PROXY_HEAD ? PROXY_HEAD : s->have;
+	for (__u32 i = 0; i < PROXY_HEAD; i += 8)
+		*(__u64 *)&w->head[i] = *(__u64 *)&s->b[i];
+	if (w->believed) {
+		says = proxy_read();
+		if (says == PROXY_BAD) {
+			w->result = HELLO_BAD_PROXY;
+			return 0;
+		}
+		if (says == PROXY_MORE || (says == PROXY_WHOLE && w->head_len > s->have)) {
+			w->complete = 0;
+			s->want = says == PROXY_WHOLE ? w->head_len : s->have + 1;
+			return 0;
+		}
+		if (says == PROXY_WHOLE) {
+			s->skip = w->head_len;
+			proxied_as(w, &w->who);
+			record_proxied(0);
+			return 1;
+		}
+	}
+	w->result = other_class(w->head, w->head_have);
+	if (w->result == HELLO_INCOMPLETE) {
+		w->complete = 0;
+		s->want = s->have + 1;
+	}
+	return 0;
+}
+
 /* Takes the record headers off what is known so far. A function of its own: walked
  * once, not once for each way its caller came here. */
 __noinline int deframe(struct slot *s)
@@ -354,6 +414,7 @@ __noinline int deframe(struct slot *s)
 		return 0;
 	w->complete = 1;
 	w->records = 0;
+	at = s->skip;
 	for (__u32 i = 0; i <= HELLO_RECORDS_MAX; i++) {
 		__u32 type, body, got;
 
@@ -362,10 +423,6 @@ __noinline int deframe(struct slot *s)
 			return 0;
 		}
 		if (at + 5 > s->have) {
-			if (s->have > at && !i && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21) {
-				w->result = HELLO_NOT_TLS;
-				return 0;
-			}
 			break;
 		}
 		if (i == HELLO_RECORDS_MAX) {
@@ -515,17 +572,10 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 		return 0;
 	if (again)
 		return feed_again(ctx, w, off, len, stamp);
-	if (off == 0 && !w->h.segments && w->k.len >= 3) {
-		if (w->k.b[0] != 22 && w->k.b[0] != 20 && w->k.b[0] != 21) {
-			w->result = HELLO_NOT_TLS;
-			if (w->k.b[0] & 0x80 && w->k.b[2] == 1)
-				w->result = HELLO_SSLV2;
-			if (w->k.len >= 6 && w->k.b[0] == 'P' && w->k.b[1] == 'R' &&
-			    w->k.b[2] == 'O' && w->k.b[3] == 'X' && w->k.b[4] == 'Y')
-				w->result = HELLO_UNEXPECTED_PROXY;
-			if (w->k.len >= 12 && w->k.b[0] == 0x0d && w->k.b[1] == 0x0a &&
-			    w->k.b[4] == 0 && w->k.b[7] == 'Q')
-				w->result = HELLO_UNEXPECTED_PROXY;
+	if (off == 0 && !w->h.segments && w->k.len && !w->believed && w->k.b[0] != 22 &&
+	    w->k.b[0] != 20 && w->k.b[0] != 21) {
+		w->result = other_class(w->k.b, w->k.len);
+		if (w->result != HELLO_INCOMPLETE) {
 			w->complete = 1;
 			return 0;
 		}
@@ -545,7 +595,10 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 
 	at = slot_find(w->key, stamp, &busy);
 	if (!at && !busy)
-		at = slot_claim(w->key, mix64(source_word(&w->p.src, w->p.family) ^ w->p.family),
+		at = slot_claim(w->key,
+				w->believed
+					? w->key /* as many as there are behind it */
+					: mix64(source_word(&w->p.src, w->p.family) ^ w->p.family),
 				stamp, &w->result);
 	if (!at) {
 		if (busy)
@@ -586,8 +639,13 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	}
 	if (off + len > s->top)
 		s->top = off + len;
-	if (s->have >= s->want)
-		deframe(s);
+	if (s->have >= s->want) {
+		int other = s->have && !s->skip && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21;
+
+		/* One after the other, not one in the other: stacks are short. */
+		if (!other || deframe_other(s))
+			deframe(s);
+	}
 	if (!w->complete && s->have >= STREAM_MAX) {
 		w->result = HELLO_TOO_LONG;
 		w->complete = 1;

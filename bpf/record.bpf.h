@@ -10,33 +10,37 @@
 
 #include "abi.h"
 #include "handshake.bpf.h"
+#include "proxy.bpf.h"
 #include "syn.bpf.h"
 #include "work.bpf.h"
 
 /* Is the 4-tuple's socket ESTABLISHED? The proof where no egress program can run. */
-static __always_inline int socket_established(struct xdp_md *ctx, const struct packet *p)
+static __always_inline int socket_established(struct xdp_md *ctx, const struct work *w)
 {
+	const struct packet *p = &w->p;
+	struct addr src = w->peer_port ? w->peer : p->src;
+	__u16 sport = w->peer_port ?: p->sport;
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
 	__u32 len;
 	int yes;
 
-	if (p->family == 4) {
-		t.ipv4.saddr = bpf_htonl(p->src.lo);
+	if ((w->peer_port ? w->peer_family : p->family) == 4) {
+		t.ipv4.saddr = bpf_htonl(src.lo);
 		t.ipv4.daddr = bpf_htonl(p->dst.lo);
-		t.ipv4.sport = bpf_htons(p->sport);
+		t.ipv4.sport = bpf_htons(sport);
 		t.ipv4.dport = bpf_htons(p->dport);
 		len = sizeof(t.ipv4);
 	} else {
-		t.ipv6.saddr[0] = bpf_htonl(p->src.hi >> 32);
-		t.ipv6.saddr[1] = bpf_htonl(p->src.hi);
-		t.ipv6.saddr[2] = bpf_htonl(p->src.lo >> 32);
-		t.ipv6.saddr[3] = bpf_htonl(p->src.lo);
+		t.ipv6.saddr[0] = bpf_htonl(src.hi >> 32);
+		t.ipv6.saddr[1] = bpf_htonl(src.hi);
+		t.ipv6.saddr[2] = bpf_htonl(src.lo >> 32);
+		t.ipv6.saddr[3] = bpf_htonl(src.lo);
 		t.ipv6.daddr[0] = bpf_htonl(p->dst.hi >> 32);
 		t.ipv6.daddr[1] = bpf_htonl(p->dst.hi);
 		t.ipv6.daddr[2] = bpf_htonl(p->dst.lo >> 32);
 		t.ipv6.daddr[3] = bpf_htonl(p->dst.lo);
-		t.ipv6.sport = bpf_htons(p->sport);
+		t.ipv6.sport = bpf_htons(sport);
 		t.ipv6.dport = bpf_htons(p->dport);
 		len = sizeof(t.ipv6);
 	}
@@ -71,7 +75,7 @@ __noinline int syn_step(struct xdp_md *ctx)
 	if (o.bad)
 		count(COUNTER_PARSE_BAD_OPTION);
 	if (c->proof == PROOF_SOCKET)
-		stale = socket_established(ctx, &w->p);
+		stale = socket_established(ctx, w);
 
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
@@ -128,6 +132,16 @@ static __always_inline void midstream_begin(struct handshake_set *set, __u32 way
 	h->flags |= HS_NO_SYN;
 }
 
+/* Does the segment begin a connection that a replay meets midstream? */
+__noinline int midstream(struct work *w)
+{
+	if (!w)
+		return 0;
+	if (peek_hello(&w->k))
+		return 1;
+	return w->k.len >= 6 && proxy_version(w->k.b, w->k.len < 12 ? 6 : 12);
+}
+
 /* Any other segment: the step's answer, with the record copied to w->h. */
 __noinline int segment_step(struct xdp_md *ctx)
 {
@@ -135,10 +149,11 @@ __noinline int segment_step(struct xdp_md *ctx)
 	struct work *w = work_get();
 	struct handshake_set *set;
 	struct stripe *lock;
-	__u32 way, act = 0;
+	__u32 way, begins, act = 0;
 
 	if (!c || !w || !ctx)
 		return ACT_OUT;
+	begins = c->emit_all && midstream(w);
 	set = handshake_set(w->key);
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
@@ -146,7 +161,7 @@ __noinline int segment_step(struct xdp_md *ctx)
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way >= WAYS || set->slot[way & (WAYS - 1)].state == HS_DONE) {
-		if (!c->emit_all || !peek_hello(&w->k)) {
+		if (!begins) {
 			act = ACT_OUT | ACT_GONE;
 			goto out;
 		}
@@ -221,7 +236,7 @@ __noinline int hello_store(struct work *w, __u32 again)
 	h->result = w->result;
 	h->records = w->records > 255 ? 255 : w->records;
 	h->ch_end = w->result == HELLO_OK ? end : h->high;
-	if (!(h->flags & HS_HRR) && h->flags & HS_FIRST_ACK &&
+	if (!(h->flags & (HS_HRR | HS_PROXIED)) && h->flags & HS_FIRST_ACK &&
 	    !(h->flags & (HS_OOO | HS_RETX | HS_SYN_RETX | HS_NO_SYN | HS_SYN_DATA)))
 		h->d1 = h->d_ch - h->d_ack;
 	if (w->result == HELLO_OK) {
@@ -238,6 +253,37 @@ copy:
 	w->h = *h;
 out:
 	bpf_spin_unlock(&lock->lock);
+	return 0;
+}
+
+/* A PROXY header of `len` bytes came first. It never counts as the client's own: the
+ * signature and the first delay, which are the proxy's, are forgotten. */
+__noinline int record_proxied(__u32 len)
+{
+	struct work *w = work_get();
+	struct handshake_set *set;
+	struct handshake *h;
+	struct stripe *lock;
+	__u32 way;
+
+	if (!w)
+		return 0;
+	set = handshake_set(w->key);
+	lock = handshake_lock(w->key);
+	if (!set || !lock)
+		return 0;
+	bpf_spin_lock(&lock->lock);
+	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	if (way < WAYS && set->slot[way].isn_c == w->h.isn_c) {
+		h = &set->slot[way];
+		h->flags |= HS_PROXIED;
+		h->hello_base += len;
+		h->tcp_key = 0;
+		h->syn.present = 0;
+		w->h = *h;
+	}
+	bpf_spin_unlock(&lock->lock);
+	bpf_map_update_elem(&proxied, &w->key, &w->who, BPF_ANY);
 	return 0;
 }
 

@@ -11,9 +11,99 @@
 #include "flow.bpf.h"
 #include "hello.h"
 #include "judge.bpf.h"
+#include "proxy.bpf.h"
 #include "reassemble.bpf.h"
 #include "record.bpf.h"
 #include "tally.bpf.h"
+
+/* Nobody's connection: a source that no client can have, or a PROXY header that says
+ * nothing, or is not to be believed. */
+static __always_inline int is_nobody(const struct work *w)
+{
+	return w->p.bad_source || w->h.result == HELLO_UNEXPECTED_PROXY ||
+	       w->h.result == HELLO_BAD_PROXY;
+}
+
+/* A believed PROXY header at the connection's first byte, whole in this segment; or one
+ * that was read before and comes again, with more behind it. Answers how many bytes of
+ * the segment it takes, -1: it is malformed. Headers in pieces: see deframe(). */
+__noinline int proxy_step(struct xdp_md *ctx)
+{
+	struct work *w = work_get();
+	__u32 n, skip, says;
+
+	if (!w || !ctx)
+		return 0;
+	if (w->h.flags & HS_PROXIED) {
+		skip = w->h.hello_base - w->p.seq;
+		if (!before(w->p.seq, w->h.hello_base))
+			return 0;
+	} else {
+		if (w->p.seq != w->h.hello_base || w->h.segments)
+			return 0;
+		n = w->p.payload_len;
+		if (n > PROXY_HEAD)
+			n = PROXY_HEAD;
+		w->head_have = n;
+		n = some_of(n, PROXY_HEAD);
+		if (bpf_xdp_load_bytes(ctx, w->p.payload_off, w->head, n))
+			return 0;
+		says = proxy_read();
+		if (says == PROXY_BAD)
+			return -1;
+		if (says == PROXY_NONE)
+			w->believed = 0;
+		if (says != PROXY_WHOLE || w->head_len > w->p.payload_len)
+			return 0;
+		skip = w->head_len;
+		w->believed = 0;
+		proxied_as(w, &w->who);
+		record_proxied(skip);
+	}
+	if (skip >= w->p.payload_len)
+		return w->p.payload_len;
+	n = w->p.payload_len - skip;
+	if (n > sizeof(w->k.b))
+		n = sizeof(w->k.b);
+	w->k.len = 0;
+	if (w->p.cut)
+		return skip;
+	w->k.len = n;
+	n = some_of(n, sizeof(w->k.b));
+	if (bpf_xdp_load_bytes(ctx, w->p.payload_off + skip, w->k.b, n))
+		w->k.len = 0;
+	return skip;
+}
+
+/* The segment's bytes to reassembly, without a PROXY header in front. 0: there were
+ * none. */
+static __always_inline int feed_behind(struct xdp_md *ctx, const struct control *c, struct work *w,
+				       __u32 again)
+{
+	int skip = 0;
+
+	w->believed =
+		!again && !(w->h.flags & (HS_PROXIED | HS_HRR)) && proxy_believed(c, &w->p.src);
+	if (w->believed || w->h.flags & HS_PROXIED)
+		skip = proxy_step(ctx);
+	if (skip < 0) {
+		w->complete = 1;
+		w->result = HELLO_BAD_PROXY;
+		w->hello_len = 0;
+		w->records = 0;
+		return 1;
+	}
+	if ((__u32)skip >= w->p.payload_len)
+		return 0;
+	w->p.seq += skip;
+	w->p.payload_off += skip;
+	w->p.payload_len -= skip;
+	feed(ctx, again);
+	w->p.seq -= skip;
+	w->p.payload_off -= skip;
+	w->p.payload_len += skip;
+	return 1;
+}
 
 /* Parses what is complete, looks up its rule, tells userspace. */
 __noinline int hello_step(struct xdp_md *ctx, __u32 again)
@@ -25,7 +115,10 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 
 	if (!c || !w || !f)
 		return 0;
-	feed(ctx, again);
+	if (!feed_behind(ctx, c, w, again)) {
+		w->complete = 0;
+		return 0;
+	}
 	if (w->complete && w->result == HELLO_OK) {
 		w->hello.transport = 't';
 		w->result = hello_parse(&f->h, w->hello_len, &c->secret, &w->hello);
@@ -109,7 +202,7 @@ __noinline int proved_step(struct xdp_md *ctx)
 	j.family = w->p.family;
 	j.proto = IPPROTO_TCP;
 	w->tally_ref = 0;
-	if (!w->p.bad_source) {
+	if (!is_nobody(w)) {
 		ref = tally_join(&j);
 		if (!ref)
 			return 0;
@@ -119,7 +212,7 @@ __noinline int proved_step(struct xdp_md *ctx)
 			order_join(stack, order, j.src, j.stamp);
 	}
 	flow_begin(w, stack, w->p.seq + w->p.payload_len, key_source(&c->secret, j.src, j.family),
-		   w->p.bad_source);
+		   is_nobody(w));
 	return 0;
 }
 
@@ -135,6 +228,8 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 		return 0;
 	if (!(act & ACT_FLIGHT))
 		w->h.flags |= HS_NOF2;
+	if (w->h.flags & HS_PROXIED)
+		w->h.flags &= ~HS_PIGGY;
 	handshake_timing(&w->h, w->h.flags & HS_RESUMED ? c->s0[1] : c->s0[0], &m);
 	record_mark(w, w->h.flags & HS_NOF2, 1, 0);
 	if (w->h.state == HS_HELLO && c->emit_all) {
@@ -146,7 +241,7 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 	if (w->h.flags & HS_HELLO_PROVED) {
 		exchange = flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0,
 				       w->p.ack);
-		if (!w->p.bad_source) {
+		if (!is_nobody(w)) {
 			if (w->h.result == HELLO_OK)
 				tally_measured(ref, gen, &m, w->h.flags);
 			if (exchange)

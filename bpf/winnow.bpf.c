@@ -18,6 +18,7 @@
 #include "table.bpf.h"
 #include "handshake.bpf.h"
 #include "work.bpf.h"
+#include "proxy.bpf.h"
 #include "tally.bpf.h"
 #include "record.bpf.h"
 #include "steps.bpf.h"
@@ -45,6 +46,7 @@ static __always_inline int verdict_pass(void)
 /* A reset client's later segment, where no clone can be sent: back as a RST. */
 static __always_inline int bounce(struct xdp_md *ctx, struct work *w)
 {
+	proxied_back(w);
 	if (rewrite_reset(ctx, 1))
 		return XDP_DROP;
 	count(COUNTER_REJECT);
@@ -54,6 +56,7 @@ static __always_inline int bounce(struct xdp_md *ctx, struct work *w)
 /* Carries out what rule_act() said. */
 static __always_inline int carry_out(struct xdp_md *ctx, struct work *w, __u32 action)
 {
+	proxied_back(w);
 	switch (action) {
 	case RULE_RESET:
 	case RULE_REJECT:
@@ -102,6 +105,8 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 			flow_opened(w->key, w->t, 0, w->p.ack); /* its record was evicted */
 		return verdict_pass();
 	}
+	if (w->h.flags & HS_PROXIED && !w->peer_port && !proxied_step())
+		return verdict_pass(); /* whose it is has been forgotten */
 	if (act & ACT_CONN)
 		count(COUNTER_CONN_PROVED);
 	if (act & ACT_EARLY)
@@ -131,7 +136,7 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 		if (!w->h.proof && clock_virtual)
 			w->h.proof = PROOF_INGRESS;
 		if (!w->h.proof && c->proof == PROOF_SOCKET && act & ACT_FLIGHT &&
-		    !(w->h.flags & HS_STALE) && socket_established(ctx, &w->p))
+		    !(w->h.flags & HS_STALE) && socket_established(ctx, w))
 			w->h.proof = PROOF_SOCKET;
 		if (w->h.proof && !(w->h.flags & HS_HELLO_PROVED)) {
 			proved_step(ctx);
@@ -202,6 +207,8 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 	w->t = now_coarse();
 	flow_step(w->key, &w->p, w->t, &w->m);
 	if (w->m.found == FLOW_OK) {
+		if (w->m.flags & FLOW_PROXIED && !proxied_step())
+			return verdict_pass();
 		if (w->m.rule && !w->passed) {
 			__u32 was;
 
@@ -217,7 +224,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 			if (action != RULE_NONE)
 				return carry_out(ctx, w, action);
 		}
-		if (!w->p.bad_source && (w->m.in | w->m.out | w->m.exchange))
+		if (!(w->m.flags & FLOW_SILENT) && (w->m.in | w->m.out | w->m.exchange))
 			account(&w->m);
 		if (!(w->m.flags & FLOW_HANDSHAKE))
 			return verdict_pass();
@@ -285,6 +292,7 @@ int winnow_xdp(struct xdp_md *ctx)
 		return XDP_PASS;
 	__builtin_memset(&w->p, 0, sizeof(w->p));
 	w->passed = 0;
+	w->peer_port = 0;
 	w->p.frame_len = bpf_xdp_get_buff_len(ctx);
 	count(COUNTER_PACKETS);
 	count_n(COUNTER_BYTES, w->p.frame_len);

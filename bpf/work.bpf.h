@@ -32,6 +32,22 @@ struct moved {
 	__u64 stack;
 };
 
+#define PROXY_HEAD 128
+
+/* A version 1 header on its way through v1_byte(). */
+struct proxy_text {
+	struct addr source;
+	struct addr front, tail; /* groups before and behind the "::" */
+	__u32 at;                /* next byte */
+	__u32 field;             /* enum v1_field */
+	__u32 family, bad;
+	__u32 n, tail_n; /* groups */
+	__u32 gap;       /* which colon made the "::"; 0: none yet */
+	__u32 colons, dots, digits, letters, decimal, hex;
+	__u32 half; /* of a group written as a dotted pair */
+	__u32 sport;
+};
+
 #define QUIC_PEEK 64 /* a long header up to both ids is 47 bytes */
 
 /* A datagram's first bytes and what its first header says. */
@@ -63,8 +79,17 @@ struct work {
 	struct verdict v;
 	__u32 tally_ref; /* set << 3 | way, + 1; 0 = no row */
 	__u32 tally_gen;
-	__u32 passed; /* 1: a `pass` rule on the source */
-	__u32 r;      /* enum parse_result */
+	__u32 passed;     /* 1: a `pass` rule on the source */
+	__u32 r;          /* enum parse_result */
+	struct addr peer; /* the packet's own source, once p.src is a header's */
+	__u32 peer_port;  /* 0: p.src is the packet's own */
+	__u32 peer_family;
+	__u32 believed;  /* 1: a PROXY header may be next, and is believed */
+	__u32 head_have; /* bytes in head[] */
+	__u32 head_len;  /* of the header, TLVs and all */
+	struct proxied who;
+	struct proxy_text text;
+	__u8 head[PROXY_HEAD]; /* the connection's first bytes */
 	struct quic_peek q;
 	__u8 raw[PARSE_RAW]; /* first bytes of a frame whose headers are not linear */
 };

@@ -125,6 +125,10 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 	refused("[winnow]\nenforce = maybe\n", 2, "none of no, yes");
 	refused("[winnow]\nallow = 10.0.0.1/8\n", 2, "has bits set behind");
 	refused("[winnow]\nallow = 10.0.0.0/8 example.org\n", 2, "\"example.org\" is no address");
+	refused("[winnow]\nproxy_from = 10.0.0.0/8 lb1\n", 2, "proxy_from: \"lb1\" is no address");
+	refused("[winnow]\nproxy_from = 10.1.0.0/8\n", 2, "has bits set behind");
+	refused("[winnow]\n\nproxy_from = 0.0.0.0/0\n", 3, "everybody is no proxy");
+	refused("[winnow]\nproxy_from = ::/0\n", 2, "everybody is no proxy");
 	refused("[winnow]\nstate_dir = here\n", 2, "does not begin with /");
 	refused("[winnow]\ninterfaces = averyverylongname0\n", 2, "no device name");
 	refused("[tables]\ntallies = 5\n", 2, "from 64");

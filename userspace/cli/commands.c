@@ -311,7 +311,7 @@ const struct command commands[] = {
 			{ "--state", "DIR", "keep history there" },
 			{ "--events", "FILE", "read an event stream instead of a capture" },
 			{ "--baseline-until", "TIME", "traffic before it is known to be clean" },
-			{ "-c", "FILE", "settings of the detector: its [detect] section" },
+			{ "-c", "FILE", "winnow.conf: its [detect] section and proxy_from" },
 			{ "--window", "DURATION", "how often the detector looks; 60s" },
 			{ "--plan", NULL, "with -j: the plan instead of the farms" },
 		},

@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <ini.h>
+
+#include "base/addr.h"
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/units.h"
@@ -283,6 +286,53 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 	return exit_code(end, path, &r);
 }
 
+/* ---- proxy_from, out of the daemon's own file ---------------------------------- */
+
+#define PROXIES_MAX 64
+
+struct proxies {
+	const char *file;
+	struct cidr at[PROXIES_MAX];
+	size_t n;
+	int code;
+};
+
+static int on_key(void *user, const char *section, const char *name, const char *value)
+{
+	char list[256], *rest = list, *word;
+	struct proxies *p = user;
+
+	if (p->code || strcmp(section, "winnow") || strcmp(name, "proxy_from"))
+		return 1;
+	snprintf(list, sizeof(list), "%s", value);
+	while ((word = strsep(&rest, " \t,"))) {
+		if (!*word)
+			continue;
+		if (p->n == PROXIES_MAX || cidr_parse(word, &p->at[p->n]))
+			p->code = cli_fail(CLI_USAGE,
+					   "%s: proxy_from: \"%s\" is no address or network, or "
+					   "the list has more than %d",
+					   p->file, word, PROXIES_MAX);
+		else
+			p->n++;
+	}
+	return 1;
+}
+
+static int read_proxies(struct proxies *p)
+{
+	int line;
+
+	errno = 0;
+	line = ini_parse(p->file, on_key, p);
+	if (line < 0)
+		return cli_fail(CLI_NO, "replay -c %s: %s", p->file, strerror(errno));
+	if (!p->code && line)
+		p->code = cli_fail(CLI_USAGE, "%s:%d: neither [section] nor key = value", p->file,
+				   line);
+	return p->code;
+}
+
 /* What a build of another day will do. */
 static const char *not_yet(void)
 {
@@ -299,6 +349,7 @@ int cmd_replay(int argc, char **argv)
 	_cleanup_(capture_freep) struct capture *capture = NULL;
 	_cleanup_(namer_freep) struct namer *namer = NULL;
 	const char *ports = cli_option("--ports"), *missing;
+	static struct proxies proxies;
 	struct replay_config c = { .hello = on_hello,
 				   .progress = on_progress,
 				   .stop = &stop,
@@ -338,6 +389,14 @@ int cmd_replay(int argc, char **argv)
 	if (err)
 		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
 	run.namer = namer;
+	if (cli_option("-c")) {
+		proxies.file = cli_option("-c");
+		err = read_proxies(&proxies);
+		if (err)
+			return err;
+	}
+	c.proxies = proxies.at;
+	c.n_proxies = proxies.n;
 	if (capture_open(argv[1], &capture, &r))
 		return cli_fail(CLI_NO, "replay: %s", r.text);
 	kern_config_default(&c.kern);

@@ -101,25 +101,26 @@ static void set_ports(struct reader *in, char *value)
 		bad(in, "ports: expected at least one port");
 }
 
-static void set_allow(struct reader *in, char *value)
+/* A list of networks into at[max]; answers how many. */
+static size_t networks(struct reader *in, const char *key, char *value, struct cidr *at, size_t max)
 {
+	size_t n;
 	char *word;
 
-	for (in->c.n_allow = 0; (word = list_word(&value));) {
-		struct cidr *c = &in->c.allow[in->c.n_allow];
+	for (n = 0; (word = list_word(&value)); n++) {
 		int err;
 
-		if (in->c.n_allow == CONFIG_ALLOW_MAX) {
-			bad(in, "allow: more than %d", CONFIG_ALLOW_MAX);
-			return;
+		if (n == max) {
+			bad(in, "%s: more than %zu", key, max);
+			return n;
 		}
-		err = cidr_parse(word, c);
+		err = cidr_parse(word, &at[n]);
 		if (err)
-			bad(in, "allow: \"%s\" %s", word,
+			bad(in, "%s: \"%s\" %s", key, word,
 			    err == -EDOM ? "has bits set behind its prefix length"
 					 : "is no address or network");
-		in->c.n_allow++;
 	}
+	return n;
 }
 
 static void set_choice(struct reader *in, const char *key, const char *value,
@@ -197,6 +198,7 @@ static void set_ring(struct reader *in, const char *value, uint32_t *out)
 	X(PROOF, "winnow", "proof")                   \
 	X(ENFORCE, "winnow", "enforce")               \
 	X(ALLOW, "winnow", "allow")                   \
+	X(PROXY_FROM, "winnow", "proxy_from")         \
 	X(TICK, "winnow", "tick")                     \
 	X(MAX_UNATTENDED, "winnow", "max_unattended") \
 	X(ON_STOP, "winnow", "on_stop")               \
@@ -254,7 +256,14 @@ static void set_key(struct reader *in, enum key k, char *value)
 		c->enforce = choice_of(in, name, value, answers);
 		break;
 	case KEY_ALLOW:
-		set_allow(in, value);
+		c->n_allow = networks(in, name, value, c->allow, CONFIG_ALLOW_MAX);
+		break;
+	case KEY_PROXY_FROM:
+		c->n_proxies = networks(in, name, value, c->proxies, CONFIG_PROXIES_MAX);
+		for (size_t i = 0; i < c->n_proxies; i++)
+			if (!c->proxies[i].plen ||
+			    (c->proxies[i].plen == 96 && c->proxies[i].net.lo == ADDR_V4_MARK))
+				bad(in, "proxy_from: everybody is no proxy");
 		break;
 	case KEY_TICK:
 		set_duration(in, name, value, 100 * NSEC_PER_MSEC, 300 * NSEC_PER_SEC, &c->tick);

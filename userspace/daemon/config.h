@@ -26,6 +26,7 @@
 #define CONFIG_INTERFACES_MAX 64
 #define CONFIG_PORTS_MAX      256
 #define CONFIG_ALLOW_MAX      256
+#define CONFIG_PROXIES_MAX    64
 
 enum proof_wish { PROOF_AUTO, PROOF_WISH_EGRESS, PROOF_WISH_SOCKET };
 
@@ -36,6 +37,8 @@ struct config {
 	size_t n_ports;
 	struct cidr allow[CONFIG_ALLOW_MAX];
 	size_t n_allow;
+	struct cidr proxies[CONFIG_PROXIES_MAX]; /* whose PROXY headers are believed */
+	size_t n_proxies;
 	enum attach_mode mode;
 	enum proof_wish proof;
 	bool enforce;            /* no: every rule only counts what it would do */

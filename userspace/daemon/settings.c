@@ -35,8 +35,13 @@ static void apply_ports(struct daemon *d)
 void settings_apply(struct daemon *d)
 {
 	struct control *c = kern_control(d->kern);
+	struct reason r = {};
 
 	apply_ports(d);
+	if (kern_proxies_set(d->kern, d->cfg.proxies, d->cfg.n_proxies, &r))
+		trouble_set(d, "proxy_from", "%s", r.text);
+	else
+		trouble_set(d, "proxy_from", NULL);
 	c->max_unattended = d->cfg.max_unattended;
 	c->name_budget = NAME_BUDGET;
 	c->source_name_budget = SOURCE_NAME_BUDGET;

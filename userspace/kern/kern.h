@@ -123,6 +123,8 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m);
 int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why);
 int kern_allow_remove(struct kern *k, const struct cidr *c);
+/* The networks whose PROXY headers are believed, instead of those before; n 0: none. */
+int kern_proxies_set(struct kern *k, const struct cidr *list, size_t n, struct reason *why);
 /* Sets the verdict of live flows of (source, stack), for `existing drop`. Returns
  * their number. -EOPNOTSUPP: a flow does not remember its ja4 or order. */
 int kern_rule_sweep(struct kern *k, uint32_t index, const struct rule_match *m);

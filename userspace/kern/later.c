@@ -202,9 +202,9 @@ static struct later_row *row_get(struct later *l, const struct segment_key *key,
 
 void later_known(struct later *l, const struct event_hello *e, uint64_t now)
 {
-	struct segment_key key = { .src = e->head.src,
+	struct segment_key key = { .src = e->head.peer_port ? e->head.peer : e->head.src,
 				   .dst = e->head.dst,
-				   .sport = e->head.sport,
+				   .sport = e->head.peer_port ?: e->head.sport,
 				   .dport = e->head.dport };
 	struct later_row *row;
 	int err;

@@ -95,6 +95,7 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 		{ "source_rules", c->rules },
 		{ "prefix_rules", c->prefixes },
 		{ "allow", c->prefixes },
+		{ "proxied", c->flows },
 		{ "events", c->ring_bytes },
 		{ "reassembly", power_of_two(c->reassembly) },
 	};

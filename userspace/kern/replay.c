@@ -106,6 +106,9 @@ int replay_new(const struct replay_config *c, struct replay **out, struct reason
 	if (err)
 		return err;
 	*kern_ports(p->kern) = c->ports;
+	err = kern_proxies_set(p->kern, c->proxies, c->n_proxies, r);
+	if (err)
+		return err;
 	if (c->later) {
 		p->later = later_new(&kern_control(p->kern)->secret, on_later, p);
 		if (!p->later)

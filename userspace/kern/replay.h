@@ -40,6 +40,8 @@ struct replay_config {
 	struct ports ports;
 	/* Called for each hello; the memory is gone after the return. */
 	void (*hello)(void *ctx, const struct replay_hello *h);
+	const struct cidr *proxies; /* whose PROXY headers are believed */
+	size_t n_proxies;
 	bool later; /* hellos behind other bytes, too (later.h) */
 	/* May be NULL: QUIC stays closed. Opens a datagram (tls/quic_book.h); the frame
 	 * after it finds the programs told. */

@@ -287,6 +287,38 @@ int kern_allow_remove(struct kern *k, const struct cidr *c)
 	return fd < 0 ? fd : bpf_map_delete_elem(fd, &key) ? -errno : 0;
 }
 
+int kern_proxies_set(struct kern *k, const struct cidr *list, size_t n, struct reason *why)
+{
+	int fd = kern_map_fd(k, "proxies");
+	struct control *c = kern_control(k);
+	struct prefix_key key, gone;
+	uint32_t one = 1;
+
+	if (fd < 0)
+		return reason_set(why, fd, "table proxies is not in the loaded object");
+	for (size_t i = 0; i < n; i++) {
+		key = prefix_of(&list[i]);
+		if (bpf_map_update_elem(fd, &key, &one, BPF_ANY))
+			return reason_set(why, -errno, "write table proxies: %s", strerror(errno));
+	}
+	/* What is no longer on the list. A key that went is no place to go on from. */
+	for (bool more = true; more;) {
+		struct prefix_key *prev = NULL;
+
+		for (more = false; !more && !bpf_map_get_next_key(fd, prev, &key); prev = &key) {
+			more = true;
+			for (size_t i = 0; more && i < n; i++) {
+				gone = prefix_of(&list[i]);
+				more = memcmp(&gone, &key, sizeof(key)) != 0;
+			}
+		}
+		if (more && bpf_map_delete_elem(fd, &key))
+			return reason_set(why, -errno, "write table proxies: %s", strerror(errno));
+	}
+	__atomic_store_n(&c->n_proxies, n, __ATOMIC_RELEASE);
+	return 0;
+}
+
 /* ---- adoption ---------------------------------------------------------------- */
 
 /* Marks what a table reaches and counts it. A chain that leaves the table or

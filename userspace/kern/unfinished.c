@@ -69,9 +69,10 @@ int unfinished_segment(struct unfinished *u, const struct segment *s, const uint
 
 void unfinished_end(struct unfinished *u, const struct event_head *e)
 {
-	struct segment_key key = {
-		.src = e->src, .dst = e->dst, .sport = e->sport, .dport = e->dport
-	};
+	struct segment_key key = { .src = e->peer_port ? e->peer : e->src,
+				   .dst = e->dst,
+				   .sport = e->peer_port ?: e->sport,
+				   .dport = e->dport };
 
 	table_remove(&u->open, &key);
 }

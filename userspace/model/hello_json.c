@@ -87,6 +87,13 @@ static json_t *ccs_json(const struct event_hello *e, const struct event_handshak
 	return json_string(h->flags & HS_CCS_ALONE ? "alone" : "none");
 }
 
+/* Behind a PROXY header the kernel's acknowledgement is the proxy's. */
+static json_t *piggy_json(const struct event_hello *e, const struct event_handshake *h)
+{
+	return h && !is_quic(e) && !(h->flags & HS_PROXIED) ? json_boolean(h->flags & HS_PIGGY)
+							    : json_null();
+}
+
 json_t *hello_json(uint64_t time_ns, const struct event_hello *e, const struct event_handshake *h,
 		   const struct hello_text *t)
 {
@@ -111,8 +118,8 @@ json_t *hello_json(uint64_t time_ns, const struct event_hello *e, const struct e
 		t->ja4 ? json_boolean(t->resumed) : json_null(), "rtt_us", us_json(m->rtt_us),
 		"d1_us", us_json(m->d1_us), "d2_us", us_json(m->d2_us), "dstar_us",
 		us_json(m->dstar_us), "flight", m->flight ? json_integer(m->flight) : json_null(),
-		"piggy", h && !is_quic(e) ? json_boolean(h->flags & HS_PIGGY) : json_null(), "ccs",
-		ccs_json(e, h), "proof", text_json(proof_name(h ? h->proof : e->proof)), "result",
+		"piggy", piggy_json(e, h), "ccs", ccs_json(e, h), "proof",
+		text_json(proof_name(h ? h->proof : e->proof)), "result",
 		hello_result_name(e->result));
 	if (o && e->place == HELLO_LATER)
 		json_object_set_new(o, "later", json_true());
