@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
 /*
  * abi.h - every shape that crosses the line between the BPF programs and
- * userspace: tables, rules, events, counters, settings. The only file of bpf/
+ * userspace: tables, rules, counters, settings; events are in events.h. The only file of bpf/
  * that userspace includes besides hello.h (the parser both compile).
  *
  * Addresses are two 64-bit numbers in host order, IPv4 as ::ffff:a.b.c.d.
@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	3	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	5	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -140,7 +140,10 @@ struct hello {
 	X(NOT_TLS,		"not_tls",		"the first bytes are something else") \
 	X(UNEXPECTED_PROXY,	"unexpected_proxy",	"a PROXY header from a stranger") \
 	X(OUT_OF_WINDOW,	"out_of_window",	"sequence numbers outside the window") \
-	X(BAD_PROXY,		"bad_proxy",		"a PROXY header of `proxy_from` that cannot be read")
+	X(BAD_PROXY,		"bad_proxy",		"a PROXY header of `proxy_from` that cannot be read") \
+	X(HTTP,			"http",			"a plain HTTP request") \
+	X(SSH,			"ssh",			"an SSH client") \
+	X(DTLS,			"dtls",			"a DTLS record")
 
 enum hello_result {
 #define X(id, name, text) HELLO_##id,
@@ -220,7 +223,7 @@ _Static_assert(sizeof(struct tally) == 128, "a tally is two cache lines");
 #define WAYS			8
 struct tally_set {
 	__u32 tag[WAYS];	/* keyed hash of the slot's key, never 0 when used */
-	__u32 spare[WAYS];
+	__u32 heat[WAYS];	/* when last used, by the table's own clock */
 	struct tally slot[WAYS];
 };
 _Static_assert(sizeof(struct tally_set) == 64 + WAYS * 128, "tally_set has a hole");
@@ -243,7 +246,7 @@ _Static_assert(sizeof(struct order_tally) == 64, "order_tally is one line");
 
 struct order_set {
 	__u32 tag[WAYS];
-	__u32 spare[WAYS];
+	__u32 heat[WAYS];	/* when last used, by the table's own clock */
 	struct order_tally slot[WAYS];
 };
 
@@ -260,18 +263,19 @@ enum flow_flag {
 };
 
 struct flow {
-	__u64 key;		/* keyed hash of the 4-tuple */
+	__u64 key;		/* keyed hash of the 4-tuple; 0: free */
 	__u32 tally;		/* set << 3 | way */
 	__u32 tally_gen;	/* of that tally when we joined it */
 	__u32 seq;		/* next sequence number expected from the client */
 	__u32 ack;		/* highest acknowledgement of the client */
-	__u32 ack_base;		/* ack of the newest client segment with >= 64 bytes */
-	__u32 request;		/* request bytes since then, segments >= 64 only */
+	__u32 held_in;		/* bytes that its tally has still to be told of */
+	__u32 held_out;
 	__u32 rule;		/* verdict: index into rules, 0 = none */
 	__u32 rule_gen;		/* obeyed only while rules[rule].gen is this */
 	__u32 last_seen;	/* stamp */
 	__u32 gen;
-	__u32 src_hash;		/* of the source, for sweeps over `existing drop` */
+	__u16 request;		/* request bytes so far, segments >= 64 only; saturates */
+	__u16 answer;		/* acknowledged since the newest of those; saturates */
 	__u8 flags;		/* enum flow_flag */
 	__u8 pad;
 	__u16 began;		/* start of the first request, units of 1.05 ms */
@@ -281,7 +285,7 @@ _Static_assert(sizeof(struct flow) == 64, "a flow is one line");
 
 struct flow_set {
 	__u32 tag[WAYS];
-	__u32 spare[WAYS];
+	__u32 heat[WAYS];	/* when last used, by the table's own clock */
 	struct flow slot[WAYS];
 };
 
@@ -350,7 +354,7 @@ enum handshake_state {
 
 struct handshake_set {
 	__u32 tag[WAYS];
-	__u32 spare[WAYS];
+	__u32 heat[WAYS];	/* when last used, by the table's own clock */
 	struct handshake slot[WAYS];
 };
 
@@ -440,6 +444,7 @@ struct rule {
 	__u8 flags;		/* enum rule_flag */
 	__u16 holdout;		/* per 10,000 sources that are never dropped */
 	__u16 canary;		/* per 10,000 sources that are; 10,000 = all */
+	__u64 spare;
 
 	/* line 2: written by the programs with atomic adds, never reset */
 	__u64 hits;		/* proved connections (packets, for source rules) acted on */
@@ -450,7 +455,7 @@ struct rule {
 	__u32 rate;		/* limit: tokens a second x 1000 */
 	__u32 burst;		/* limit: tokens x 1000 */
 	__u32 epoch;		/* of the holdout and canary hash */
-	__u32 spare;
+	__u32 spare2;
 	__u64 last_hit;		/* ns */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct rule) == 128, "a rule is two cache lines");
@@ -469,19 +474,25 @@ struct match_key {
 enum match_part { MATCH_JA4 = 1, MATCH_STACK = 2, MATCH_ORDER = 4 };
 /* A kind = match_part bits | source << 3 with source 0: any, 1: /128, 2: /64.
  * control.kinds has a bit for each kind in use, so that a hello costs a look-up
- * for those only. Kinds 8 and 16 (source alone) live in source_rules. */
+ * for those only. Kinds 8 and 16 (source alone) live in net_rules. */
 #define MATCH_KINDS		24
 #define MATCH_CHAIN_MAX		16	/* rules with one match key */
 
-struct source_key {		/* exact source rules and allows */
-	struct addr src;	/* masked */
-	__u64 plen;		/* 128 or 64 */
+/* Rules on a network, source or not, are found as nets.h says. */
+#define NET_WAYS		7
+struct net_bucket {
+	__u64 entry[NET_WAYS];	/* tag << 32 | first index of a chain; 0 free */
+	__u64 spilled;		/* not 0: one that belongs here went to the next */
 };
+_Static_assert(sizeof(struct net_bucket) == 64, "a bucket is one line");
 
-struct prefix_key {		/* LPM_TRIE */
+struct prefix_key {		/* LPM_TRIE: allowed networks, proxies */
 	__u32 plen;		/* IPv4: 96 + n */
 	__u8 addr[16];		/* network order */
 };
+
+/* Value of an allowed network: the second of CLOCK_BOOTTIME from which it is allowed. */
+#define ALLOW_ALWAYS		1
 
 /* ---- settings, written by userspace, read by the programs -------------------- */
 
@@ -504,9 +515,9 @@ struct control {
 	__u32 abi;		/* WINNOW_ABI_VERSION */
 	__u32 proof;		/* enum proof_mode */
 	__u32 kinds;		/* bit per match kind in use */
-	__u32 n_source_rules;	/* exact; 0: do not look */
-	__u32 n_prefix_rules;
-	__u32 n_any_port_rules;	/* of the two above, with RULE_PORTS_ANY */
+	__u32 n_source_rules;	/* on a source or network alone; 0: do not look */
+	__u32 pad2;
+	__u32 n_any_port_rules;	/* of those, with RULE_PORTS_ANY */
 	__u32 panic;		/* 1: drop nothing */
 	__u32 emit_all;		/* replay: every hello and handshake goes up the ring */
 	__u32 mirror;		/* enum mirror_mode: how a reset client is told */
@@ -521,8 +532,13 @@ struct control {
 	__u64 quic_window;	/* as name_window, of QUIC datagrams */
 	__u64 quic_used;
 	__u32 n_proxies;	/* prefixes whose PROXY headers are believed */
-	__u32 pad2;
-	__u64 spare[5];
+	__u32 capture;		/* 0: off; the handle of a rule, or CAPTURE_ANY */
+	__u64 capture_budget;	/* packets a second */
+	__u64 capture_window;	/* kernel: second of the running budget */
+	__u64 capture_used;
+	__u32 n_allow;		/* 0: do not look */
+	__u32 prefix_set;	/* which of the two sets of prefix rules is in force: 0, 1 */
+	__u64 spare[6];
 };
 
 /* Pass everything not in here at once. Bit p of word p / 64. */
@@ -530,6 +546,7 @@ struct control {
 struct ports {
 	__u64 tcp[PORT_WORDS];
 	__u64 udp[PORT_WORDS];
+	__u64 any;		/* not 0: there are rules for every port */
 };
 
 /* ---- counters, per CPU ------------------------------------------------------- */
@@ -566,7 +583,8 @@ struct ports {
 	X(UDP,			"udp",			"datagrams for a protected port") \
 	X(QUIC_INITIAL,		"quic_initial",		"clients' QUIC Initials") \
 	X(QUIC_BUDGET,		"quic_budget",		"Initials not sent up: budget spent") \
-	X(QUIC_UNLINKED,	"quic_unlinked",	"answers to an id of which only the keys tell the hello")
+	X(QUIC_UNLINKED,	"quic_unlinked",	"answers to an id of which only the keys tell the hello") \
+	X(PROXIED_LOST,		"proxied_lost",		"segments whose PROXY header has been forgotten")
 
 enum counter {
 #define X(id, name, text) COUNTER_PARSE_##id,
@@ -581,93 +599,6 @@ enum counter {
 	COUNTER_MAX
 };
 
-/* ---- events, on the ring ------------------------------------------------------ */
-
-enum event_type { EVENT_HELLO = 1, EVENT_HANDSHAKE = 2, EVENT_SYN = 3, EVENT_QUIC = 4 };
-
-struct event_head {
-	__u32 type;
-	__u32 len;		/* of the whole event */
-	__u64 time;		/* ns of the one clock */
-	__u64 conn;		/* joins the events of one connection */
-	struct addr src, dst;	/* src as a PROXY header said, if there was one */
-	struct addr peer;	/* the packet's own source, if peer_port is not 0 */
-	__u16 sport, dport;
-	__u32 tcp_key;
-	__u16 peer_port;	/* 0: src and sport are the packet's own */
-	__u16 pad[3];
-};
-
-enum hello_place {
-	HELLO_FIRST,		/* at the connection's first byte */
-	HELLO_RETRIED,		/* the answer to a HelloRetryRequest */
-	HELLO_LATER,		/* behind other bytes: replay alone names these */
-};
-
-/* One ClientHello, when it is complete or given up. */
-struct event_hello {
-	struct event_head head;
-	struct syn_raw syn;
-	__u16 result;		/* enum hello_result */
-	__u8 segments;		/* saturates */
-	__u8 records;
-	__u8 proof;		/* connection proof so far; 0 none, enum proof_mode */
-	__u8 place;		/* enum hello_place */
-	__u16 hello_len;	/* bytes that follow */
-	struct hello hello;	/* zeros unless result is ok */
-	__u8 bytes[];		/* the handshake message, record headers gone */
-};
-
-/* A client's datagram that begins with an Initial, as it came. */
-#define QUIC_DATAGRAM_MAX	2048	/* a power of two */
-
-struct event_quic {
-	struct event_head head;	/* conn: key of its struct quic_name, 0 if id is set */
-	__u64 tuple;		/* keyed hash of the 4-tuple */
-	__u64 id;		/* not 0: key of a struct quic_id with no name yet */
-	__u16 len;
-	__u16 pad;
-	__u32 pad2;
-	__u8 bytes[QUIC_DATAGRAM_MAX];
-};
-
-/* One handshake, when the second client flight came or never will. */
-#define US_UNKNOWN		0xffffffffU
-
-enum handshake_flag {
-	HS_PIGGY	= 1 << 0,
-	HS_CCS_ALONE	= 1 << 1,
-	HS_CCS_TWICE	= 1 << 2,
-	HS_HRR		= 1 << 3,
-	HS_RETX		= 1 << 4,	/* a payload below the highest seen */
-	HS_SYN_RETX	= 1 << 5,
-	HS_OOO		= 1 << 6,	/* the first payload was not the first byte */
-	HS_EARLY	= 1 << 7,
-	HS_NOF2		= 1 << 8,	/* the second flight never came */
-	HS_RESUMED	= 1 << 9,
-	HS_FIRST_ACK	= 1 << 10,	/* a pure first ACK was seen: D1 and R are real */
-	HS_SYN_DATA	= 1 << 11,
-	HS_HELLO_PROVED	= 1 << 12,
-	HS_RULED	= 1 << 13,	/* a rule acted on this hello */
-	HS_HAS_ISN	= 1 << 14,	/* the server's SYN|ACK was seen */
-	HS_NO_SYN	= 1 << 15,	/* joined midstream: no times, no signature */
-	HS_STALE	= 1 << 16,	/* the SYN hit a live socket: never proved by it */
-	HS_OVERLAP	= 1 << 17,	/* two different hellos at the same bytes */
-	HS_ALT		= 1 << 18,	/* two hellos of different length */
-	HS_UNFIT	= 1 << 20,	/* the client went on behind a gap: see handshake_step() */
-	HS_PROXIED	= 1 << 21,	/* a PROXY header said whose it is: no times, no signature */
-	HS_REJECT	= 1 << 19,	/* the client is still to be told (winnow_ingress) */
-};
-
-struct event_handshake {
-	struct event_head head;
-	__u32 rtt_us, d1_us, d2_us, dstar_us;	/* US_UNKNOWN: null */
-	__u32 flight;		/* bytes of the server's flight */
-	__u32 flags;		/* enum handshake_flag */
-	__u8 proof;		/* enum proof_mode, 0 none */
-	__u8 result;		/* enum hello_result of the hello, if one was begun */
-	__u8 pad[6];
-	__u64 stack_key;
-};
+#include "events.h"
 
 #endif

@@ -5,7 +5,7 @@
  * Live, a hello goes up when its ja4_key or the SYN's tcp_key has not been named,
  * or its (source, stack) has no tally yet, within a budget a second; then 1 in
  * 1,024. The gate closes only after the ring took the event. Replay: every hello
- * and handshake goes up.
+ * and handshake goes up, and there are no gates.
  */
 #ifndef WINNOW_EMIT_BPF_H
 #define WINNOW_EMIT_BPF_H
@@ -14,6 +14,15 @@
 #include "work.bpf.h"
 
 #define NAME_SAMPLE 1024
+
+/* In replay: how many events the ring has taken, so that each finds its frame. */
+__u32 events_told;
+
+static __always_inline void told(void)
+{
+	if (clock_virtual)
+		events_told++;
+}
 
 static __always_inline void head_fill(struct event_head *e, const struct work *w, __u32 type,
 				      __u32 len)
@@ -104,7 +113,8 @@ __noinline int emit_hello(__u32 fresh)
 		count(COUNTER_RING_LOST);
 		return 0;
 	}
-	if (w->result == HELLO_OK) {
+	told();
+	if (w->result == HELLO_OK && !c->emit_all) {
 		gate_close(w->hello.ja4_key);
 		gate_close(tcp_gate);
 	}
@@ -135,6 +145,7 @@ static __always_inline void emit_handshake(const struct control *c, const struct
 	__builtin_memset(e->pad, 0, sizeof(e->pad));
 	e->stack_key = w->h.stack;
 	bpf_ringbuf_submit(e, 0);
+	told();
 }
 
 #endif

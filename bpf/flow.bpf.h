@@ -8,12 +8,17 @@
  * segments. (Counting "data after an ACK advance" gave 183 exchanges for three
  * 2 MB HTTP/2 responses: window updates and pings.) Smaller requests are not
  * seen, concurrent HTTP/2 requests merge.
+ *
+ * Live, a flow holds its bytes until an exchange begins, it ends or is evicted, or
+ * they are HELD_MAX: its tally's lines are left alone until then.
  */
 #ifndef WINNOW_FLOW_BPF_H
 #define WINNOW_FLOW_BPF_H
 
 #include "abi.h"
+#include "now.bpf.h"
 #include "table.bpf.h"
+#include "tally.bpf.h"
 #include "work.bpf.h"
 
 #define FLOW_SEQ        (1 << 20) /* a segment further off moves nothing */
@@ -22,6 +27,7 @@
 #define REQUEST_BYTES   100
 #define ANSWER_BYTES    64
 #define ANSWER_SOONEST  8 /* units of 1.05 ms */
+#define HELD_MAX        65536
 
 /* Number of sets - 1, set before loading. */
 const volatile __u32 flow_sets = 4095;
@@ -40,17 +46,31 @@ static __always_inline struct stripe *flow_lock_at(__u64 key)
 	return bpf_map_lookup_elem(&flow_locks, &i);
 }
 
+/* Where the row of `key` is, or WAYS and more. Its homes are asked first: most rows are
+ * there, and then no other line is needed. */
+static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
+{
+	__u32 way = way_home(key) & (WAYS - 1);
+
+	if (set->slot[way & (WAYS - 1)].key == key)
+		return way;
+	way = way_second(key) & (WAYS - 1);
+	if (set->slot[way & (WAYS - 1)].key == key)
+		return way;
+	return way_find(set, tag_of(key), set->slot[w_].key == key);
+}
+
 /* Client bytes that may belong to a request; under the lock. What the server sends
  * of itself after the handshake (session tickets, HTTP/2 settings) crosses the
  * first request: one acknowledgement within 8 ms of its start is no answer to it. */
-static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 ack, __u32 segment,
-					  __u32 bytes)
+static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 segment, __u32 bytes)
 {
 	__u16 at = t >> 20;
+	__u32 request;
 
 	if (segment < REQUEST_SEGMENT)
 		return 0;
-	if (ack - f->ack_base >= ANSWER_BYTES && (__s32)(ack - f->ack_base) > 0) {
+	if (f->answer >= ANSWER_BYTES) {
 		if (!(f->flags & FLOW_WAITING)) {
 			f->request = 0;
 		} else {
@@ -61,9 +81,10 @@ static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 ack, __
 			f->flags |= FLOW_ANSWERED;
 		}
 	}
-	f->ack_base = ack;
-	f->request += bytes;
-	if (f->request < REQUEST_BYTES || f->flags & FLOW_WAITING)
+	f->answer = 0;
+	request = f->request + bytes;
+	f->request = request < REQUEST_BYTES ? request : REQUEST_BYTES;
+	if (request < REQUEST_BYTES || f->flags & FLOW_WAITING)
 		return 0;
 	f->flags |= FLOW_WAITING;
 	if (!(f->flags & FLOW_ANSWERED))
@@ -71,100 +92,207 @@ static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 ack, __
 	return 1;
 }
 
-static __always_inline void flow_step(__u64 key, const struct packet *p, __u64 t, struct moved *m)
-{
-	struct flow_set *set = flow_set_at(key);
-	struct stripe *lock = flow_lock_at(key);
-	__u32 end = p->seq + p->payload_len, way, stamp = stamp_of(t);
-	struct flow *f;
+/* A client's segment as its flow looks at it. */
+struct segment_view {
+	__u32 seq, ack, payload_len;
+	__u8 tcp_flags;
+};
 
+/* Not of this connection, as far as one can tell. */
+static __always_inline int flow_unfit(const struct flow *f, const struct segment_view *p)
+{
+	return p->seq - f->seq + FLOW_SEQ > 2 * FLOW_SEQ ||
+	       (p->tcp_flags & TCP_ACK && p->ack - f->ack + FLOW_ACK >= 2 * FLOW_ACK);
+}
+
+/* Moves the flow by a segment that fits; answers 1 if an exchange begins. */
+static __always_inline __u32 flow_move(struct flow *f, const struct segment_view *p, __u64 t)
+{
+	__u32 end = p->seq + p->payload_len, n;
+
+	f->last_seen = stamp_of(t);
+	if (p->tcp_flags & TCP_ACK && (__s32)(p->ack - f->ack) > 0) {
+		n = p->ack - f->ack;
+		f->held_out += n;
+		f->ack = p->ack;
+		n += f->answer;
+		f->answer = n < ANSWER_BYTES ? n : ANSWER_BYTES;
+	}
+	if ((__s32)(end - f->seq) <= 0)
+		return 0;
+	n = end - f->seq;
+	if (n > p->payload_len) /* a hole before it fills later, uncounted */
+		n = p->payload_len;
+	f->held_in += n;
+	f->seq = end;
+	if (f->flags & FLOW_HANDSHAKE)
+		return 0;
+	return flow_request(f, t, p->payload_len, n);
+}
+
+static __always_inline void flow_told(struct flow *f, struct moved *m)
+{
+	m->in = f->held_in;
+	m->out = f->held_out;
+	m->tally = f->tally;
+	m->tally_gen = f->tally_gen;
+	f->held_in = 0;
+	f->held_out = 0;
+}
+
+/* What the packet at hand does to its flow, into work.m. */
+__noinline int flow_step(void)
+{
+	struct work *w = work_get();
+	struct segment_view view;
+	struct flow_set *set;
+	struct stripe *lock;
+	struct moved *m;
+	struct flow *f;
+	__u32 way;
+	__u64 key;
+
+	if (!w)
+		return 0;
+	m = &w->m;
+	key = w->key;
+	view = (struct segment_view){ w->p.seq, w->p.ack, w->p.payload_len, w->p.tcp_flags };
+	set = flow_set_at(key);
+	lock = flow_lock_at(key);
 	__builtin_memset(m, 0, sizeof(*m));
 	if (!set || !lock)
-		return;
+		return 0;
 	bpf_spin_lock(&lock->lock);
-	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	way = flow_way(set, key);
 	if (way >= WAYS)
 		goto out;
 	f = &set->slot[way & (WAYS - 1)];
-	m->tally = f->tally;
-	m->tally_gen = f->tally_gen;
 	m->rule = f->rule;
 	m->rule_gen = f->rule_gen;
 	m->stack = f->stack;
 	m->found = FLOW_OUT;
-	if (p->tcp_flags & TCP_SYN || !(p->tcp_flags & (TCP_ACK | TCP_RST)))
+	if (view.tcp_flags & TCP_SYN || !(view.tcp_flags & (TCP_ACK | TCP_RST)))
 		goto out;
-	if (p->seq - f->seq + FLOW_SEQ > 2 * FLOW_SEQ ||
-	    (p->tcp_flags & TCP_ACK && p->ack - f->ack + FLOW_ACK >= 2 * FLOW_ACK))
+	if (flow_unfit(f, &view))
 		goto out;
-	if (p->tcp_flags & TCP_RST && p->seq != f->seq)
+	if (view.tcp_flags & TCP_RST && view.seq != f->seq)
 		goto out; /* the client's own is at the next byte: RFC 5961 */
 	m->found = FLOW_OK;
-	f->last_seen = stamp;
-	if (p->tcp_flags & TCP_ACK && (__s32)(p->ack - f->ack) > 0) {
-		m->out = p->ack - f->ack;
-		f->ack = p->ack;
-	}
-	if ((__s32)(end - f->seq) > 0) {
-		m->in = end - f->seq;
-		if (m->in > p->payload_len) /* a hole before it fills later, uncounted */
-			m->in = p->payload_len;
-		f->seq = end;
-		if (!(f->flags & FLOW_HANDSHAKE))
-			m->exchange = flow_request(f, t, f->ack, p->payload_len, m->in);
-	}
-	if (p->tcp_flags & (TCP_FIN | TCP_RST))
+	m->exchange = flow_move(f, &view, w->t);
+	if (view.tcp_flags & (TCP_FIN | TCP_RST)) {
 		f->flags |= FLOW_CLOSED;
+		set->heat[way & (WAYS - 1)] = f->last_seen - AGE_ENDED;
+	}
+	flow_told(f, m);
 	m->flags = f->flags;
 out:
 	bpf_spin_unlock(&lock->lock);
+	return 0;
+}
+
+/* Is there such a connection? A look without the lock: the answer may be a packet old. */
+__noinline int flow_known(__u64 key)
+{
+	struct flow_set *set = flow_set_at(key);
+
+	return set && flow_way(set, key) < WAYS;
+}
+
+/* Flags of flows that take the long way. */
+#define FLOW_SPECIAL (FLOW_CLOSED | FLOW_HANDSHAKE | FLOW_SILENT | FLOW_PROXIED)
+
+/* The short way: an open flow without a verdict, a segment that fits. 0: not so, and
+ * nothing has changed; else 2 if the tally has to be told what *m says, 1 if not. */
+static __always_inline int flow_pass(__u64 key, const struct segment_view *p, __u64 t,
+				     struct moved *m)
+{
+	struct flow_set *set = flow_set_at(key);
+	struct stripe *lock = flow_lock_at(key);
+	int done = 0;
+	struct flow *f;
+	__u32 way;
+
+	if (!set || !lock)
+		return 0;
+	touch(&set->slot[way_home(key) & (WAYS - 1)]);
+	touch(&set->slot[way_second(key) & (WAYS - 1)]);
+	bpf_spin_lock(&lock->lock);
+	way = flow_way(set, key);
+	if (way >= WAYS)
+		goto out;
+	f = &set->slot[way & (WAYS - 1)];
+	if (f->rule || f->flags & FLOW_SPECIAL || flow_unfit(f, p))
+		goto out;
+	done = 1;
+	m->exchange = flow_move(f, p, t);
+	if (m->exchange || f->held_in + f->held_out >= HELD_MAX || clock_virtual) {
+		done = 2;
+		m->stack = f->stack;
+		flow_told(f, m);
+	}
+out:
+	bpf_spin_unlock(&lock->lock);
+	return done;
 }
 
 /* A row for a connection that has just been proved. */
-static __always_inline void flow_begin(const struct work *w, __u64 stack, __u32 seq, __u32 src_hash,
-				       int silent)
+__noinline int flow_begin(__u64 stack, __u32 seq, __u32 silent)
 {
-	struct flow_set *set = flow_set_at(w->key);
-	struct stripe *lock = flow_lock_at(w->key);
-	__u32 way, evicted = 0, stamp = stamp_of(w->t);
+	struct work *w = work_get();
+	__u32 way, evicted = 0, stamp;
+	struct moved held = {};
+	struct flow_set *set;
+	struct stripe *lock;
 	struct flow *f;
 
+	if (!w)
+		return 0;
+	set = flow_set_at(w->key);
+	lock = flow_lock_at(w->key);
 	if (!set || !lock)
-		return;
+		return 0;
+	stamp = stamp_of(w->t);
 	bpf_spin_lock(&lock->lock);
-	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	way = flow_way(set, w->key);
 	if (way >= WAYS) {
-		way = way_victim(set, row_age(stamp, set->slot[w_].last_seen) +
-					      (set->slot[w_].flags & FLOW_CLOSED ? 1U << 30 : 0));
+		way = way_victim_asked(set, way, stamp, w->key,
+				       set->slot[w_].last_seen -
+					       (set->slot[w_].flags & FLOW_CLOSED ? AGE_ENDED : 0));
 		f = &set->slot[way & (WAYS - 1)];
 		evicted = set->tag[way & (WAYS - 1)] && !(f->flags & FLOW_CLOSED);
 	}
+	way = way_kept(w, way);
 	f = &set->slot[way & (WAYS - 1)];
+	if (f->held_in | f->held_out)
+		flow_told(f, &held);
 	row_open(f);
 	f->key = w->key;
 	f->tally = w->tally_ref;
 	f->tally_gen = w->tally_gen;
 	f->seq = seq;
 	f->ack = w->p.ack;
-	f->ack_base = w->p.ack;
 	f->request = 0;
+	f->answer = 0;
 	f->rule = w->h.rule;
 	f->rule_gen = w->h.rule_gen;
 	f->last_seen = stamp;
-	f->src_hash = src_hash;
 	f->flags = FLOW_HANDSHAKE | (silent ? FLOW_SILENT : 0) |
 		   (w->h.flags & HS_PROXIED ? FLOW_PROXIED : 0);
 	f->stack = stack;
 	set->tag[way & (WAYS - 1)] = tag_of(w->key);
+	set->heat[way & (WAYS - 1)] = stamp;
 	row_close(f);
 	bpf_spin_unlock(&lock->lock);
 	if (evicted)
 		count(COUNTER_FLOW_EVICTED);
+	if (held.in | held.out)
+		tally_add(&held, stamp);
+	return 0;
 }
 
 /* The handshake is over: requests count from here. `rest`: application bytes that
  * came in the same segment, behind the client's Finished. */
-static __always_inline __u32 flow_opened(__u64 key, __u64 t, __u32 rest, __u32 ack)
+__noinline __u32 flow_opened(__u64 key, __u64 t, __u32 rest)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
@@ -173,12 +301,12 @@ static __always_inline __u32 flow_opened(__u64 key, __u64 t, __u32 rest, __u32 a
 	if (!set || !lock)
 		return 0;
 	bpf_spin_lock(&lock->lock);
-	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	way = flow_way(set, key);
 	if (way < WAYS) {
-		struct flow *f = &set->slot[way];
+		struct flow *f = &set->slot[way & (WAYS - 1)];
 
 		f->flags &= ~FLOW_HANDSHAKE;
-		exchange = flow_request(f, t, ack, rest, rest);
+		exchange = flow_request(f, t, rest, rest);
 	}
 	bpf_spin_unlock(&lock->lock);
 	return exchange;
@@ -186,38 +314,45 @@ static __always_inline __u32 flow_opened(__u64 key, __u64 t, __u32 rest, __u32 a
 
 /* A new connection begins on this 4-tuple: an ended one's row goes at once, so that
  * numbers that happen to fit are not taken for it. */
-static __always_inline void flow_forget(__u64 key, int whatever)
+__noinline int flow_forget(__u64 key, __u64 t, __u32 whatever)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
+	struct moved held = {};
 	__u32 way;
 
-	if (!set || !lock)
-		return;
+	if (!set || !lock || !flow_known(key))
+		return 0;
 	bpf_spin_lock(&lock->lock);
-	way = way_find(set, tag_of(key), set->slot[w_].key == key);
-	if (way < WAYS && (whatever || set->slot[way].flags & FLOW_CLOSED)) {
+	way = flow_way(set, key);
+	if (way < WAYS && (whatever || set->slot[way & (WAYS - 1)].flags & FLOW_CLOSED)) {
+		flow_told(&set->slot[way & (WAYS - 1)], &held);
 		set->tag[way] = 0;
-		set->slot[way].key = 0;
+		set->slot[way & (WAYS - 1)].key = 0;
 	}
 	bpf_spin_unlock(&lock->lock);
+	if (held.in | held.out)
+		tally_add(&held, stamp_of(t));
+	return 0;
 }
 
 /* Its flag FLOW_REJECT on or off; answers the next byte expected of the client, and
  * in *was whether the flag was set. */
-static __always_inline __u32 flow_reject(__u64 key, int on, __u32 *was)
+__noinline __u32 flow_reject(__u64 key, __u32 on, __u32 *was)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
 	__u32 way, seq = 0;
 
+	if (!was)
+		return 0;
 	*was = 0;
 	if (!set || !lock)
 		return 0;
 	bpf_spin_lock(&lock->lock);
-	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	way = flow_way(set, key);
 	if (way < WAYS) {
-		struct flow *f = &set->slot[way];
+		struct flow *f = &set->slot[way & (WAYS - 1)];
 
 		*was = f->flags & FLOW_REJECT;
 		seq = f->seq;
@@ -231,21 +366,22 @@ static __always_inline __u32 flow_reject(__u64 key, int on, __u32 *was)
 }
 
 /* The row its flow joined has been evicted and made again. */
-static __always_inline void flow_rejoin(__u64 key, __u32 tally, __u32 gen)
+__noinline int flow_rejoin(__u64 key, __u32 tally, __u32 gen)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
 	__u32 way;
 
 	if (!set || !lock)
-		return;
+		return 0;
 	bpf_spin_lock(&lock->lock);
-	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	way = flow_way(set, key);
 	if (way < WAYS) {
-		set->slot[way].tally = tally;
-		set->slot[way].tally_gen = gen;
+		set->slot[way & (WAYS - 1)].tally = tally;
+		set->slot[way & (WAYS - 1)].tally_gen = gen;
 	}
 	bpf_spin_unlock(&lock->lock);
+	return 0;
 }
 
 #endif

@@ -17,6 +17,7 @@
 #define WINNOW_HANDSHAKE_BPF_H
 
 #include "abi.h"
+#include "hello.h"
 #include "key.bpf.h"
 #include "maps.bpf.h"
 #include "now.bpf.h"
@@ -54,7 +55,10 @@ enum handshake_act {
 struct peek {
 	__u8 b[16];
 	__u32 len;
+	__u32 is; /* enum peek_is, once they have been looked at */
 };
+
+enum peek_is { PEEK_CCS = 1, PEEK_HELLO = 2, PEEK_RECORD = 4 };
 
 static __always_inline int peek_ccs(const struct peek *k)
 {
@@ -102,7 +106,7 @@ static __always_inline int before(__u32 a, __u32 b)
  * second one is data (CONNECT, STARTTLS and their like). */
 static __always_inline int may_retry(__u32 result)
 {
-	return result != HELLO_NOT_TLS && result != HELLO_SSLV2 &&
+	return !hello_is_other(result) && result != HELLO_SSLV2 &&
 	       result != HELLO_UNEXPECTED_PROXY && result != HELLO_BAD_PROXY;
 }
 
@@ -137,7 +141,7 @@ static __always_inline int handshake_settle(struct handshake *h, const struct pa
 			}
 			if (!before(h->unfit_ack, p->ack))
 				return 0;
-		} else if (!p->payload_len || !peek_record(k)) {
+		} else if (!p->payload_len || !(k->is & PEEK_RECORD)) {
 			return 0;
 		}
 		h->flags |= HS_OVERLAP;
@@ -153,33 +157,44 @@ static __always_inline int handshake_settle(struct handshake *h, const struct pa
 }
 
 /* A pure ACK, payload, FIN or RST of the client. `need_isn`: the egress program
- * runs, so what arrives before the server's number is not an answer to it. */
-static __always_inline __u32 handshake_step(struct handshake *h, const struct packet *p,
-					    const struct peek *k, __u64 t, int need_isn)
+ * runs, so what arrives before the server's number is not an answer to it. *act: enum
+ * handshake_act; in memory, for the verifier would tell every sum of them apart. */
+static __always_inline void handshake_step(struct handshake *h, const struct packet *p,
+					   const struct peek *k, __u64 t, int need_isn, __u32 *act)
 {
-	__u32 dt = since(h, t), act = 0, end = p->seq + p->payload_len;
+	__u32 dt = since(h, t), end = p->seq + p->payload_len;
 	int closing = p->tcp_flags & (TCP_FIN | TCP_RST), answered, settled;
 
-	if (p->seq - (h->isn_c + 1) > WINDOW_SEQ)
-		return ACT_OUT;
+	if (p->seq - (h->isn_c + 1) > WINDOW_SEQ) {
+		*act |= ACT_OUT;
+		return;
+	}
 	if (p->tcp_flags & TCP_RST) {
 		/* Only one at the expected byte is the client's. */
-		return p->seq == h->high ? ACT_CLOSE : ACT_OUT;
+		*act |= p->seq == h->high ? ACT_CLOSE : ACT_OUT;
+		return;
 	}
 	/* Until the hello the server has sent nothing but its number, so the one
 	 * acknowledgement that fits is exact: a guess hits once in 2^32. */
 	if (!h->d_ack) {
 		__u32 beyond = p->ack - (h->isn_s + 1);
 
-		if (h->flags & HS_HAS_ISN && beyond > (h->flags & HS_SYN_DATA ? WINDOW_SEQ : 0))
-			return ACT_OUT;
-		if (!(h->flags & HS_HAS_ISN) && need_isn)
-			return ACT_OUT;
+		if (h->flags & HS_HAS_ISN && beyond > (h->flags & HS_SYN_DATA ? WINDOW_SEQ : 0)) {
+			*act |= ACT_OUT;
+			return;
+		}
+		if (!(h->flags & HS_HAS_ISN) && need_isn) {
+			*act |= ACT_OUT;
+			return;
+		}
 	} else if (p->ack - h->ack_first > WINDOW_ACK) {
-		return ACT_OUT;
+		*act |= ACT_OUT;
+		return;
 	}
-	if (p->payload_len && h->d_ack && h->state < HS_NAMED && p->ack != h->ack0)
-		return ACT_OUT;
+	if (p->payload_len && h->d_ack && h->state < HS_NAMED && p->ack != h->ack0) {
+		*act |= ACT_OUT;
+		return;
+	}
 
 	if (!h->d_ack) {
 		h->d_ack = dt;
@@ -192,7 +207,7 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 	}
 	if (h->flags & HS_HAS_ISN && h->proof != PROOF_EGRESS) {
 		h->proof = PROOF_EGRESS;
-		act |= ACT_CONN;
+		*act |= ACT_CONN;
 	}
 	if (p->payload_len) {
 		if (before(p->seq, h->high))
@@ -211,9 +226,10 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 				if (p->seq != h->hello_base)
 					h->flags |= HS_OOO;
 			}
-			act |= ACT_FEED;
+			*act |= ACT_FEED;
 		}
-		return closing ? act | ACT_CLOSE : act;
+		*act |= closing ? ACT_CLOSE : 0;
+		return;
 	}
 
 	/* The hello is known; ack0 is the client's acknowledgement beside it. */
@@ -230,18 +246,20 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 				}
 			}
 			if (settled || handshake_settle(h, p, k))
-				act |= ACT_PROVED;
+				*act |= ACT_PROVED;
 		}
-		return closing ? act | ACT_CLOSE : act;
+		*act |= closing ? ACT_CLOSE : 0;
+		return;
 	}
 	if (!answered) {
 		if (before(p->seq, h->ch_end)) {
 			/* What is no TLS grows, but not by a hello over its first byte. */
 			if (h->result != HELLO_OK && before(h->ch_end, end) &&
-			    !(h->result == HELLO_NOT_TLS && p->seq == h->hello_base &&
-			      peek_hello(k)))
+			    !(hello_is_other(h->result) && p->seq == h->hello_base &&
+			      (k->is & PEEK_HELLO)))
 				h->ch_end = end;
-			return act | ACT_FEED; /* again: the same bytes, or other ones? */
+			*act |= ACT_FEED; /* again: the same bytes, or other ones? */
+			return;
 		}
 		h->flags |= HS_EARLY;
 		if (p->seq == h->ch_end &&
@@ -249,15 +267,18 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 			h->ch_end = end;
 		else if (h->flags & HS_ALT && p->seq == h->alt_end)
 			h->alt_end = end;
-		return act | ACT_EARLY | (closing ? ACT_CLOSE : 0);
+		*act |= ACT_EARLY | (closing ? ACT_CLOSE : 0);
+		return;
 	}
-	if (!settled && before(p->seq, h->ch_end) && !peek_record(k) &&
-	    !(h->flags & HS_ALT && p->seq == h->alt_end))
-		return act | ACT_FEED;
+	if (!settled && before(p->seq, h->ch_end) && !(k->is & PEEK_RECORD) &&
+	    !(h->flags & HS_ALT && p->seq == h->alt_end)) {
+		*act |= ACT_FEED;
+		return;
+	}
 	if (!settled && !handshake_settle(h, p, k))
-		return act;
+		return;
 	if ((!h->d_f2 || (h->flags & HS_CCS_ALONE && !h->d_f2x)) && !(h->flags & HS_HRR) &&
-	    may_retry(h->result) && peek_hello(k)) {
+	    may_retry(h->result) && (k->is & PEEK_HELLO)) {
 		h->flags = (h->flags | HS_HRR) & ~(HS_CCS_ALONE | HS_PIGGY);
 		h->d_f2 = 0;
 		h->state = HS_HELLO;
@@ -268,26 +289,28 @@ static __always_inline __u32 handshake_step(struct handshake *h, const struct pa
 		h->d_chc = 0;
 		h->d_p1 = 0;
 		h->d_pl = 0;
-		return act | ACT_FEED | ACT_HRR;
+		*act |= ACT_FEED | ACT_HRR;
+		return;
 	}
-	act |= ACT_PROVED;
+	*act |= ACT_PROVED;
 	if (!h->d_f2) {
 		h->d_f2 = dt;
 		h->ack_f2 = p->ack;
 		if (!h->d_p1)
 			h->flags |= HS_PIGGY;
-		if (p->payload_len == CCS_LEN && peek_ccs(k)) {
+		if (p->payload_len == CCS_LEN && (k->is & PEEK_CCS)) {
 			h->flags |= HS_CCS_ALONE;
-			return closing ? act | ACT_CLOSE : act;
+			*act |= closing ? ACT_CLOSE : 0;
+			return;
 		}
 	} else if (h->flags & HS_CCS_ALONE && !h->d_f2x) {
 		if (before(p->seq, h->ch_end + CCS_LEN))
-			return act; /* the lone CCS once more */
+			return; /* the lone CCS once more */
 		h->d_f2x = dt;
-		if (peek_ccs(k))
+		if ((k->is & PEEK_CCS))
 			h->flags |= HS_CCS_TWICE;
 	}
-	return act | ACT_FLIGHT;
+	*act |= ACT_FLIGHT;
 }
 
 struct timing {
@@ -326,20 +349,23 @@ static __always_inline void handshake_timing(const struct handshake *h, __u64 s0
 	out->dstar = d < 0 ? 0 : d;
 }
 
-/* How little a record is worth: finished ones go first, then ones past their time,
- * then SYNs that nobody followed up (a flood is made of those), then the oldest. */
-static __always_inline __u32 handshake_age(const struct handshake *h, __u64 t)
-{
-	__u32 age = row_age(stamp_of(t), h->stamp);
+/* Heat of records counts in units of 1.05 ms, for a flood fills a set within a stamp.
+ * Finished ones go first, then ones past their time, then SYNs that nobody followed up
+ * (a flood is made of those), then the oldest. */
+#define RECORD_LIFE ((__u32)(10000000000ULL >> 20))
 
-	if (h->state == HS_DONE)
-		return age + (1U << 30);
-	if (age > HANDSHAKE_LIFE)
-		return age + (1U << 29);
-	/* A stamp is 17 ms, in which a flood fills a set; these go by the millisecond. */
+static __always_inline __u32 record_time(__u64 t)
+{
+	return t >> 20;
+}
+
+static __always_inline __u32 record_heat(const struct handshake *h, __u64 t)
+{
+	if (h->state == HS_DONE || h->flags & HS_CLOSED)
+		return record_time(t) - AGE_ENDED;
 	if (h->state == HS_SYN && !h->d_ack)
-		return ((t - h->t_syn) >> 20 & 0xffff) + (1U << 28);
-	return age;
+		return record_time(t) - AGE_CLASS;
+	return record_time(t);
 }
 
 static __always_inline struct handshake_set *handshake_set(__u64 key)
@@ -371,6 +397,14 @@ static __always_inline void handshake_begin(struct handshake_set *set, __u32 way
 	h->state = HS_SYN;
 	h->d1 = US_UNKNOWN;
 	set->tag[way & (WAYS - 1)] = tag_of(key);
+	set->heat[way & (WAYS - 1)] = record_heat(h, t);
+}
+
+/* Under the lock. The record to give to a key that way_find() answered `found` for. */
+static __always_inline __u32 handshake_victim(const struct handshake_set *set, __u32 found,
+					      __u64 key, __u64 t)
+{
+	return way_victim(set->tag, set->heat, found, record_time(t), RECORD_LIFE, key);
 }
 
 #endif

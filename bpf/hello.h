@@ -85,6 +85,12 @@ static inline __attribute__((always_inline)) void hello_version_text(__u32 versi
 	}
 }
 
+/* The connection's first bytes are another protocol's. */
+static inline int hello_is_other(__u32 result)
+{
+	return result == HELLO_NOT_TLS || (result >= HELLO_HTTP && result <= HELLO_DTLS);
+}
+
 static inline int hello_is_alnum(__u32 c)
 {
 	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');

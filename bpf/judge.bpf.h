@@ -11,14 +11,11 @@
 #define WINNOW_JUDGE_BPF_H
 
 #include "abi.h"
+#include "capture.bpf.h"
 #include "key.bpf.h"
+#include "source.bpf.h"
 #include "tally.bpf.h"
 #include "work.bpf.h"
-
-static __always_inline struct rule *rule_at(__u32 i)
-{
-	return i ? bpf_map_lookup_elem(&rules, &i) : NULL;
-}
 
 static __always_inline int rule_live(const struct rule *r)
 {
@@ -29,6 +26,7 @@ static __always_inline int rule_live(const struct rule *r)
 static __always_inline __u32 prevented(const struct control *c, const struct addr *src)
 {
 	struct prefix_key key = { .plen = 128 };
+	__u32 *from;
 
 	if (c->panic)
 		return COUNTER_SAVED_PANIC;
@@ -38,7 +36,8 @@ static __always_inline __u32 prevented(const struct control *c, const struct add
 		key.addr[i] = src->hi >> (56 - 8 * i);
 		key.addr[8 + i] = src->lo >> (56 - 8 * i);
 	}
-	if (bpf_map_lookup_elem(&allow, &key))
+	from = bpf_map_lookup_elem(&allow, &key);
+	if (from && (*from == ALLOW_ALWAYS || *from <= now_boot() / 1000000000ULL))
 		return COUNTER_SAVED_ALLOW;
 	return 0;
 }
@@ -174,36 +173,25 @@ __noinline __u32 rule_consider(__u32 index, const struct state *s)
 	return r->next;
 }
 
-/* The rule on this source alone: /128 and /32, then /64, then the longest prefix. */
-static __always_inline __u32 source_rule(const struct control *c, const struct packet *p)
+__noinline int rule_chain(__u32 next, const struct state *s)
 {
-	struct source_key key = { .src = p->src, .plen = 128 };
-	__u32 *index;
-
-	if (c->n_source_rules) {
-		index = bpf_map_lookup_elem(&source_rules, &key);
-		if (index)
-			return *index;
-		if (p->family == 6) {
-			key.src.lo = 0;
-			key.plen = 64;
-			index = bpf_map_lookup_elem(&source_rules, &key);
-			if (index)
-				return *index;
-		}
-	}
-	if (c->n_prefix_rules) {
-		struct prefix_key net = { .plen = 128 };
-
-		for (int i = 0; i < 8; i++) {
-			net.addr[i] = p->src.hi >> (56 - 8 * i);
-			net.addr[8 + i] = p->src.lo >> (56 - 8 * i);
-		}
-		index = bpf_map_lookup_elem(&prefix_rules, &net);
-		if (index)
-			return *index;
-	}
+	for (int i = 0; i < MATCH_CHAIN_MAX && next && s; i++)
+		next = rule_consider(next, s);
 	return 0;
+}
+
+/* Of the rules on one source the first that is in force: one that has expired hides no
+ * other until somebody takes it away. */
+__noinline __u32 rule_in_force(__u32 index)
+{
+	for (int i = 0; i < MATCH_CHAIN_MAX; i++) {
+		struct rule *r = rule_at(index);
+
+		if (!r || rule_live(r))
+			break;
+		index = r->next;
+	}
+	return index;
 }
 
 /* The rule that speaks for this hello, into w->v. */
@@ -220,7 +208,7 @@ __noinline int judge_hello(struct xdp_md *ctx)
 	w->v.rule = 0;
 	w->v.rule_gen = 0;
 	w->v.action = RULE_NONE;
-	index = source_rule(c, &w->p);
+	index = rule_in_force(c->n_source_rules ? source_rule(c, &w->p.src) : 0);
 	r = rule_at(index);
 	/* Behind a PROXY header the source is known only now: all of its rules speak. */
 	if (r && (r->action == RULE_LIMIT || w->h.flags & HS_PROXIED) && rule_live(r)) {
@@ -234,30 +222,29 @@ __noinline int judge_hello(struct xdp_md *ctx)
 	s.resumed = !!(w->hello.flags & HELLO_HAS_PSK);
 	tally_peek(c, w, &s.seen, &s.age, &s.resumed, s.dstar);
 	for (__u32 kind = 1; kind < MATCH_KINDS; kind++) {
-		struct match_key key = {};
-		__u32 *first, next;
+		struct match_key *key = &w->match;
+		__u32 *first;
 
 		if (!(c->kinds >> kind & 1) || !(kind & 7))
 			continue;
+		__builtin_memset(key, 0, sizeof(*key));
 		if (kind & MATCH_JA4)
-			key.ja4 = w->hello.ja4_key;
+			key->ja4 = w->hello.ja4_key;
 		if (kind & MATCH_STACK)
-			key.stack = w->hello.stack_key;
+			key->stack = w->hello.stack_key;
 		if (kind & MATCH_ORDER)
-			key.order = w->hello.order_hash;
+			key->order = w->hello.order_hash;
 		if (kind >> 3 == 1) {
-			key.src = w->p.src;
-			key.plen = 128;
+			key->src = w->p.src;
+			key->plen = 128;
 		} else if (kind >> 3 == 2) {
-			key.src.hi = w->p.src.hi;
-			key.plen = 64;
+			key->src.hi = w->p.src.hi;
+			key->plen = 64;
 		}
-		first = bpf_map_lookup_elem(&match, &key);
+		first = bpf_map_lookup_elem(&match, key);
 		if (!first)
 			continue;
-		next = *first;
-		for (int i = 0; i < MATCH_CHAIN_MAX && next; i++)
-			next = rule_consider(next, &s);
+		rule_chain(*first, &s);
 	}
 	return 0;
 }
@@ -279,20 +266,26 @@ static __always_inline void rule_hit(struct rule *r, const struct packet *p, __u
 	r->last_hit = t;
 }
 
+enum act_how {
+	ACT_ON_FIRST = 1,  /* the packet the rule was looked up for, no later one of its flow */
+	ACT_ON_PROVED = 2, /* its connection answered the server's number */
+};
+
 /*
  * What happens to this packet under rule `index`: RULE_NONE, or an action to
- * carry out. `first`: the packet that the rule was looked up for, not a later one
- * of its flow. `proved`: its connection answered the server's number.
+ * carry out. `how`: enum act_how.
  */
-static __always_inline __u32 rule_act(const struct control *c, __u32 index, __u32 gen,
-				      const struct packet *p, __u64 src, __u64 stack, __u64 t,
-				      int proved, int first)
+__noinline __u32 rule_act(struct xdp_md *ctx, __u32 index, __u32 gen, __u64 stack, __u32 how)
 {
+	struct control *c = control_get();
 	struct rule *r = rule_at(index);
-	__u32 action, why;
+	struct work *w = work_get();
+	__u32 action, why, first = how & ACT_ON_FIRST, proved = how & ACT_ON_PROVED;
+	__u64 src;
 
-	if (!r || r->gen != gen)
+	if (!ctx || !c || !w || !r || r->gen != gen)
 		return RULE_NONE;
+	src = source_word(&w->p.src, w->p.family);
 	if (!rule_live(r)) {
 		count(COUNTER_RULE_EXPIRED);
 		return RULE_NONE;
@@ -300,7 +293,7 @@ static __always_inline __u32 rule_act(const struct control *c, __u32 index, __u3
 	action = r->action;
 	if (action <= RULE_PASS) {
 		if (first)
-			rule_hit(r, p, t, proved, 1, 1);
+			rule_hit(r, &w->p, w->t, proved, 1, 1);
 		return RULE_NONE;
 	}
 	if (action == RULE_LIMIT) {
@@ -308,21 +301,25 @@ static __always_inline __u32 rule_act(const struct control *c, __u32 index, __u3
 			__sync_fetch_and_add(&r->unproved, 1);
 			return RULE_NONE;
 		}
-		if (!first || bucket_take(c, index, r, src, t))
+		if (!first || bucket_take(c, index, r, src, w->t))
 			return RULE_NONE;
 		action = RULE_RESET; /* a bare drop leaves the server waiting */
 	}
 	if (action == RULE_COUNT || r->flags & RULE_SHADOW || spared(c, r, src, stack)) {
-		rule_hit(r, p, t, proved, 0, first);
+		rule_hit(r, &w->p, w->t, proved, 0, first);
 		count(COUNTER_WOULD_DROP);
+		if (c->capture)
+			capture_packet(ctx, r->handle, action, 0);
 		return RULE_NONE;
 	}
-	why = prevented(c, &p->src);
+	why = prevented(c, &w->p.src);
 	if (why) {
 		count(why);
 		return RULE_NONE;
 	}
-	rule_hit(r, p, t, proved, 1, first);
+	rule_hit(r, &w->p, w->t, proved, 1, first);
+	if (c->capture)
+		capture_packet(ctx, r->handle, action, 1);
 	return action;
 }
 

@@ -10,21 +10,24 @@
 #define WINNOW_KEY_BPF_H
 
 #include "abi.h"
-#include "mix.h"
+#include "key.h"
 
-static __always_inline __u64 key_pair(const struct secret *s, __u64 a, __u64 b)
+static __always_inline int addr_is_four(const struct addr *a)
 {
-	return mix64(mix64(a ^ s->k[0]) + (b ^ s->k[1]));
+	return !a->hi && a->lo >> 32 == 0xffff;
 }
 
 static __always_inline __u64 key_flow(const struct secret *s, const struct addr *client,
 				      const struct addr *server, __u16 sport, __u16 dport)
 {
-	__u64 h = key_pair(s, client->hi, client->lo);
+	__u64 h, ports = (__u64)sport << 16 | dport;
 
+	if (addr_is_four(client) && addr_is_four(server))
+		return key_pair(s, client->lo << 32 | (__u32)server->lo, ports ^ s->k[2]) ?: 1;
+	h = key_pair(s, client->hi, client->lo);
 	h = mix64(h + (server->hi ^ s->k[2]));
 	h = mix64(h + (server->lo ^ s->k[3]));
-	return mix64(h + ((__u64)sport << 16 | dport)) ?: 1;
+	return mix64(h + ports) ?: 1;
 }
 
 /* A source in one word; see abi.h. */
@@ -36,13 +39,6 @@ static __always_inline __u64 source_word(const struct addr *a, __u8 family)
 static __always_inline __u64 key_source(const struct secret *s, __u64 src, __u8 family)
 {
 	return key_pair(s, src, 0x5c00 | family);
-}
-
-static __always_inline __u64 key_tally(const struct secret *s, __u64 src, __u64 stack,
-				       __u16 service, __u8 family, __u8 proto)
-{
-	return mix64(key_pair(s, src, stack) +
-		     ((__u64)service << 16 | family << 8 | proto) * 0x9e3779b97f4a7c15ULL);
 }
 
 #endif

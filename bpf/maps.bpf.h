@@ -11,6 +11,7 @@
 #define WINNOW_MAPS_BPF_H
 
 #include "abi.h"
+#include "nets.h"
 
 /* Settings. Written by the daemon through mmap, read by every packet. */
 struct {
@@ -126,24 +127,34 @@ struct {
 	__type(value, __u32);
 } match SEC(".maps");
 
-/* Rules on a source alone. Full: refused. */
+/* Rules on a source or a network alone (nets.h): two sets in each. Written by the daemon
+ * through mmap. Full: refused. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
-	__type(key, struct source_key);
-	__type(value, __u32);
-} source_rules SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4 << NET_ROOT_MIN);
+	__type(key, __u32);
+	__type(value, __u64);
+} net_roots SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
-	__type(key, struct prefix_key);
-	__type(value, __u32);
-} prefix_rules SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * 16);
+	__type(key, __u32);
+	__type(value, __u64);
+} net_deep SEC(".maps");
 
-/* Sources never ruled, whatever the rules say. Value: 1. Full: refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * NET_STEPS);
+	__type(key, __u32);
+	__type(value, struct net_bucket);
+} net_rules SEC(".maps");
+
+/* Sources never ruled, whatever the rules say. Value: since when (ALLOW_ALWAYS). Full:
+ * refused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -415,8 +415,10 @@ __noinline int proxied_step(void)
 	if (!w)
 		return 0;
 	who = bpf_map_lookup_elem(&proxied, &w->key);
-	if (!who)
+	if (!who) { /* evicted: the segment passes, and counts for nobody */
+		count(COUNTER_PROXIED_LOST);
 		return 0;
+	}
 	proxied_as(w, who);
 	return 1;
 }

@@ -49,8 +49,10 @@ __noinline __u64 quic_cid(__u32 off, __u32 len)
 	h = c->secret.k[2] ^ len;
 	for (__u32 i = 0; i < QUIC_CID; i++) {
 		__u64 b = w->q.b[(off + i) & (QUIC_PEEK - 1)];
+		__u64 inside = (__u64)i - len;
 
-		word |= (i < len ? b : 0) << (i % 8 * 8);
+		hide(inside); /* one way for the verifier, not 2^20 */
+		word |= b * (inside >> 63) << (i % 8 * 8);
 		if (i % 8 == 7) {
 			h = mix64(h + word);
 			word = 0;
@@ -74,6 +76,9 @@ __noinline int quic_head(void)
 	if (w->q.len < 1)
 		return 0;
 	if (!(w->q.b[0] & 0x80)) {
+		/* QUIC's packets have bit 6 set; a DTLS record has not. */
+		if (w->q.b[0] == 22 && w->q.b[1] == 0xfe && w->q.len > 13 && w->q.b[13] == 1)
+			count(COUNTER_HELLO_DTLS);
 		w->q.kind = QUIC_SHORT;
 		return 0;
 	}
@@ -174,6 +179,7 @@ __noinline int quic_emit(struct xdp_md *ctx, __u64 name, __u64 id)
 		return 0;
 	}
 	bpf_ringbuf_submit(e, 0);
+	told();
 	return 0;
 }
 
@@ -216,6 +222,7 @@ __noinline int quic_tell(__u64 name, __u32 hello_flags, __u64 stack)
 	e->result = HELLO_OK;
 	e->stack_key = stack;
 	bpf_ringbuf_submit(e, 0);
+	told();
 	return 0;
 }
 
@@ -288,9 +295,8 @@ __noinline int quic_proved(struct xdp_md *ctx, __u64 id_key)
 			quic_tell(name_key, w->hello.flags, w->hello.stack_key);
 	}
 	if (w->v.rule && !w->passed)
-		action = rule_act(c, w->v.rule, w->v.rule_gen, &w->p,
-				  source_word(&w->p.src, w->p.family), w->hello.stack_key, w->t, 1,
-				  first);
+		action = rule_act(ctx, w->v.rule, w->v.rule_gen, w->hello.stack_key,
+				  ACT_ON_PROVED | (first ? ACT_ON_FIRST : 0));
 	if (action == RULE_NONE && !w->p.bad_source)
 		quic_tally(id_key, first);
 	return action;
@@ -306,11 +312,12 @@ static __always_inline __u32 quic_known(struct xdp_md *ctx, struct control *c, s
 		__u32 action = RULE_NONE;
 
 		if (id->rule && !w->passed)
-			action = rule_act(c, id->rule, id->rule_gen, &w->p,
-					  source_word(&w->p.src, w->p.family), id->stack, w->t, 1,
-					  0);
+			action = rule_act(ctx, id->rule, id->rule_gen, id->stack, ACT_ON_PROVED);
 		if (action == RULE_NONE && id->tally != QUIC_NO_TALLY)
-			tally_add(id->tally, id->tally_gen, stamp_of(w->t), w->p.payload_len, 0, 0);
+			tally_add(&(struct moved){ .tally = id->tally,
+						   .tally_gen = id->tally_gen,
+						   .in = w->p.payload_len },
+				  stamp_of(w->t));
 		return action;
 	}
 	name = id->name;
@@ -387,8 +394,17 @@ __noinline int quic_step(struct xdp_md *ctx)
 	return RULE_NONE;
 }
 
-/* A server's long header on its way out: the id it gives to the client. */
-__noinline int quic_issue(struct __sk_buff *skb)
+/* Bytes of a datagram to be peeked at: 1 to QUIC_PEEK, 0: there are none. */
+static __always_inline __u32 quic_peek_len(struct work *w)
+{
+	__u32 n = w->p.payload_len;
+
+	w->q.len = n > QUIC_PEEK ? QUIC_PEEK : n;
+	return n ? some_of(w->q.len, QUIC_PEEK) : 0;
+}
+
+/* A server's long header on its way out, in the peek: the id it gives to the client. */
+__noinline int quic_issue(void)
 {
 	struct control *c = control_get();
 	struct work *w = work_get();
@@ -396,18 +412,9 @@ __noinline int quic_issue(struct __sk_buff *skb)
 	struct quic_tuple fresh = {}, *tuple;
 	struct quic_id id = {};
 	__u64 key, pending;
-	__u32 n;
 
-	if (!c || !w || !skb)
+	if (!c || !w)
 		return 0;
-	n = w->p.payload_len;
-	if (!n)
-		return 0;
-	n = n > QUIC_PEEK ? QUIC_PEEK : n;
-	n = some_of(n, QUIC_PEEK);
-	if (bpf_skb_load_bytes(skb, w->p.payload_off, w->q.b, n))
-		return 0;
-	w->q.len = n;
 	if (!(w->q.b[0] & 0x80))
 		return 0;
 	quic_head();

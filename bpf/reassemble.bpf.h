@@ -8,7 +8,7 @@
  *
  * In:     a segment and its offset from the hello's first byte.
  * Out:    work.result and work.complete; the message in struct flat.
- * Bounds: 16 KiB and 8 records a hello; 4 slots a source; a slot untouched for
+ * Bounds: 16 KiB of the stream and 8 records a hello; 4 slots a source; a slot untouched for
  *         10 s is free. Any order and any split give the same answer; bytes that
  *         come twice must be the same bytes ("overlap").
  * Locks:  a slot's `busy` word is tried, never waited for ("contended").
@@ -18,6 +18,7 @@
 
 #include "abi.h"
 #include "hello.h"
+#include "other.bpf.h"
 #include "proxy.bpf.h"
 #include "record.bpf.h"
 #include "work.bpf.h"
@@ -102,6 +103,20 @@ static __always_inline void slot_release(struct slot *s)
 	__sync_lock_test_and_set(&s->busy, 0);
 }
 
+/* No bit of it stands for a byte that is known. */
+__noinline int slot_wipe(__u32 at)
+{
+	struct slot *s = slot_at(at);
+
+	for (__u32 w = 0; s && w < STREAM_WORDS; w += 8) {
+#pragma unroll
+		for (int i = 0; i < 8; i++)
+			s->bit[w + i] = 0;
+		barrier(); /* no memset() to call here */
+	}
+	return 0;
+}
+
 /* Takes a free one of the flow's candidate slots for a source that has less than
  * 4. Answers slot + 1 with `busy` held, or 0 and the reason in *result. */
 __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
@@ -155,10 +170,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 		s->skip = 0;
 		s->done = 0;
 		if (s->holes)
-			for (__u32 w = 0; w < STREAM_WORDS; w++) {
-				s->bit[w] = 0;
-				barrier(); /* no memset() to call here */
-			}
+			slot_wipe(at);
 		s->holes = 0;
 		claim->at[place & (SOURCE_SLOTS - 1)] = at + 1;
 		return at + 1;
@@ -231,20 +243,6 @@ static __always_inline int slot_mark(struct slot *s, __u32 from, __u32 to)
 
 	bpf_loop(STREAM_WORDS, mark_word, &m, 0);
 	return m.twice;
-}
-
-static __always_inline __u32 lowest_bit(__u64 v)
-{
-	__u32 n = 0;
-
-	v &= -v;
-	n |= (v & 0xaaaaaaaaaaaaaaaaULL) ? 1 : 0;
-	n |= (v & 0xccccccccccccccccULL) ? 2 : 0;
-	n |= (v & 0xf0f0f0f0f0f0f0f0ULL) ? 4 : 0;
-	n |= (v & 0xff00ff00ff00ff00ULL) ? 8 : 0;
-	n |= (v & 0xffff0000ffff0000ULL) ? 16 : 0;
-	n |= (v & 0xffffffff00000000ULL) ? 32 : 0;
-	return n;
 }
 
 static long absorb_word(__u32 i, struct span *m)
@@ -323,43 +321,44 @@ static long merge_byte(__u32 i, struct merge *m)
 	return 0;
 }
 
-/* `len` bytes of the packet to dst[off...]: in chunks, so that the verifier sees
- * each copy end inside the buffer. */
-static __always_inline int load_stream(struct xdp_md *ctx, __u32 from, __u8 *dst, __u32 off,
-				       __u32 len)
+/* The next bytes of the packet, at most a CHUNK of `len`, to slot at - 1 from offset `off`
+ * on; at 0: to the segment's own buffer. Answers how many, or -1. */
+__noinline int load_chunk(struct xdp_md *ctx, __u32 from, __u32 at, __u32 off, __u32 len)
 {
-	for (__u32 i = 0; i < STREAM_MAX / CHUNK; i++) {
-		__u32 n = len > CHUNK ? CHUNK : len;
+	__u32 zero = 0;
+	struct segment *seg;
+	struct slot *s;
+	__u8 *dst;
 
-		if (!n)
-			return 0;
-		n = some_of(n, CHUNK);
-		off &= STREAM_MAX - 1;
-		if (bpf_xdp_load_bytes(ctx, from, dst + off, n))
+	if (at) {
+		s = slot_at(at - 1);
+		dst = s ? s->b : NULL;
+	} else {
+		seg = bpf_map_lookup_elem(&segments, &zero);
+		dst = seg ? seg->b : NULL;
+	}
+	if (!ctx || !dst || !len || off >= STREAM_MAX)
+		return -1;
+	off &= STREAM_MAX - 1;
+	if (len > CHUNK)
+		len = CHUNK;
+	len = some_of(len, CHUNK);
+	return bpf_xdp_load_bytes(ctx, from, dst + off, len) ? -1 : (int)len;
+}
+
+/* `len` bytes, in chunks, so that the verifier sees each copy end inside the buffer. */
+__noinline int load_stream(struct xdp_md *ctx, __u32 from, __u32 at, __u32 off, __u32 len)
+{
+	for (__u32 i = 0; i < STREAM_MAX / CHUNK && len; i++) {
+		int n = load_chunk(ctx, from, at, off, len);
+
+		if (n < 0)
 			return -1;
 		from += n;
 		off += n;
 		len -= n;
-		if (len && off >= STREAM_MAX)
-			return -1;
 	}
 	return len ? -1 : 0;
-}
-
-/* First bytes that are no TLS: what else? INCOMPLETE: too few to say. */
-static __always_inline __u32 other_class(const __u8 *b, __u32 len)
-{
-	__u32 version;
-
-	if (b[0] & 0x80) {
-		if (len < 3)
-			return HELLO_INCOMPLETE;
-		return b[2] == 1 ? HELLO_SSLV2 : HELLO_NOT_TLS;
-	}
-	version = proxy_version(b, len < 12 ? len : 12);
-	if (!version)
-		return HELLO_NOT_TLS;
-	return len < (version == 1 ? 6 : 12) ? HELLO_INCOMPLETE : HELLO_UNEXPECTED_PROXY;
 }
 
 /* A slot that does not begin with a TLS record: a PROXY header to believe or not, or
@@ -394,7 +393,10 @@ __noinline int deframe_other(struct slot *s)
 			return 1;
 		}
 	}
-	w->result = other_class(w->head, w->head_have);
+	w->k.len = w->head_have;
+	for (__u32 i = 0; i < sizeof(w->k.b); i += 8)
+		*(__u64 *)&w->k.b[i] = *(__u64 *)&w->head[i];
+	w->result = other_class(&w->k);
 	if (w->result == HELLO_INCOMPLETE) {
 		w->complete = 0;
 		s->want = s->have + 1;
@@ -422,6 +424,7 @@ __noinline int deframe(struct slot *s)
 			w->result = HELLO_TOO_LONG;
 			return 0;
 		}
+		s->want = at + 5; /* kept there: the verifier does not follow it */
 		if (at + 5 > s->have) {
 			break;
 		}
@@ -434,7 +437,7 @@ __noinline int deframe(struct slot *s)
 		body = s->b[at + 3] << 8 | s->b[at + 4];
 		w->records++;
 		if (s->b[at + 1] != 3 || body > STREAM_MAX + 256) {
-			w->result = i ? HELLO_BAD_RECORD : HELLO_NOT_TLS;
+			w->result = i ? HELLO_BAD_RECORD : other_word(WORD(&s->b[at]));
 			return 0;
 		}
 		at += 5;
@@ -477,11 +480,17 @@ __noinline int deframe(struct slot *s)
 			w->hello_end = at - (len - need);
 			return 0;
 		}
-		if (got < body)
+		if (got < body) {
+			s->want = at + (body - got) + 5;
 			break;
+		}
 	}
 	w->complete = 0;
-	s->want = need ? at + (need - len) : s->have + 1;
+	/* The hello's end, or the next record's header if that comes first. */
+	if (!need)
+		s->want = s->have + 1;
+	else if (s->want > at + (need - len))
+		s->want = at + (need - len);
 	return 0;
 }
 
@@ -497,7 +506,7 @@ static __always_inline int feed_whole(struct xdp_md *ctx, struct work *w, struct
 		return 0;
 	body = head[3] << 8 | head[4];
 	need = 4 + (head[6] << 16 | head[7] << 8 | head[8]);
-	if (need > body || 5 + need > w->p.payload_len || need > HELLO_MAX)
+	if (need > body || 5 + need > w->p.payload_len || body > HELLO_MAX || 5 + need > STREAM_MAX)
 		return 0;
 	n = need;
 	if (!between(n, 4, HELLO_MAX))
@@ -514,15 +523,20 @@ static __always_inline int feed_whole(struct xdp_md *ctx, struct work *w, struct
 
 /* Do bytes that came before say the same this time? If they cannot be compared,
  * they count as different: no name rather than a wrong one. */
-__noinline int feed_again(struct xdp_md *ctx, struct work *w, __u32 off, __u32 len, __u32 stamp)
+__noinline int feed_again(struct xdp_md *ctx)
 {
-	__u32 zero = 0, at, busy;
+	__u32 zero = 0, at, busy, off, len;
+	struct work *w = work_get();
 	struct segment *seg;
 	struct slot *s;
 
-	if (!w || len <= 1) /* a keep-alive probe carries one old byte, or none */
+	if (!w || !ctx)
 		return 0;
-	at = slot_find(w->key, stamp, &busy);
+	off = w->p.seq - w->h.hello_base;
+	len = w->p.payload_len;
+	if (len <= 1) /* a keep-alive probe carries one old byte, or none */
+		return 0;
+	at = slot_find(w->key, stamp_of(w->t), &busy);
 	s = at ? slot_at(at - 1) : NULL;
 	seg = bpf_map_lookup_elem(&segments, &zero);
 	w->complete = 1;
@@ -538,7 +552,7 @@ __noinline int feed_again(struct xdp_md *ctx, struct work *w, __u32 off, __u32 l
 			m.len = len;
 		if (m.len > s->have - off)
 			m.len = off < s->have ? s->have - off : 0;
-		if (!load_stream(ctx, w->p.payload_off, seg->b, 0, len)) {
+		if (!load_stream(ctx, w->p.payload_off, 0, 0, len)) {
 			bpf_loop(STREAM_MAX, merge_byte, &m, 0);
 			if (!m.differs)
 				w->complete = 0;
@@ -549,7 +563,9 @@ __noinline int feed_again(struct xdp_md *ctx, struct work *w, __u32 off, __u32 l
 }
 
 /* Feeds one segment; see the top of the file. `again`: the hello was complete
- * before, so only a whole one is looked at. */
+ * before, so only a whole one is looked at. Answers 1 when feed_again() is to follow: one
+ * after the other, not one in the other, for kernel 6.1 rounds each frame of the stack up
+ * to 32 bytes and has room for 512 in all. */
 __noinline int feed(struct xdp_md *ctx, __u32 again)
 {
 	__u32 zero = 0, off, len, at, busy, stamp;
@@ -571,10 +587,10 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	if (off == 0 && (again || !w->h.segments) && feed_whole(ctx, w, f))
 		return 0;
 	if (again)
-		return feed_again(ctx, w, off, len, stamp);
+		return 1;
 	if (off == 0 && !w->h.segments && w->k.len && !w->believed && w->k.b[0] != 22 &&
 	    w->k.b[0] != 20 && w->k.b[0] != 21) {
-		w->result = other_class(w->k.b, w->k.len);
+		w->result = other_class(&w->k);
 		if (w->result != HELLO_INCOMPLETE) {
 			w->complete = 1;
 			return 0;
@@ -585,11 +601,8 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 		w->complete = 1;
 		return 0;
 	}
-	if (off >= STREAM_MAX) {
-		w->result = HELLO_TOO_LONG;
-		w->complete = 1;
+	if (off >= STREAM_MAX) /* early data that overtook the hello */
 		return 0;
-	}
 	if (len > STREAM_MAX - off)
 		len = STREAM_MAX - off;
 
@@ -614,7 +627,7 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	if (off < s->have || (s->holes && off < s->top)) {
 		struct merge m = { s, seg, off, len, s->have, 0 };
 
-		if (load_stream(ctx, w->p.payload_off, seg->b, 0, len))
+		if (load_stream(ctx, w->p.payload_off, 0, 0, len))
 			goto out;
 		bpf_loop(STREAM_MAX, merge_byte, &m, 0);
 		if (m.differs) {
@@ -623,7 +636,7 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 			s->owner = 0;
 			goto out;
 		}
-	} else if (load_stream(ctx, w->p.payload_off, s->b, off, len)) {
+	} else if (load_stream(ctx, w->p.payload_off, at, off, len)) {
 		goto out;
 	}
 	if (off <= s->have) {

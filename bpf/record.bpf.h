@@ -15,16 +15,22 @@
 #include "work.bpf.h"
 
 /* Is the 4-tuple's socket ESTABLISHED? The proof where no egress program can run. */
-static __always_inline int socket_established(struct xdp_md *ctx, const struct work *w)
+__noinline int socket_established(struct xdp_md *ctx)
 {
-	const struct packet *p = &w->p;
-	struct addr src = w->peer_port ? w->peer : p->src;
-	__u16 sport = w->peer_port ?: p->sport;
+	struct work *w = work_get();
 	struct bpf_sock_tuple t = {};
+	const struct packet *p;
 	struct bpf_sock *sk;
+	struct addr src;
+	__u16 sport;
 	__u32 len;
 	int yes;
 
+	if (!ctx || !w)
+		return 0;
+	p = &w->p;
+	src = w->peer_port ? w->peer : p->src;
+	sport = w->peer_port ?: p->sport;
 	if ((w->peer_port ? w->peer_family : p->family) == 4) {
 		t.ipv4.saddr = bpf_htonl(src.lo);
 		t.ipv4.daddr = bpf_htonl(p->dst.lo);
@@ -75,13 +81,14 @@ __noinline int syn_step(struct xdp_md *ctx)
 	if (o.bad)
 		count(COUNTER_PARSE_BAD_OPTION);
 	if (c->proof == PROOF_SOCKET)
-		stale = socket_established(ctx, w);
+		stale = socket_established(ctx);
 
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way < WAYS) {
-		h = &set->slot[way];
+		h = &set->slot[way & (WAYS - 1)];
 		h->stamp = stamp_of(w->t);
+		set->heat[way] = record_heat(h, w->t);
 		if (h->state != HS_DONE && h->isn_c == w->p.seq && !(h->flags & HS_NO_SYN)) {
 			h->flags |= HS_SYN_RETX;
 			goto out;
@@ -93,11 +100,12 @@ __noinline int syn_step(struct xdp_md *ctx)
 			goto out;
 		}
 	} else {
-		way = way_victim(set, handshake_age(&set->slot[w_], w->t)) & (WAYS - 1);
-		h = &set->slot[way];
+		way = handshake_victim(set, way, w->key, w->t);
+		h = &set->slot[way & (WAYS - 1)];
 		lost = set->tag[way] && h->state != HS_DONE &&
 		       row_age(stamp_of(w->t), h->stamp) <= HANDSHAKE_LIFE;
 	}
+	way = way_kept(w, way);
 	handshake_begin(set, way, w->key, w->t);
 	h = &set->slot[way & (WAYS - 1)];
 	h->isn_c = w->p.seq;
@@ -132,13 +140,17 @@ static __always_inline void midstream_begin(struct handshake_set *set, __u32 way
 	h->flags |= HS_NO_SYN;
 }
 
-/* Does the segment begin a connection that a replay meets midstream? */
+/* What the segment's first bytes are, looked at once; and whether they begin a
+ * connection that a replay meets midstream. */
 __noinline int midstream(struct work *w)
 {
 	if (!w)
 		return 0;
-	if (peek_hello(&w->k))
+	w->k.is = (peek_ccs(&w->k) ? PEEK_CCS : 0) | (peek_record(&w->k) ? PEEK_RECORD : 0);
+	if (peek_hello(&w->k)) {
+		w->k.is |= PEEK_HELLO;
 		return 1;
+	}
 	return w->k.len >= 6 && proxy_version(w->k.b, w->k.len < 12 ? 6 : 12);
 }
 
@@ -149,11 +161,12 @@ __noinline int segment_step(struct xdp_md *ctx)
 	struct work *w = work_get();
 	struct handshake_set *set;
 	struct stripe *lock;
-	__u32 way, begins, act = 0;
+	__u32 way, begins;
 
 	if (!c || !w || !ctx)
 		return ACT_OUT;
-	begins = c->emit_all && midstream(w);
+	w->act = 0;
+	begins = midstream(w) && c->emit_all;
 	set = handshake_set(w->key);
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
@@ -162,21 +175,31 @@ __noinline int segment_step(struct xdp_md *ctx)
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way >= WAYS || set->slot[way & (WAYS - 1)].state == HS_DONE) {
 		if (!begins) {
-			act = ACT_OUT | ACT_GONE;
+			w->act = ACT_OUT | ACT_GONE;
 			goto out;
 		}
 		if (way >= WAYS)
-			way = way_victim(set, handshake_age(&set->slot[w_], w->t));
+			way = handshake_victim(set, way, w->key, w->t);
 		midstream_begin(set, way & (WAYS - 1), w);
 	}
-	way &= WAYS - 1;
-	act = handshake_step(&set->slot[way], &w->p, &w->k, w->t, c->proof == PROOF_EGRESS);
-	if (!(act & ACT_OUT))
-		set->slot[way].stamp = stamp_of(w->t);
-	w->h = set->slot[way];
+	way = way_kept(w, way);
+	/* It ends once; if the client goes on, what ended it did not reach the server. */
+	if (set->slot[way & (WAYS - 1)].flags & HS_CLOSED && w->p.tcp_flags & (TCP_FIN | TCP_RST)) {
+		w->act = ACT_OUT | ACT_GONE;
+		goto out;
+	}
+	if (w->p.payload_len)
+		set->slot[way & (WAYS - 1)].flags &= ~HS_CLOSED;
+	handshake_step(&set->slot[way & (WAYS - 1)], &w->p, &w->k, w->t, c->proof == PROOF_EGRESS,
+		       &w->act);
+	if (!(w->act & ACT_OUT)) {
+		set->slot[way & (WAYS - 1)].stamp = stamp_of(w->t);
+		set->heat[way] = record_heat(&set->slot[way & (WAYS - 1)], w->t);
+	}
+	w->h = set->slot[way & (WAYS - 1)];
 out:
 	bpf_spin_unlock(&lock->lock);
-	return act;
+	return w->act;
 }
 
 /* What the hello turned out to be goes into the record, unless it has become
@@ -198,7 +221,7 @@ __noinline int hello_store(struct work *w, __u32 again)
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way >= WAYS)
 		goto out;
-	h = &set->slot[way];
+	h = &set->slot[way & (WAYS - 1)];
 	if (h->isn_c != w->h.isn_c)
 		goto out;
 	if (h->segments < 255 && !again)
@@ -274,8 +297,8 @@ __noinline int record_proxied(__u32 len)
 		return 0;
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
-	if (way < WAYS && set->slot[way].isn_c == w->h.isn_c) {
-		h = &set->slot[way];
+	if (way < WAYS && set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
+		h = &set->slot[way & (WAYS - 1)];
 		h->flags |= HS_PROXIED;
 		h->hello_base += len;
 		h->tcp_key = 0;
@@ -288,18 +311,23 @@ __noinline int record_proxied(__u32 len)
 }
 
 /* Sets flags, verdict or the end in the record; answers the flags from before. */
-static __always_inline __u32 record_mark(const struct work *w, __u32 flags, int done, int verdict)
+__noinline __u32 record_mark(__u32 flags, __u32 done, __u32 verdict)
 {
-	struct handshake_set *set = handshake_set(w->key);
-	struct stripe *lock = handshake_lock(w->key);
+	struct work *w = work_get();
+	struct handshake_set *set;
+	struct stripe *lock;
 	__u32 way, old = ~0U;
 
+	if (!w)
+		return old;
+	set = handshake_set(w->key);
+	lock = handshake_lock(w->key);
 	if (!set || !lock)
 		return old;
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
-	if (way < WAYS && set->slot[way].isn_c == w->h.isn_c) {
-		struct handshake *h = &set->slot[way];
+	if (way < WAYS && set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
+		struct handshake *h = &set->slot[way & (WAYS - 1)];
 
 		old = h->flags;
 		h->flags |= flags;
@@ -309,6 +337,8 @@ static __always_inline __u32 record_mark(const struct work *w, __u32 flags, int 
 		}
 		if (done)
 			h->state = HS_DONE;
+		if (done || flags & HS_CLOSED)
+			set->heat[way] = record_heat(h, w->t);
 		h->proof = w->h.proof;
 	}
 	bpf_spin_unlock(&lock->lock);

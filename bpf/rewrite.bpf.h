@@ -191,11 +191,14 @@ static __always_inline int mirror_swap(struct __sk_buff *skb, const struct packe
  * expected byte as sequence, `acked` as acknowledgement. The frame is left as it was. */
 static __always_inline void mirror_reset(struct __sk_buff *skb, struct work *w, __u32 acked)
 {
-	__u8 was[60] = {}, back[60] = {};
+	__u8 was[64] = {}, back[64] = {}; /* of 60 bytes: see some_of() */
 	__u32 len = w->p.tcp_len;
 	__u16 sum;
 
-	if (!between(len, 20, 60) || bpf_skb_load_bytes(skb, w->p.l4_off, was, len))
+	if (len < 20 || len > 60)
+		return;
+	len = some_of(len, sizeof(was));
+	if (bpf_skb_load_bytes(skb, w->p.l4_off, was, len))
 		return;
 	__builtin_memcpy(back, was, sizeof(back));
 	back[0] = was[2];

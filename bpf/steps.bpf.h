@@ -98,7 +98,8 @@ static __always_inline int feed_behind(struct xdp_md *ctx, const struct control 
 	w->p.seq += skip;
 	w->p.payload_off += skip;
 	w->p.payload_len -= skip;
-	feed(ctx, again);
+	if (feed(ctx, again))
+		feed_again(ctx);
 	w->p.seq -= skip;
 	w->p.payload_off -= skip;
 	w->p.payload_len += skip;
@@ -135,7 +136,7 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 
 		judge_hello(ctx);
 		if (w->v.rule) {
-			record_mark(w, 0, 0, 1);
+			record_mark(0, 0, 1);
 			w->h.rule = w->v.rule;
 			w->h.rule_gen = w->v.rule_gen;
 		}
@@ -180,7 +181,7 @@ __noinline int proved_step(struct xdp_md *ctx)
 
 	if (!c || !w || !ctx)
 		return 0;
-	if (record_mark(w, HS_HELLO_PROVED, 0, 0) & HS_HELLO_PROVED)
+	if (record_mark(HS_HELLO_PROVED, 0, 0) & HS_HELLO_PROVED)
 		return 0;
 	if (w->h.proof != PROOF_EGRESS)
 		count(COUNTER_CONN_PROVED);
@@ -211,8 +212,7 @@ __noinline int proved_step(struct xdp_md *ctx)
 		if (stack)
 			order_join(stack, order, j.src, j.stamp);
 	}
-	flow_begin(w, stack, w->p.seq + w->p.payload_len, key_source(&c->secret, j.src, j.family),
-		   is_nobody(w));
+	flow_begin(stack, w->p.seq + w->p.payload_len, is_nobody(w));
 	return 0;
 }
 
@@ -223,6 +223,7 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 	struct work *w = work_get();
 	struct timing m;
 	__u32 exchange;
+	int done;
 
 	if (!c || !w)
 		return 0;
@@ -231,7 +232,9 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 	if (w->h.flags & HS_PROXIED)
 		w->h.flags &= ~HS_PIGGY;
 	handshake_timing(&w->h, w->h.flags & HS_RESUMED ? c->s0[1] : c->s0[0], &m);
-	record_mark(w, w->h.flags & HS_NOF2, 1, 0);
+	/* A RST or FIN proves nothing: the record waits for what follows it. */
+	done = act & ACT_FLIGHT || w->h.flags & HS_HELLO_PROVED;
+	record_mark(done ? w->h.flags & HS_NOF2 : HS_CLOSED, done, 0);
 	if (w->h.state == HS_HELLO && c->emit_all) {
 		w->result = HELLO_INCOMPLETE;
 		w->records = 0;
@@ -239,13 +242,15 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 		emit_hello(0);
 	}
 	if (w->h.flags & HS_HELLO_PROVED) {
-		exchange = flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0,
-				       w->p.ack);
+		exchange = flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0);
 		if (!is_nobody(w)) {
 			if (w->h.result == HELLO_OK)
 				tally_measured(ref, gen, &m, w->h.flags);
 			if (exchange)
-				tally_add(ref, gen, stamp_of(w->t), 0, 0, 1);
+				tally_add(&(struct moved){ .tally = ref,
+							   .tally_gen = gen,
+							   .exchange = 1 },
+					  stamp_of(w->t));
 		}
 	} else if (w->h.result == HELLO_OK && w->h.state == HS_NAMED) {
 		count(COUNTER_HELLO_UNPROVED);

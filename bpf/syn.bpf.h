@@ -34,10 +34,46 @@ static __always_inline __u32 syn_byte(const struct syn_raw *s, __u32 at)
 	return at < sizeof(s->tcp) ? s->tcp[at] : 0;
 }
 
+/* One option; 1: that was the last. */
+__noinline int syn_option(struct syn_raw *s, struct syn_walk *o)
+{
+	__u32 at, end, kind, len;
+
+	if (!s || !o)
+		return 1;
+	at = o->at;
+	end = s->tcp_len;
+	if (at >= end || at >= 60)
+		return 1;
+	kind = syn_byte(s, at);
+	o->h = mix64(o->h + kind + 1);
+	if (kind == 0) {
+		o->h = mix64(o->h + end - at); /* padding behind the end */
+		return 1;
+	}
+	if (kind == 1) {
+		o->at = at + 1;
+		return 0;
+	}
+	o->bad = 1;
+	if (at + 1 >= end || at + 1 >= 60)
+		return 1;
+	len = syn_byte(s, at + 1);
+	if (len < 2 || at + len > end)
+		return 1;
+	o->bad = 0;
+	if (kind == 2 && len == 4 && !o->mss)
+		o->mss = syn_byte(s, at + 2) << 8 | syn_byte(s, at + 3);
+	if (kind == 3 && len == 3)
+		o->scale = syn_byte(s, at + 2);
+	o->at = at + len;
+	return 0;
+}
+
 /* Walks the options of the SYN in s->tcp; o->bad 1: malformed. */
 __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 {
-	__u32 end, win, ttl, quirks;
+	__u32 win, ttl, quirks;
 
 	if (!s || !o)
 		return -1;
@@ -46,39 +82,9 @@ __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 	o->mss = 0;
 	o->scale = 255;
 	o->bad = 0;
-	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
-		__u32 at, kind, len;
-
-		barrier();
-		at = o->at;
-		end = s->tcp_len;
-		if (at >= end || at >= 60)
+	for (int i = 0; i < TCP_OPTIONS_MAX; i++)
+		if (syn_option(s, o))
 			break;
-		kind = syn_byte(s, at);
-		o->h = mix64(o->h + kind + 1);
-		if (kind == 0) {
-			o->h = mix64(o->h + end - at); /* padding behind the end */
-			break;
-		}
-		if (kind == 1) {
-			o->at = at + 1;
-			continue;
-		}
-		if (at + 1 >= end || at + 1 >= 60) {
-			o->bad = 1;
-			break;
-		}
-		len = syn_byte(s, at + 1);
-		if (len < 2 || at + len > end) {
-			o->bad = 1;
-			break;
-		}
-		if (kind == 2 && len == 4 && !o->mss)
-			o->mss = syn_byte(s, at + 2) << 8 | syn_byte(s, at + 3);
-		if (kind == 3 && len == 3)
-			o->scale = syn_byte(s, at + 2);
-		o->at = at + len;
-	}
 	win = s->tcp[14] << 8 | s->tcp[15];
 	if (o->mss && win % o->mss == 0)
 		win = 0x10000 | win / o->mss;

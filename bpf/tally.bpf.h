@@ -56,7 +56,7 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 		       tally_is(&set->slot[w_], src, w->hello.stack_key, w->p.dport, w->p.family,
 				w->p.proto));
 	if (way < WAYS) {
-		struct tally *t = &set->slot[way];
+		struct tally *t = &set->slot[way & (WAYS - 1)];
 
 		*seen = t->connections;
 		*age = row_age(stamp, t->first_seen);
@@ -74,15 +74,6 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
  * Finds or makes the row of (source, stack, service); counts a connection if
  * `join`. Answers (set << 3 | way) + 1 and its generation, 0 if there is no row.
  */
-struct tally_join {
-	__u64 src, stack;
-	__u32 stamp, tcp_key, resumed, join;
-	__u32 bytes_in, bytes_out;
-	__u16 service;
-	__u8 family, proto;
-	__u32 gen; /* out */
-};
-
 __noinline __u32 tally_join(struct tally_join *j)
 {
 	struct control *c = control_get();
@@ -104,8 +95,8 @@ __noinline __u32 tally_join(struct tally_join *j)
 	way = way_find(set, tag_of(key),
 		       tally_is(&set->slot[w_], j->src, j->stack, j->service, j->family, j->proto));
 	if (way >= WAYS) {
-		way = way_victim(set, row_age(j->stamp, set->slot[w_].last_seen)) & (WAYS - 1);
-		t = &set->slot[way];
+		way = way_victim_asked(set, way, j->stamp, key, set->slot[w_].last_seen);
+		t = &set->slot[way & (WAYS - 1)];
 		evicted = set->tag[way] != 0;
 		row_open(t);
 		t->src = j->src;
@@ -125,6 +116,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 		row_close(t);
 	}
 	t = &set->slot[way & (WAYS - 1)];
+	set->heat[way & (WAYS - 1)] = j->stamp;
 	if (j->join)
 		tally_connection(t, j->stamp, j->tcp_key, j->resumed);
 	tally_bytes(t, j->stamp, j->bytes_in, j->bytes_out);
@@ -135,45 +127,53 @@ __noinline __u32 tally_join(struct tally_join *j)
 	return (index << 3 | (way & (WAYS - 1))) + 1;
 }
 
-/* Adds to the row a flow joined. 0: the row has gone to another key since. */
-static __always_inline int tally_add(__u32 ref, __u32 gen, __u32 stamp, __u32 in, __u32 out,
-				     int exchange)
+/* Adds to the row that a flow joined. 0: the row has gone to another key since. */
+__noinline int tally_add(const struct moved *m, __u32 stamp)
 {
-	struct tally_set *set = tally_set_at(ref >> 3);
-	struct stripe *lock = tally_lock_at(ref >> 3);
-	int same = 0;
+	struct tally_set *set;
+	struct stripe *lock;
+	int same_row = 0;
 
+	if (!m)
+		return 1;
+	set = tally_set_at(m->tally >> 3);
+	lock = tally_lock_at(m->tally >> 3);
 	if (!set || !lock)
 		return 1;
+	touch(&set->slot[m->tally & (WAYS - 1)]);
+	touch(&set->slot[m->tally & (WAYS - 1)].d1dstar[0]);
 	bpf_spin_lock(&lock->lock);
 	{
-		struct tally *t = &set->slot[ref & (WAYS - 1)];
+		struct tally *t = &set->slot[m->tally & (WAYS - 1)];
 
-		if (t->gen == gen) {
-			same = 1;
-			tally_bytes(t, stamp, in, out);
-			if (exchange)
+		if (t->gen == m->tally_gen) {
+			same_row = 1;
+			tally_bytes(t, stamp, m->in, m->out);
+			if (m->exchange)
 				tally_exchange(t, stamp);
 		}
 	}
 	bpf_spin_unlock(&lock->lock);
-	return same;
+	return same_row;
 }
 
-static __always_inline void tally_measured(__u32 ref, __u32 gen, const struct timing *m,
-					   __u32 flags)
+/* What a handshake measured, into the row that its connection joined. */
+__noinline int tally_measured(__u32 ref, __u32 gen, const struct timing *m, __u32 flags)
 {
 	struct tally_set *set = tally_set_at(ref >> 3);
 	struct stripe *lock = tally_lock_at(ref >> 3);
-	__u32 rtt = tally_tenths(m->rtt), d1 = tally_tenths(m->d1);
-	__u32 dstar = tally_tenths(m->dstar);
+	__u32 rtt, d1, dstar;
 
-	if (!set || !lock)
-		return;
+	if (!set || !lock || !m)
+		return 0;
+	rtt = tally_tenths(m->rtt);
+	d1 = tally_tenths(m->d1);
+	dstar = tally_tenths(m->dstar);
 	bpf_spin_lock(&lock->lock);
 	if (set->slot[ref & (WAYS - 1)].gen == gen)
 		tally_handshake(&set->slot[ref & (WAYS - 1)], rtt, d1, dstar, flags);
 	bpf_spin_unlock(&lock->lock);
+	return 0;
 }
 
 /* One more connection of (stack, order) from this source. */
@@ -200,8 +200,8 @@ __noinline int order_join(__u64 stack, __u64 order, __u64 source, __u32 stamp)
 	way = way_find(set, tag_of(key),
 		       set->slot[w_].stack == stack && set->slot[w_].order == order);
 	if (way >= WAYS) {
-		way = way_victim(set, row_age(stamp, set->slot[w_].last_seen)) & (WAYS - 1);
-		o = &set->slot[way];
+		way = way_victim(set->tag, set->heat, way, stamp, AGE_FOREVER, key);
+		o = &set->slot[way & (WAYS - 1)];
 		evicted = set->tag[way] != 0;
 		row_open(o);
 		o->stack = stack;
@@ -215,6 +215,7 @@ __noinline int order_join(__u64 stack, __u64 order, __u64 source, __u32 stamp)
 		row_close(o);
 	}
 	o = &set->slot[way & (WAYS - 1)];
+	set->heat[way & (WAYS - 1)] = stamp;
 	o->connections++;
 	o->last_seen = stamp;
 	if (!o->first[0]) {

@@ -185,7 +185,8 @@ tally_inline void tally_bytes(struct tally *t, __u32 stamp, __u32 in, __u32 out)
 {
 	t->bytes_in += in;
 	t->bytes_out += out;
-	t->last_seen = stamp;
+	if (!((stamp - t->last_seen) >> 31)) /* bytes that were held are old news */
+		t->last_seen = stamp;
 }
 
 #endif

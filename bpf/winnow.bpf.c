@@ -23,19 +23,8 @@
 #include "record.bpf.h"
 #include "steps.bpf.h"
 #include "rewrite.bpf.h"
+#include "early.bpf.h"
 #include "quic.bpf.h"
-
-static __always_inline int port_protected(__u16 port, __u8 proto)
-{
-	__u32 zero = 0, word = port >> 6;
-	struct ports *p = bpf_map_lookup_elem(&ports, &zero);
-
-	if (!p)
-		return 0;
-	hide(word); /* to 6.1 a swapped port is any number */
-	word &= PORT_WORDS - 1;
-	return (proto == IPPROTO_UDP ? p->udp[word] : p->tcp[word]) >> (port & 63) & 1;
-}
 
 static __always_inline int verdict_pass(void)
 {
@@ -102,7 +91,7 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 		else if (w->m.found == FLOW_NONE)
 			count(COUNTER_NO_RECORD);
 		if (act & ACT_GONE && w->m.found == FLOW_OK)
-			flow_opened(w->key, w->t, 0, w->p.ack); /* its record was evicted */
+			flow_opened(w->key, w->t, 0); /* its record was evicted */
 		return verdict_pass();
 	}
 	if (w->h.flags & HS_PROXIED && !w->peer_port && !proxied_step())
@@ -120,13 +109,12 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 	if (w->h.flags & HS_SYN_DATA && !(w->h.flags & HS_RULED))
 		first = 1;
 	if (w->h.rule && !w->passed && (first || w->h.flags & HS_RULED)) {
-		action = rule_act(c, w->h.rule, w->h.rule_gen, &w->p,
-				  source_word(&w->p.src, w->p.family), w->h.stack, w->t,
-				  w->h.proof != 0, first);
+		action = rule_act(ctx, w->h.rule, w->h.rule_gen, w->h.stack,
+				  (w->h.proof ? ACT_ON_PROVED : 0) | (first ? ACT_ON_FIRST : 0));
 		if (action == RULE_REJECT || (action == RULE_RESET && !first))
 			flags |= HS_REJECT;
 		if (action != RULE_NONE && (first || c->mirror || action == RULE_DROP)) {
-			record_mark(w, flags, 0, 0);
+			record_mark(flags, 0, 0);
 			if (!first && c->mirror == MIRROR_BOUNCE && action != RULE_DROP)
 				return bounce(ctx, w);
 			return carry_out(ctx, w, action);
@@ -136,7 +124,7 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 		if (!w->h.proof && clock_virtual)
 			w->h.proof = PROOF_INGRESS;
 		if (!w->h.proof && c->proof == PROOF_SOCKET && act & ACT_FLIGHT &&
-		    !(w->h.flags & HS_STALE) && socket_established(ctx, w))
+		    !(w->h.flags & HS_STALE) && socket_established(ctx))
 			w->h.proof = PROOF_SOCKET;
 		if (w->h.proof && !(w->h.flags & HS_HELLO_PROVED)) {
 			proved_step(ctx);
@@ -148,35 +136,6 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 	if (act & (ACT_FLIGHT | ACT_CLOSE))
 		finish_step(ctx, act, ref, gen);
 	return verdict_pass();
-}
-
-/* Bytes and exchanges of a segment that moved its flow, into the row it joined. */
-__noinline int account(const struct moved *m)
-{
-	struct tally_join j = {};
-	struct work *w = work_get();
-	__u32 ref;
-
-	if (!m || !w)
-		return 0;
-	if (tally_add(m->tally, m->tally_gen, stamp_of(w->t), m->in, m->out, m->exchange))
-		return 0;
-	/* Evicted: the flow takes its source's row up again, as no new connection. */
-	j.src = source_word(&w->p.src, w->p.family);
-	j.stack = m->stack;
-	j.stamp = stamp_of(w->t);
-	j.bytes_in = m->in;
-	j.bytes_out = m->out;
-	j.service = w->p.dport;
-	j.family = w->p.family;
-	j.proto = IPPROTO_TCP;
-	ref = tally_join(&j);
-	if (!ref)
-		return 0;
-	if (m->exchange)
-		tally_add(ref - 1, j.gen, j.stamp, 0, 0, 1);
-	flow_rejoin(w->key, ref - 1, j.gen);
-	return 0;
 }
 
 static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, struct work *w)
@@ -193,7 +152,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		if (w->p.tcp_flags & (TCP_ACK | TCP_RST | TCP_FIN))
 			return verdict_pass();
 		w->t = now();
-		flow_forget(w->key, c->emit_all);
+		flow_forget(w->key, w->t, c->emit_all);
 		w->h.isn_c = w->p.seq - 1;
 		syn_step(ctx);
 		if (w->p.payload_len && w->h.isn_c == w->p.seq) {
@@ -205,16 +164,14 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		return verdict_pass();
 	}
 	w->t = now_coarse();
-	flow_step(w->key, &w->p, w->t, &w->m);
+	flow_step();
 	if (w->m.found == FLOW_OK) {
 		if (w->m.flags & FLOW_PROXIED && !proxied_step())
 			return verdict_pass();
 		if (w->m.rule && !w->passed) {
 			__u32 was;
 
-			action = rule_act(c, w->m.rule, w->m.rule_gen, &w->p,
-					  source_word(&w->p.src, w->p.family), w->m.stack, w->t, 1,
-					  0);
+			action = rule_act(ctx, w->m.rule, w->m.rule_gen, w->m.stack, ACT_ON_PROVED);
 			if (action == RULE_RESET || action == RULE_REJECT)
 				flow_reject(w->key, 1, &was);
 			else
@@ -225,7 +182,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 				return carry_out(ctx, w, action);
 		}
 		if (!(w->m.flags & FLOW_SILENT) && (w->m.in | w->m.out | w->m.exchange))
-			account(&w->m);
+			account();
 		if (!(w->m.flags & FLOW_HANDSHAKE))
 			return verdict_pass();
 	}
@@ -234,17 +191,16 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 }
 
 /* Rules on the source alone. RULE_NONE: go on. */
-__noinline int source_step(__u32 is_protected)
+__noinline int source_step(struct xdp_md *ctx, __u32 is_protected)
 {
 	struct control *c = control_get();
 	struct work *w = work_get();
 	__u32 index, proved;
 	struct rule *r;
-	struct moved m;
 
-	if (!c || !w)
+	if (!c || !w || !ctx)
 		return RULE_NONE;
-	index = source_rule(c, &w->p);
+	index = rule_in_force(source_rule(c, &w->p.src));
 	r = rule_at(index);
 	if (!r || !rule_live(r))
 		return RULE_NONE;
@@ -259,17 +215,12 @@ __noinline int source_step(__u32 is_protected)
 	proved = 0;
 	w->t = now_coarse();
 	if (w->p.proto == IPPROTO_TCP && w->r == PARSE_OK && !(w->p.tcp_flags & TCP_SYN)) {
-		struct packet still = w->p;
-
-		still.tcp_flags |= TCP_SYN; /* look, do not move */
-		flow_step(key_flow(&c->secret, &w->p.src, &w->p.dst, w->p.sport, w->p.dport),
-			  &still, w->t, &m);
-		proved = m.found != FLOW_NONE;
+		proved = flow_known(
+			key_flow(&c->secret, &w->p.src, &w->p.dst, w->p.sport, w->p.dport));
 		if (proved && r->flags & RULE_EXISTING_KEEP)
 			return RULE_NONE;
 	}
-	return rule_act(c, index, r->gen, &w->p, source_word(&w->p.src, w->p.family), 0, w->t,
-			proved, 1);
+	return rule_act(ctx, index, r->gen, 0, ACT_ON_FIRST | (proved ? ACT_ON_PROVED : 0));
 }
 
 /* Neighbour discovery and "packet too big" are never touched. */
@@ -280,14 +231,54 @@ static __always_inline int untouchable(const struct packet *p)
 	return p->proto == IPPROTO_ICMP && p->icmp_type == 3;
 }
 
-SEC("xdp.frags")
-int winnow_xdp(struct xdp_md *ctx)
+/* The frame's headers into work.p, where they are or, if they are not linear, from a
+ * copy. */
+__noinline int frame_linear(struct xdp_md *ctx)
 {
-	struct control *c = control_get();
 	struct work *w = work_get();
-	int is_protected = 0;
-	__u32 linear;
 
+	if (!w || !ctx)
+		return 0;
+	w->r = parse_frame((struct cursor){ .data = (void *)(long)ctx->data,
+					    .end = (void *)(long)ctx->data_end },
+			   &w->p);
+	return 0;
+}
+
+__noinline int frame_copied(__u32 len)
+{
+	struct work *w = work_get();
+
+	if (w)
+		w->r = parse_frame((struct cursor){ .raw = w->raw, .raw_len = len }, &w->p);
+	return 0;
+}
+
+static __always_inline void frame_read(struct xdp_md *ctx, struct work *w)
+{
+	__u32 linear = ctx->data_end - ctx->data, n = w->p.frame_len;
+
+	if (linear >= PARSE_SPAN || linear >= n) {
+		frame_linear(ctx);
+		return;
+	}
+	n = n > PARSE_SPAN ? PARSE_SPAN : n;
+	w->r = PARSE_SHORT;
+	if (between(n, ETH_HLEN, PARSE_SPAN) && !bpf_xdp_load_bytes(ctx, 0, w->raw, n))
+		frame_copied(n);
+}
+
+/* A frame's whole way. */
+static __always_inline int classify(struct xdp_md *ctx)
+{
+	int is_protected = 0;
+	struct control *c;
+	struct work *w;
+
+	if (early(ctx))
+		return XDP_PASS;
+	c = control_get();
+	w = work_get();
 	if (!c || !w)
 		return XDP_PASS;
 	__builtin_memset(&w->p, 0, sizeof(w->p));
@@ -296,18 +287,7 @@ int winnow_xdp(struct xdp_md *ctx)
 	w->p.frame_len = bpf_xdp_get_buff_len(ctx);
 	count(COUNTER_PACKETS);
 	count_n(COUNTER_BYTES, w->p.frame_len);
-	linear = ctx->data_end - ctx->data;
-	if (linear < PARSE_SPAN && linear < w->p.frame_len) {
-		__u32 n = w->p.frame_len > PARSE_SPAN ? PARSE_SPAN : w->p.frame_len;
-
-		if (!between(n, ETH_HLEN, PARSE_SPAN) || bpf_xdp_load_bytes(ctx, 0, w->raw, n))
-			return verdict_pass();
-		w->r = parse_frame((struct cursor){ .raw = w->raw, .raw_len = n }, &w->p);
-	} else {
-		w->r = parse_frame((struct cursor){ .data = (void *)(long)ctx->data,
-						    .end = (void *)(long)ctx->data_end },
-				   &w->p);
-	}
+	frame_read(ctx, w);
 	if (w->r == PARSE_OK) {
 		is_protected = port_protected(w->p.dport, w->p.proto);
 		if (!is_protected) {
@@ -325,9 +305,8 @@ int winnow_xdp(struct xdp_md *ctx)
 			return verdict_pass();
 	}
 	w->p.bad_source = source_is_bad(&w->p);
-	if ((c->n_source_rules || c->n_prefix_rules) && (is_protected || c->n_any_port_rules) &&
-	    !untouchable(&w->p)) {
-		__u32 action = source_step(is_protected);
+	if (c->n_source_rules && (is_protected || c->n_any_port_rules) && !untouchable(&w->p)) {
+		__u32 action = source_step(ctx, is_protected);
 
 		if (action != RULE_NONE)
 			return carry_out(ctx, w, action);
@@ -349,10 +328,39 @@ int winnow_xdp(struct xdp_md *ctx)
 	return tcp_packet(ctx, c, w);
 }
 
-/* SYN|ACKs of protected ports on their way out: the server's number, which only
- * the owner of the client's address gets to see; likewise its QUIC connection ids. */
-SEC("tc")
-int winnow_egress(struct __sk_buff *skb)
+SEC("xdp.frags")
+int winnow_xdp(struct xdp_md *ctx)
+{
+	return classify(ctx);
+}
+
+/* The same for a loop over the frames of a capture: verified once, then called. A
+ * device's frames do without, for a return costs 7 ns where "safe RET" is on. */
+__noinline int winnow_classify(struct xdp_md *ctx)
+{
+	return ctx ? classify(ctx) : XDP_PASS;
+}
+
+enum leaves { LEAVES_NOTHING, LEAVES_SYNACK, LEAVES_QUIC };
+
+/* Is the frame that was just parsed an answer of a protected port which we look at? */
+static __always_inline enum leaves leaves(const struct work *w)
+{
+	const struct packet *p = &w->p;
+
+	if (w->r != PARSE_OK)
+		return LEAVES_NOTHING;
+	if (p->proto == IPPROTO_UDP)
+		return port_protected(p->sport, IPPROTO_UDP) ? LEAVES_QUIC : LEAVES_NOTHING;
+	if (p->proto != IPPROTO_TCP ||
+	    (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) ||
+	    !port_protected(p->sport, IPPROTO_TCP))
+		return LEAVES_NOTHING;
+	return LEAVES_SYNACK;
+}
+
+/* The server's number, which only the owner of the client's address gets to see. */
+__noinline int synack_step(void)
 {
 	struct control *c = control_get();
 	struct work *w = work_get();
@@ -360,44 +368,25 @@ int winnow_egress(struct __sk_buff *skb)
 	struct stripe *lock;
 	struct packet *p;
 	struct handshake *h;
-	enum parse_result r;
 	__u32 way, evicted = 0;
 	__u64 key, t;
 
 	if (!c || !w)
-		return TC_ACT_UNSPEC;
+		return 0;
 	p = &w->p;
-	__builtin_memset(p, 0, sizeof(*p));
-	p->frame_len = skb->len;
-	r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
-					 .end = (void *)(long)skb->data_end },
-			p);
-	if (r == PARSE_SHORT &&
-	    !bpf_skb_pull_data(skb, skb->len < PARSE_SPAN ? skb->len : PARSE_SPAN))
-		r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
-						 .end = (void *)(long)skb->data_end },
-				p);
-	if (r == PARSE_OK && p->proto == IPPROTO_UDP && port_protected(p->sport, IPPROTO_UDP)) {
-		quic_issue(skb);
-		return TC_ACT_UNSPEC;
-	}
-	if (r != PARSE_OK || p->proto != IPPROTO_TCP ||
-	    (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) ||
-	    !port_protected(p->sport, IPPROTO_TCP))
-		return TC_ACT_UNSPEC;
 	count(COUNTER_SYNACK);
 	key = key_flow(&c->secret, &p->dst, &p->src, p->dport, p->sport);
 	set = handshake_set(key);
 	lock = handshake_lock(key);
 	if (!set || !lock)
-		return TC_ACT_UNSPEC;
+		return 0;
 	t = now();
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	if (way >= WAYS) {
 		/* Its SYN was lost to a flood, or came before the program. */
-		way = way_victim(set, handshake_age(&set->slot[w_], t)) & (WAYS - 1);
-		h = &set->slot[way];
+		way = handshake_victim(set, way, key, t);
+		h = &set->slot[way & (WAYS - 1)];
 		evicted = set->tag[way] && h->state != HS_DONE &&
 			  row_age(stamp_of(t), h->stamp) <= HANDSHAKE_LIFE;
 		handshake_begin(set, way, key, t);
@@ -405,7 +394,7 @@ int winnow_egress(struct __sk_buff *skb)
 	} else {
 		int answer;
 
-		h = &set->slot[way];
+		h = &set->slot[way & (WAYS - 1)];
 		answer = h->isn_c + 1 == p->ack;
 		if (h->flags & HS_SYN_DATA) /* it may acknowledge the data too */
 			answer = p->ack - (h->isn_c + 1) <= h->syn.payload;
@@ -430,8 +419,44 @@ out:
 	bpf_spin_unlock(&lock->lock);
 	if (evicted)
 		count(COUNTER_HANDSHAKE_EVICTED);
+	return 0;
+}
+
+/* SYN|ACKs of protected ports on their way out, and QUIC connection ids. */
+SEC("tc")
+int winnow_egress(struct __sk_buff *skb)
+{
+	struct work *w = work_get();
+	__u32 n;
+
+	if (!w)
+		return TC_ACT_UNSPEC;
+	__builtin_memset(&w->p, 0, sizeof(w->p));
+	w->p.frame_len = skb->len;
+	w->r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
+					    .end = (void *)(long)skb->data_end },
+			   &w->p);
+	if (w->r == PARSE_SHORT &&
+	    !bpf_skb_pull_data(skb, skb->len < PARSE_SPAN ? skb->len : PARSE_SPAN))
+		w->r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
+						    .end = (void *)(long)skb->data_end },
+				   &w->p);
+	switch (leaves(w)) {
+	case LEAVES_SYNACK:
+		synack_step();
+		break;
+	case LEAVES_QUIC:
+		n = quic_peek_len(w);
+		if (n && !bpf_skb_load_bytes(skb, w->p.payload_off, w->q.b, n))
+			quic_issue();
+		break;
+	default:
+		break;
+	}
 	return TC_ACT_UNSPEC;
 }
+
+#include "replay.bpf.h"
 
 /* `reject` of a hello: XDP made the segment a RST for the server; here its mirror
  * goes back to the client, as a clone, before the stack takes the original. */
@@ -463,9 +488,9 @@ int winnow_ingress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(key), set->slot[w_].key == key);
-	if (way < WAYS && set->slot[way].flags & HS_REJECT) {
-		set->slot[way].flags &= ~HS_REJECT;
-		acked = set->slot[way].high;
+	if (way < WAYS && set->slot[way & (WAYS - 1)].flags & HS_REJECT) {
+		set->slot[way & (WAYS - 1)].flags &= ~HS_REJECT;
+		acked = set->slot[way & (WAYS - 1)].high;
 		tell = 1;
 	}
 	bpf_spin_unlock(&lock->lock);

@@ -32,6 +32,16 @@ struct moved {
 	__u64 stack;
 };
 
+/* What tally_join() is asked for, and what generation its row has. */
+struct tally_join {
+	__u64 src, stack;
+	__u32 stamp, tcp_key, resumed, join;
+	__u32 bytes_in, bytes_out;
+	__u16 service;
+	__u8 family, proto;
+	__u32 gen; /* out */
+};
+
 #define PROXY_HEAD 128
 
 /* A version 1 header on its way through v1_byte(). */
@@ -77,8 +87,14 @@ struct work {
 	__u32 records;
 	__u32 other; /* 1: a second hello, unlike the first, at the same bytes */
 	struct verdict v;
+	/* Of judge_hello() and account(), whose frames have no room for them: the stack
+	 * is 512 bytes, and 6.1 rounds each frame up to 32. */
+	struct match_key match;
+	struct tally_join join;
 	__u32 tally_ref; /* set << 3 | way, + 1; 0 = no row */
 	__u32 tally_gen;
+	__u32 act;        /* enum handshake_act */
+	__u32 way;        /* of the row at hand: see way_kept() */
 	__u32 passed;     /* 1: a `pass` rule on the source */
 	__u32 r;          /* enum parse_result */
 	struct addr peer; /* the packet's own source, once p.src is a header's */
@@ -122,6 +138,15 @@ static __always_inline struct work *work_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&works, &zero);
+}
+
+/* The same way, out of memory: ways that were found and ways that were made are then one
+ * and the same to the verifier, which walks what follows once. */
+static __always_inline __u32 way_kept(struct work *w, __u32 way)
+{
+	w->way = way;
+	barrier();
+	return w->way & (WAYS - 1);
 }
 
 static __always_inline struct flat *flat_get(void)

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * replay.bpf.h - the same steps for many frames of a capture in one test run.
+ *
+ * The context is a real one: each frame is stored in it, at its length, and goes the
+ * way of a device's. What a rule did to a frame (a reset trims it) is gone with the
+ * next one's bytes. Loaded in replay alone, and then alone.
+ */
+#ifndef WINNOW_REPLAY_BPF_H
+#define WINNOW_REPLAY_BPF_H
+
+#include "batch.h"
+#include "emit.bpf.h"
+#include "work.bpf.h"
+
+/* Written by userspace between test runs; batch_at also by the program. */
+__u32 batch_which; /* batch */
+__u32 batch_at;    /* next frame */
+__u32 batch_end;   /* behind the last one; 0: the context's own frame ... */
+__u32 batch_alone; /* ... goes this way (enum batch_way) */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, BATCHES);
+	__type(key, __u32);
+	__type(value, struct batch);
+} batches SEC(".maps");
+
+/* What leaves, on this context. */
+__noinline int replay_egress(struct xdp_md *ctx)
+{
+	struct work *w = work_get();
+	__u32 n;
+
+	if (!ctx || !w)
+		return 0;
+	__builtin_memset(&w->p, 0, sizeof(w->p));
+	w->p.frame_len = bpf_xdp_get_buff_len(ctx);
+	frame_linear(ctx);
+	switch (leaves(w)) {
+	case LEAVES_SYNACK:
+		synack_step();
+		break;
+	case LEAVES_QUIC:
+		n = quic_peek_len(w);
+		if (n && !bpf_xdp_load_bytes(ctx, w->p.payload_off, w->q.b, n))
+			quic_issue();
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+/* The next frame into the context, and out if it leaves. Its way, or -1: no more. */
+__noinline int replay_next(struct xdp_md *ctx)
+{
+	__u32 at = batch_at, which = batch_which, off, len;
+	struct batch *b = bpf_map_lookup_elem(&batches, &which);
+	struct batch_frame *f;
+	int more;
+
+	if (!ctx || !b || at >= batch_end || at >= BATCH_FRAMES)
+		return -1;
+	f = &b->frames[at];
+	if (!f->way)
+		return 0;
+	if (bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) -
+		    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) <
+	    BATCH_RING)
+		return -1;
+	len = f->len;
+	if (!between(len, ETH_HLEN, BATCH_FRAME))
+		return -1;
+	more = (int)len - (int)bpf_xdp_get_buff_len(ctx);
+	if (more && bpf_xdp_adjust_tail(ctx, more))
+		return -1;
+	off = f->off & (BATCH_BYTES - 1);
+	if (bpf_xdp_store_bytes(ctx, 0, b->bytes + off, len))
+		return -1;
+	virtual_ns = f->time;
+	if (f->way & BATCH_EGRESS)
+		replay_egress(ctx);
+	return f->way;
+}
+
+__noinline int replay_answer(__u32 verdict)
+{
+	__u32 at = batch_at, which = batch_which;
+	struct batch *b = bpf_map_lookup_elem(&batches, &which);
+
+	if (!b || at >= BATCH_FRAMES)
+		return 0;
+	b->answers[at].verdict = verdict;
+	b->answers[at].events = events_told;
+	batch_at = at + 1;
+	return 0;
+}
+
+/* The classifier is called from here: below it the stack is as deep as it may be. */
+SEC("xdp.frags")
+int winnow_replay(struct xdp_md *ctx)
+{
+	int way, verdict;
+
+	if (!batch_end) {
+		if (batch_alone & BATCH_EGRESS)
+			replay_egress(ctx);
+		return batch_alone & BATCH_INGRESS ? winnow_classify(ctx) : XDP_PASS;
+	}
+	for (int i = 0; i < BATCH_RUN; i++) {
+		way = replay_next(ctx);
+		if (way < 0)
+			break;
+		verdict = XDP_PASS;
+		if (way & BATCH_INGRESS)
+			verdict = winnow_classify(ctx);
+		replay_answer(verdict);
+	}
+	return XDP_PASS;
+}
+
+#endif
