@@ -24,6 +24,9 @@ void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(pr
 #define log_note(...)   log_at(LOG_NOTE, __VA_ARGS__)
 #define log_detail(...) log_at(LOG_DETAIL, __VA_ARGS__)
 
+/* Who else hears each line, whatever detail is shown; NULL: nobody. Any thread. */
+void log_watch(void (*fn)(void *ctx, enum log_level level, const char *text), void *ctx);
+
 /* "FMT: strerror(-err)" at LOG_ERROR; returns err, so that it can be returned. */
 int log_fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

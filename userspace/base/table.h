@@ -58,6 +58,12 @@ bool table_remove(struct table *t, const void *key);
 /* Row i goes; the last row takes its number. */
 void table_remove_at(struct table *t, size_t i);
 
+/* Which row a value that was found or added stands in. */
+static inline size_t table_row(const struct table *t, const void *value)
+{
+	return (size_t)((const unsigned char *)value - t->value_off - t->rows) / t->row_len;
+}
+
 /* Row i < t->n. */
 static inline const void *table_key(const struct table *t, size_t i)
 {

@@ -29,3 +29,30 @@ size_t text_escape(const void *bytes, size_t len, char *out, size_t size)
 	out[n] = '\0';
 	return n;
 }
+
+unsigned int text_distance(const char *a, const char *b)
+{
+	unsigned int row[64];
+	size_t n = strlen(b);
+
+	if (n >= 64)
+		return n;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < n; j++) {
+			unsigned int best = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (diagonal + 1 < best)
+				best = diagonal + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[n];
+}

@@ -21,4 +21,8 @@
  * an escape. Returns the length written, without the NUL. */
 size_t text_escape(const void *bytes, size_t len, char *out, size_t size);
 
+/* Insertions, deletions and changes from a to b, for "did you mean"; a `b` of 64
+ * bytes or more is as far as it is long. */
+unsigned int text_distance(const char *a, const char *b);
+
 #endif

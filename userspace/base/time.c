@@ -13,12 +13,9 @@ static const struct unit {
 	uint64_t ns;
 	bool written; /* by duration_text() */
 } units[] = {
-	{ "w", 7 * 86400 * NSEC_PER_SEC, false },
-	{ "d", 86400 * NSEC_PER_SEC, true },
-	{ "h", 3600 * NSEC_PER_SEC, true },
-	{ "m", 60 * NSEC_PER_SEC, true },
-	{ "s", NSEC_PER_SEC, true },
-	{ "ms", NSEC_PER_MSEC, true },
+	{ "w", 7 * NSEC_PER_DAY, false },   { "d", NSEC_PER_DAY, true },
+	{ "h", 3600 * NSEC_PER_SEC, true }, { "m", 60 * NSEC_PER_SEC, true },
+	{ "s", NSEC_PER_SEC, true },        { "ms", NSEC_PER_MSEC, true },
 };
 #define N_UNITS (sizeof(units) / sizeof(units[0]))
 

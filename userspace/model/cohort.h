@@ -17,13 +17,15 @@ struct cohort_member {
 	uint8_t held;  /* split already when traffic was clean: never a member */
 	uint8_t split; /* 0 not known, 1 direct, 2 split (enum delay_state) */
 	bool shared;   /* another stack of this address is split, too */
-	float weight;  /* posterior of the component */
+	bool reborn;   /* began after a ban and is a member by that (births.h, replacements.h) */
+	uint32_t together; /* like it, and so many such in one /24 (v6 /48); 0: few */
+	float weight;      /* posterior of the component */
 	uint32_t tcp_key;
-	uint32_t connections, exchanges, moved; /* moved: in the newest window */
-	uint64_t bytes_in, bytes_out;
+	uint32_t connections, exchanges, moved;       /* moved: in the newest window */
 	uint32_t direct_handshakes, split_handshakes; /* clean time included */
 	uint32_t direct_waiting;                      /* D1 from 10 ms, D* was not */
 	uint32_t split_waiting;                       /* D1 from 10 ms, and D* no lower a bin */
+	uint32_t split_at_once;                       /* D1 below 10 ms, D* from 10 ms */
 	uint32_t dstar, shortest;                     /* 0.1 ms */
 	uint32_t measured, waiting;
 	double seconds;      /* in the view */

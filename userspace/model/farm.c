@@ -23,6 +23,22 @@ const char *const evidence_family_name[FAMILY_MAX] = {
 #undef X
 };
 
+const char *const farm_not_decidable[FARM_NOT_DECIDABLE] = {
+	"TLS ended at the exits by a real client stack that keeps people's pace: its connections "
+	"are those of people",
+	"a farm inside one cloud: direct, even and in few networks, as a fleet is; its accounts "
+	"tell, not its packets",
+};
+
+json_t *farm_not_decidable_json(void)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < FARM_NOT_DECIDABLE; i++)
+		json_array_append_new(list, json_string(farm_not_decidable[i]));
+	return list;
+}
+
 void farms_clear(struct farms *f)
 {
 	for (size_t i = 0; i < f->n; i++)
@@ -125,14 +141,15 @@ static json_t *members(const struct farm *f)
 	for (size_t i = 0; i < f->n_members; i++) {
 		const struct farm_member *m = &f->members[i];
 
-		json_array_append_new(list, json_pack("{so so sI sI sI sI so}", "src",
+		json_array_append_new(list, json_pack("{so so sI sI sI sI so sb}", "src",
 						      json_source(m->src, m->family), "posterior",
 						      json_round(m->posterior), "connections",
 						      (json_int_t)m->connections, "exchanges",
 						      (json_int_t)m->exchanges, "direct",
 						      (json_int_t)m->direct, "split",
 						      (json_int_t)m->split, "dstar_ms",
-						      json_round(m->dstar / 10.0)));
+						      json_round(m->dstar / 10.0), "replaces",
+						      (int)m->replaces));
 	}
 	return list;
 }
@@ -164,6 +181,12 @@ static json_t *farm_json(const struct farm *f, size_t index, const struct farms 
 	json_object_set_new(o, "gain_nats", json_round(f->gain));
 	json_object_set_new(o, "nearest_benign", json_string(f->nearest_benign));
 	json_object_set_new(o, "gate", json_string(f->gate));
+	json_object_set_new(o, "history",
+			    json_pack("{sI sI sf sf sf sf}", "days", (json_int_t)f->history.days,
+				      "scored", (json_int_t)f->history.scored, "llr_nats",
+				      f->history.llr, "p", f->history.p, "e", f->history.e,
+				      "e_needed", f->history.e_needed));
+	json_object_set_new(o, "undecided", f->undecided ? json_string(f->undecided) : json_null());
 	json_object_set_new(o, "stack_sources",
 			    json_pack("{sI sI sI}", "lately", (json_int_t)f->sources, "split",
 				      (json_int_t)f->split, "when_clean",
@@ -178,12 +201,28 @@ static json_t *farm_json(const struct farm *f, size_t index, const struct farms 
 	return o;
 }
 
+static json_t *randomisers(const struct farms *f)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < f->n_randomisers && i < RANDOMISERS_TOLD; i++) {
+		const struct randomiser *r = &f->randomiser[i];
+
+		json_array_append_new(list,
+				      json_pack("{so ss sI}", "src", json_source(r->src, r->family),
+						"class", "randomiser", "stacks",
+						(json_int_t)r->stacks));
+	}
+	return json_pack("{sI so}", "total", (json_int_t)f->n_randomisers, "sources", list);
+}
+
 json_t *farms_json(const struct farms *f, const struct plan *plan, const struct farm_names *names)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < f->n; i++)
 		json_array_append_new(list, farm_json(&f->farm[i], i, f, plan, names));
-	return json_pack("{ss so so so}", "schema", "winnow.farms/1", "time", json_time(f->time),
-			 "farms", list, "losses", json_losses(&f->losses));
+	return json_pack("{ss so so so so so}", "schema", "winnow.farms/1", "time",
+			 json_time(f->time), "farms", list, "losses", json_losses(&f->losses),
+			 "randomisers", randomisers(f), "not_decidable", farm_not_decidable_json());
 }

@@ -70,6 +70,7 @@ struct farm_member {
 	uint32_t direct, split; /* handshakes, by D* */
 	uint32_t dstar;         /* median, 0.1 ms */
 	uint64_t first_seen;    /* ns since 1970 */
+	bool replaces;          /* known by its first connections since the farm is dropped */
 };
 
 struct farm {
@@ -88,16 +89,34 @@ struct farm {
 	const char *nearest_benign;
 	struct farm_line line[FARM_LINES];
 	size_t n_lines;
-	char gate[256]; /* why it is not one state further; empty: nothing is missing */
+	struct {
+		uint32_t days, scored; /* days of the stack before today; clean ones with a score */
+		double llr;            /* of today, nats; the score that is compared */
+		double p;              /* P(a clean day scores as high); 1: not known */
+		double e, e_needed;    /* e-value, and what e-BH asks for over all cohorts */
+	} history;
+	const char *undecided; /* why packets cannot tell what it is; NULL: they can */
+	char gate[256];        /* why it is not one state further; empty: nothing is missing */
 	uint32_t sources, known, split, clean_sources; /* of the stack */
 	struct farm_member *members;
 	size_t n_members;
 };
 
+/* A source that makes up another stack with every connection: of the class
+ * "randomiser", a member of nothing. */
+struct randomiser {
+	uint64_t src;
+	uint8_t family;
+	uint32_t stacks; /* kept of it; it had more */
+};
+#define RANDOMISERS_TOLD 16
+
 struct farms {
 	uint64_t time; /* ns since 1970 */
 	struct farm *farm;
 	size_t n;
+	struct randomiser randomiser[RANDOMISERS_TOLD]; /* some of them */
+	size_t n_randomisers;                           /* all of them */
 	struct losses losses;
 };
 
@@ -115,6 +134,11 @@ struct farm_names {
 	/* Each JA4 seen of a stack: how many, at most `max` written. */
 	size_t (*ja4)(void *ctx, uint64_t stack, const char **out, size_t max);
 };
+
+/* Farms that packets do not show, whatever is listed: said beside every answer. */
+#define FARM_NOT_DECIDABLE 2
+extern const char *const farm_not_decidable[FARM_NOT_DECIDABLE];
+json_t *farm_not_decidable_json(void);
 
 struct plan;
 

@@ -11,7 +11,9 @@
  * Unknown is null. Server names and protocols that are not UTF-8 are written with
  * \xNN for each byte that is not printable ASCII.
  * Proof:  how the connection was proved, from the newest word on it.
- * Errors: NULL, no memory.
+ * Bytes:  as jansson writes the same object with COMPACT and ENSURE_ASCII. Not by
+ *         jansson, which took 11 of a replay's 19 us a hello.
+ * Errors: -ENOMEM.
  */
 #ifndef WINNOW_MODEL_HELLO_JSON_H
 #define WINNOW_MODEL_HELLO_JSON_H
@@ -20,9 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "abi.h"
+#include "base/time.h"
 
 struct hello_bytes {
 	const uint8_t *at; /* NULL: absent */
@@ -39,9 +40,18 @@ struct hello_text {
 	bool resumed; /* counts only if ja4 is there */
 };
 
-/* handshake NULL: none came. */
-json_t *hello_json(uint64_t time_ns, const struct event_hello *e,
-		   const struct event_handshake *handshake, const struct hello_text *text);
+/* One object, not terminated; zero it to begin. */
+struct hello_line {
+	char *text;
+	size_t len, room;
+	uint64_t second; /* of second_text */
+	char second_text[TIME_TEXT];
+};
+
+/* In place of what `l` held. handshake NULL: none came. */
+int hello_json(struct hello_line *l, uint64_t time_ns, const struct event_hello *e,
+	       const struct event_handshake *handshake, const struct hello_text *text);
+void hello_line_clear(struct hello_line *l);
 
 const char *hello_result_name(unsigned int result);
 const char *proof_name(unsigned int proof); /* NULL: none */

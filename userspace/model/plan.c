@@ -50,6 +50,11 @@ int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *sta
 	return -ENOMEM;
 }
 
+bool plan_renews(const struct plan_rule *r, const struct rule_entry *e)
+{
+	return r->seen && r->seen > e->created && r->seen > e->renewed && r->expires > e->expires;
+}
+
 json_t *plan_rule_json(const struct plan_rule *r, const struct farms *f,
 		       const struct farm_names *names)
 {
@@ -108,12 +113,13 @@ static json_t *farm_json(const struct plan *p, const struct farms *f, size_t i,
 		json_array_append_new(gates, json_pack("{ss sb ss}", "gate", g->name, "met",
 						       (int)g->met, "text", g->text));
 	}
-	return json_pack("{ss ss so sb so so so so so}", "farm", f->farm[i].id, "state",
+	return json_pack("{ss ss so sb so so so so so so}", "farm", f->farm[i].id, "state",
 			 farm_state_name[f->farm[i].state], "stack",
 			 json_stack(f->farm[i].stack, names), "by_itself", (int)by_itself, "gates",
 			 gates, "rules", rules, "spared", spared, "collateral",
 			 collateral_json(&p->farms[i]), "stops_exchanges",
-			 json_round(p->farms[i].stops));
+			 json_round(p->farms[i].stops), "source_life_seconds",
+			 p->farms[i].life > 0 ? json_round(p->farms[i].life) : json_null());
 }
 
 json_t *plan_json(const struct plan *p, const struct farms *f, const struct farm_names *names)
@@ -122,6 +128,6 @@ json_t *plan_json(const struct plan *p, const struct farms *f, const struct farm
 
 	for (size_t i = 0; i < p->n_farms && i < f->n; i++)
 		json_array_append_new(list, farm_json(p, f, i, names));
-	return json_pack("{ss so so}", "schema", "winnow.plan/1", "time", json_time(p->time),
-			 "farms", list);
+	return json_pack("{ss so so so}", "schema", "winnow.plan/1", "time", json_time(p->time),
+			 "farms", list, "not_decidable", farm_not_decidable_json());
 }

@@ -29,6 +29,7 @@ struct plan_rule {
 	uint8_t action;       /* enum rule_action */
 	uint16_t holdout;     /* per 10,000 */
 	uint64_t expires;     /* ns since 1970 */
+	uint64_t seen;        /* the newest evidence is no older, ns since 1970; 0: none lately */
 	size_t farm;          /* index into farms.farm */
 	uint32_t handle;      /* 0: not installed */
 	double posterior;
@@ -65,6 +66,8 @@ struct plan_farm {
 	struct plan_collateral collateral;
 	size_t rules, spared;
 	double stops; /* exchanges of the members ruled */
+	double life;  /* median of its sources, seconds, rules live twice that; 0 or less: not known
+		       */
 };
 
 struct plan {
@@ -91,6 +94,10 @@ struct rule_entry;
  * name. -ENOMEM, else `out` is the caller's to clear. */
 int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *stack,
 		    struct rule_entry *out);
+
+/* Whether the rule that is in force, `e`, lives on as long as this one: the source
+ * itself has shown evidence since it was made or renewed. */
+bool plan_renews(const struct plan_rule *r, const struct rule_entry *e);
 
 /* The rule object of winnow.rules/1, and what the rule would cost: `collateral`. */
 json_t *plan_rule_json(const struct plan_rule *r, const struct farms *f,

@@ -588,13 +588,13 @@ bool rule_bound(const struct rule_entry *e)
 	       (!e->spec.order || e->order_key);
 }
 
-void rule_slot(const struct rule_entry *e, uint64_t expires_boot, bool shadow, struct rule *out)
+void rule_slot(const struct rule_entry *e, bool shadow, struct rule *out)
 {
 	const struct rule_spec *s = &e->spec;
 	struct rule r = {
 		.handle = e->handle,
 		.gen = e->gen,
-		.expires = expires_boot,
+		.expires = e->expires_boot,
 		.seen_min = s->seen_min,
 		.age_max = s->age_max >> STAMP_SHIFT,
 		.d1_min = s->d1_min,
@@ -616,7 +616,8 @@ void rule_slot(const struct rule_entry *e, uint64_t expires_boot, bool shadow, s
 		r.plen = s->src.plen;
 	}
 	r.flags = (s->ports_any ? RULE_PORTS_ANY : 0) |
-		  (s->existing_keep ? RULE_EXISTING_KEEP : 0) | (shadow ? RULE_SHADOW : 0) |
+		  (s->existing_keep ? RULE_EXISTING_KEEP : 0) |
+		  (shadow || e->shadow ? RULE_SHADOW : 0) |
 		  (s->not_resumed ? RULE_NOT_RESUMED : 0) | (s->d1_min ? RULE_HAS_D1 : 0) |
 		  (s->age_max ? RULE_HAS_AGE : 0) | (s->limit_all ? RULE_LIMIT_ALL : 0);
 	*out = r;

@@ -95,14 +95,26 @@ struct rule_hits {
 	uint64_t last; /* ns since 1970; 0: never */
 };
 
+/* What a confirmation is waited for, see rulebook.h. */
+enum rule_pending {
+	RULE_SETTLED,
+	RULE_ADDED,    /* it goes unless confirmed */
+	RULE_ENFORCED, /* it only counts again unless confirmed */
+};
+
 struct rule_entry {
 	uint32_t handle, gen;
 	uint32_t index; /* slot in the kernel; 0: not there (unbound) */
 	struct rule_spec spec;
-	char *origin;                           /* "operator" or "farm:ID" */
-	uint32_t uid;                           /* who added it */
-	uint64_t created;                       /* ns since 1970 */
-	uint64_t expires;                       /* the same; 0: never */
+	char *origin;          /* "operator" or "farm:ID" */
+	uint32_t uid;          /* who added it */
+	uint64_t created;      /* ns since 1970 */
+	uint64_t expires;      /* the same; 0: never */
+	uint64_t expires_boot; /* as the kernel has it, CLOCK_BOOTTIME; 0: never */
+	enum rule_pending pending;
+	uint64_t then;    /* pending: `expires` once it is confirmed */
+	uint64_t renewed; /* by evidence of that time, since this start; ns since 1970 */
+	bool shadow;      /* this rule only counts what it would do */
 	uint64_t ja4_key, stack_key, order_key; /* 0: none, or not known yet */
 	uint16_t holdout;                       /* per 10,000 */
 	uint16_t canary;
@@ -113,7 +125,7 @@ void rule_entry_clear(struct rule_entry *e);
 /* Every name in the rule has its key. */
 bool rule_bound(const struct rule_entry *e);
 
-/* The slot the programs read. `expires_boot` is ns of CLOCK_BOOTTIME. */
-void rule_slot(const struct rule_entry *e, uint64_t expires_boot, bool shadow, struct rule *out);
+/* The slot the programs read. `shadow`: whatever the rule's own says. */
+void rule_slot(const struct rule_entry *e, bool shadow, struct rule *out);
 
 #endif

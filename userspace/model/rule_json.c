@@ -53,7 +53,7 @@ json_t *rule_json(const struct rule_entry *e, const struct rule_hits *hits)
 	if (!text)
 		return NULL;
 	return json_pack("{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:b,"
-			 " s:{s:I, s:I, s:I}, s:{s:I}, s:I, s:o, s:f, s:f, s:s}",
+			 " s:{s:I, s:I, s:I}, s:{s:I}, s:I, s:o, s:f, s:f, s:s, s:b, s:s?}",
 			 "handle", (json_int_t)e->handle, "match", match_json(s), "state",
 			 state_json(s), "action", rule_action_text(s->action), "rate",
 			 s->action == RULE_LIMIT ? json_real(s->rate / 1000.0) : json_null(),
@@ -64,5 +64,8 @@ json_t *rule_json(const struct rule_entry *e, const struct rule_hits *hits)
 			 (json_int_t)h->bytes, "would_hit", "connections", (json_int_t)h->would,
 			 "unproved", (json_int_t)h->unproved, "last_hit", time_json(h->last),
 			 "holdout", e->holdout / 10000.0, "canary", e->canary / 10000.0, "text",
-			 text);
+			 text, "only_counts", (int)e->shadow, "pending",
+			 e->pending == RULE_ADDED      ? "added"
+			 : e->pending == RULE_ENFORCED ? "enforced"
+						       : NULL);
 }

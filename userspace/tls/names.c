@@ -14,6 +14,8 @@
 #define TEXT_ORDER (7 * HELLO_EXTENSIONS_MAX + 1)
 #define TEXT_JA3   (16 + 6 * (HELLO_CIPHERS_MAX + HELLO_EXTENSIONS_MAX + HELLO_MAX / 2) + 4 * 255)
 
+#define SHORT_LIST 64 /* qsort() takes longer */
+
 struct list {
 	size_t n;
 	uint16_t v[HELLO_MAX / 2];
@@ -102,11 +104,23 @@ static int u16_compare(const void *a, const void *b)
 	return *(const uint16_t *)a - *(const uint16_t *)b;
 }
 
+/* Clients' lists are short, and often in order already. */
 static void list_sort(struct list *out, const struct list *in)
 {
 	out->n = in->n;
 	memcpy(out->v, in->v, in->n * sizeof(in->v[0]));
-	qsort(out->v, out->n, sizeof(out->v[0]), u16_compare);
+	if (out->n > SHORT_LIST) {
+		qsort(out->v, out->n, sizeof(out->v[0]), u16_compare);
+		return;
+	}
+	for (size_t i = 1; i < out->n; i++) {
+		uint16_t v = out->v[i];
+		size_t at = i;
+
+		for (; at && out->v[at - 1] > v; at--)
+			out->v[at] = out->v[at - 1];
+		out->v[at] = v;
+	}
 }
 
 static bool is_state(uint16_t type)

@@ -78,6 +78,14 @@ static const struct quic_version {
 	  "quic key",
 	  "quic iv",
 	  "quic hp" },
+	{ QUIC_T051,
+	  QUIC_T051,
+	  0,
+	  { 0x7a, 0x4e, 0xde, 0xf4, 0xe7, 0xcc, 0xee, 0x5f, 0xa4, 0x50,
+	    0x6c, 0x19, 0x12, 0x4f, 0xc8, 0xcc, 0xda, 0x6e, 0x03, 0x3d },
+	  "quic key",
+	  "quic iv",
+	  "quic hp" },
 	{ QUIC_DRAFT(22),
 	  QUIC_DRAFT(22),
 	  0,
@@ -349,6 +357,8 @@ static enum quic_result frame_read(struct quic_hello *h, struct cursor *c)
 
 	if (!take_varint(c, &type))
 		return QUIC_BAD_FRAME;
+	if (type == 0x08 && h->version == QUIC_T051)
+		type = 0x06; /* its number for CRYPTO */
 	switch (type) {
 	case 0x00: /* PADDING */
 	case 0x01: /* PING */

@@ -27,6 +27,7 @@
 #define QUIC_DRAFT(n)      (0xff000000U | (n)) /* of version 1: 22 to 34 */
 #define QUIC_V2_DRAFT      0x709a50c4U
 #define QUIC_MVFST         0xfaceb002U /* draft 27 by another name */
+#define QUIC_T051          0x54303531U /* Google's: draft 27 with other numbers */
 #define QUIC_CID_MAX       20
 #define QUIC_DATAGRAMS_MAX 16
 
