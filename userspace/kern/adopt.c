@@ -5,58 +5,51 @@
 #include <errno.h>
 #include <string.h>
 
-union any_key {
-	struct match_key match;
-	struct source_key source;
-	struct prefix_key prefix;
-};
-
 static struct cidr cidr_of_prefix(const struct prefix_key *p)
 {
 	return (struct cidr){ addr_from_bytes(p->addr), p->plen };
 }
 
-static struct rule_match match_of(const char *map, const union any_key *key, const struct rule *r)
+static struct rule_match match_of(const struct match_key *m, const struct rule *r)
 {
-	const struct match_key *m = &key->match;
-	struct rule_match out = {};
+	return (struct rule_match){ .src = m->plen ? (struct cidr){ m->src, m->plen }
+						   : (struct cidr){ r->net, r->plen },
+				    .ja4 = m->ja4,
+				    .stack = m->stack,
+				    .order = m->order };
+}
 
-	if (!strcmp(map, "source_rules")) {
-		out.src = (struct cidr){ key->source.src, key->source.plen };
-	} else if (!strcmp(map, "prefix_rules")) {
-		out.src = cidr_of_prefix(&key->prefix);
-	} else {
-		out.src = m->plen ? (struct cidr){ m->src, m->plen }
-				  : (struct cidr){ r->net, r->plen };
-		out.ja4 = m->ja4;
-		out.stack = m->stack;
-		out.order = m->order;
-	}
-	return out;
+struct matches {
+	const struct kern *k;
+	struct rule_match *out;
+	size_t steps; /* no chain is longer than all rules: a loop ends here */
+};
+
+static void matches_net(void *ctx, uint32_t i)
+{
+	struct matches *m = ctx;
+	const struct rule *rules = m->k->rules.at;
+
+	for (; i && i < m->k->rules.n && m->steps++ < m->k->rules.n; i = rules[i].next)
+		m->out[i].src = (struct cidr){ rules[i].net, rules[i].plen };
 }
 
 int kern_rule_matches(const struct kern *k, struct rule_match *out)
 {
-	static const char *const maps[] = { "match", "source_rules", "prefix_rules" };
 	const struct rule *rules = k->rules.at;
+	struct matches m = { .k = k, .out = out };
+	struct match_key key, *prev = NULL;
 	uint32_t i;
 
 	memset(out, 0, k->rules.n * sizeof(*out));
-	for (size_t m = 0; m < sizeof(maps) / sizeof(maps[0]); m++) {
-		int fd = kern_map_fd(k, maps[m]);
-		union any_key key, *prev = NULL;
-		size_t steps = 0;
-
-		if (fd < 0)
-			return fd;
-		for (; !bpf_map_get_next_key(fd, prev, &key); prev = &key) {
-			if (bpf_map_lookup_elem(fd, &key, &i))
-				continue;
-			/* No chain is longer than all rules: a loop ends here. */
-			for (; i && i < k->rules.n && steps++ < k->rules.n; i = rules[i].next)
-				out[i] = match_of(maps[m], &key, &rules[i]);
-		}
+	for (; !bpf_map_get_next_key(k->match_fd, prev, &key); prev = &key) {
+		if (bpf_map_lookup_elem(k->match_fd, &key, &i))
+			continue;
+		for (; i && i < k->rules.n && m.steps++ < k->rules.n; i = rules[i].next)
+			out[i] = match_of(&key, &rules[i]);
 	}
+	m.steps = 0;
+	nets_each(k, matches_net, &m);
 	return 0;
 }
 

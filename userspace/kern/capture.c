@@ -2,9 +2,14 @@
 #include "kern/capture.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <pcap/pcap.h>
 #include <pcap/sll.h>
@@ -14,13 +19,16 @@
 #include "base/cleanup.h"
 #include "kern/pcapng.h"
 
-#define FRAME_MAX 262144 /* libpcap's own bound for these link types */
-#define NULL_LEN  4
+#define FRAME_MAX    CAPTURE_FRAME_MAX
+#define NULL_LEN     4
+#define STREAM_BYTES (128 << 10)
 
 struct capture {
 	pcap_t *pcap;
 	FILE *file; /* both owned by pcap */
 	FILE *even; /* what pcap reads: file itself unless it is pcapng */
+	int fd, wake;
+	atomic_uint_least64_t at; /* bytes read */
 	uint64_t size;
 	uint64_t last_ns;
 	int link;
@@ -66,38 +74,80 @@ static int not_a_capture(const char *path, FILE *f, const char *said, struct rea
 	return reason_set(r, -EBADMSG, "%s is no capture file (%s)", path, said);
 }
 
-int capture_open(const char *path, struct capture **out, struct reason *r)
+/* A pipe may be silent for long: whoever wants an end wakes it. */
+static ssize_t source_read(void *cookie, char *b, size_t n)
 {
-	bool in = strcmp(path, "-") == 0;
-	_cleanup_(capture_freep) struct capture *c = NULL;
-	const char *name = in ? "standard input" : path;
-	char said[PCAP_ERRBUF_SIZE];
+	struct capture *c = cookie;
+	struct pollfd p[] = { { .fd = c->fd, .events = POLLIN },
+			      { .fd = c->wake, .events = POLLIN } };
+	ssize_t got;
+
+	do {
+		if (!c->size && poll(p, 2, -1) > 0 && p[1].revents) {
+			errno = ECANCELED;
+			return -1;
+		}
+		got = !c->size && !p[0].revents ? -1 : read(c->fd, b, n);
+	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
+	if (got > 0)
+		c->at += got;
+	return got;
+}
+
+static int source_close(void *cookie)
+{
+	struct capture *c = cookie;
+
+	close(c->wake);
+	return c->fd == STDIN_FILENO ? 0 : close(c->fd);
+}
+
+static int source_open(struct capture *c, const char *path, struct reason *r)
+{
+	static const cookie_io_functions_t io = { .read = source_read, .close = source_close };
 	struct stat st;
 
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return reason_set(r, -ENOMEM, "out of memory");
-	c->file = in ? stdin : fopen(path, "rbe");
-	if (!c->file)
+	c->fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	if (c->fd < 0)
 		return reason_set(r, -errno, "open %s: %s", path, strerror(errno));
-	if (!fstat(fileno(c->file), &st) && S_ISDIR(st.st_mode)) {
+	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->file = c->wake < 0 ? NULL : fopencookie(c, "r", io);
+	if (!c->file) {
+		source_close(c);
+		return reason_set(r, -ENOMEM, "out of memory");
+	}
+	setvbuf(c->file, NULL, _IOFBF, STREAM_BYTES);
+	if (!fstat(c->fd, &st) && S_ISDIR(st.st_mode)) {
 		fclose(c->file);
 		return reason_set(r, -EISDIR, "open %s: is a directory", path);
 	}
 	c->size = S_ISREG(st.st_mode) ? st.st_size : 0;
+	return 0;
+}
+
+int capture_open(const char *path, struct capture **out, struct reason *r)
+{
+	_cleanup_(capture_freep) struct capture *c = NULL;
+	const char *name = strcmp(path, "-") ? path : "standard input";
+	char said[PCAP_ERRBUF_SIZE];
+	int err;
+
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return reason_set(r, -ENOMEM, "out of memory");
+	err = source_open(c, path, r);
+	if (err)
+		return err;
 	c->even = pcapng_even(c->file, FRAME_MAX);
 	if (!c->even) {
-		if (!in)
-			fclose(c->file);
+		fclose(c->file);
 		return reason_set(r, -ENOMEM, "out of memory");
 	}
 	c->pcap =
 		pcap_fopen_offline_with_tstamp_precision(c->even, PCAP_TSTAMP_PRECISION_NANO, said);
 	if (!c->pcap) {
-		int err = not_a_capture(name, c->even, said, r);
-
-		if (c->even != stdin)
-			fclose(c->even);
+		err = not_a_capture(name, c->even, said, r);
+		fclose(c->even);
 		return err;
 	}
 	c->link = pcap_datalink(c->pcap);
@@ -243,10 +293,16 @@ enum capture_end capture_next(struct capture *c, struct capture_frame *f, struct
 	return CAPTURE_FRAME;
 }
 
+void capture_interrupt(struct capture *c)
+{
+	static const uint64_t one = 1;
+
+	if (write(c->wake, &one, sizeof(one)) < 0)
+		return; /* woken already */
+}
+
 uint64_t capture_position(const struct capture *c, uint64_t *size)
 {
-	off_t at = ftello(c->file);
-
 	*size = c->size;
-	return at < 0 ? 0 : at;
+	return c->at;
 }

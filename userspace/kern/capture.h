@@ -20,6 +20,8 @@
 
 #include "base/log.h"
 
+#define CAPTURE_FRAME_MAX 262144 /* libpcap's own bound for these link types */
+
 struct capture;
 
 struct capture_frame {
@@ -46,7 +48,11 @@ void capture_freep(struct capture **c);
 
 enum capture_end capture_next(struct capture *c, struct capture_frame *f, struct reason *r);
 
-/* Bytes read so far, and of the whole file (0: not known, a pipe). */
+/* From any thread: a capture_next() that waits for a pipe, now or later, ends at once as
+ * CAPTURE_BROKEN. */
+void capture_interrupt(struct capture *c);
+
+/* Bytes read so far, and of the whole file (0: not known, a pipe). From any thread. */
 uint64_t capture_position(const struct capture *c, uint64_t *size);
 
 #endif

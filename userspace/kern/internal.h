@@ -4,8 +4,9 @@
  *
  * Pins, below kern_config.pin_dir (a directory of a bpf file system):
  *
- *     maps/<map>         every table; `control` is pinned last, so that its
- *                        presence means that the set is whole
+ *     maps/<map>         every table, and `layout`, which says what their rows are;
+ *                        `control` is pinned last: where it is, the set is whole
+ *     maps:next/<map>    the same while another layout takes over (move.c)
  *     progs/<program>    the programs that are attached now
  *     links/<device>     the XDP link ('.' of a device name is written ':',
  *                        which no device name can hold)
@@ -26,6 +27,7 @@
 #define PROG_XDP    "winnow_xdp"
 #define PROG_EGRESS "winnow_egress"
 #define PROG_MIRROR "winnow_ingress"
+#define PROG_REPLAY "winnow_replay"
 
 enum filter { FILTER_EGRESS, FILTER_MIRROR, FILTERS };
 
@@ -48,25 +50,48 @@ struct held {
 /* Rules in force; control holds the same, as far as packets need it. */
 struct rule_counts {
 	uint32_t kind[MATCH_KINDS];
-	uint32_t source, prefix, any_port;
+	uint32_t source, prefix, any_port; /* source: those on a prefix, too */
 };
+
+/* Rules on a source or network alone (bpf/nets.h): two sets in each table. */
+struct nets {
+	struct mapping roots, deep, buckets;
+	unsigned int root_bits;
+	uint32_t n;     /* networks in the set that is written */
+	uint32_t stale; /* removed since it was written anew */
+	bool open;      /* what is written is not in force yet */
+	uint64_t left;  /* grace period that the other set must outlive */
+};
+
+struct nets_sizes {
+	uint32_t root_bits, deep, buckets; /* of one set */
+};
+
+struct move;
 
 struct kern {
 	struct winnow_bpf *skel;
 	char *pin_dir; /* NULL: never pin */
 	bool adopted;
+	struct move *move; /* not NULL: the pinned state has another layout, and is moved */
+	struct kern_moved moved;
 	uint32_t old_id[FILTERS][2]; /* of programs an adopted state may have attached */
 	struct mapping control, ports, tallies, orders, flows, rules;
+	struct mapping batches; /* replay alone */
 	uint64_t *virtual_ns;
-	int xdp_fd, egress_fd;
+	int xdp_fd, egress_fd, replay_fd; /* < 0: not loaded */
 	struct ring_buffer *ring;
 	kern_event_fn event_fn;
 	void *event_ctx;
 	int n_cpus;
 
 	struct rule_counts counts;
-	uint64_t *removed; /* per rule slot: grace period it must outlive */
-	uint64_t grace;    /* grace periods waited for */
+	uint32_t prefixes; /* most rules on networks that are no source */
+	int match_fd;
+	struct nets nets;
+	uint64_t *removed; /* per rule slot: grace period it must outlive; LEAVING */
+	size_t n_leaving;
+	uint64_t grace; /* grace periods waited for */
 
 	uint64_t short_frames, short_bytes; /* fed, but too short for a test run */
 
@@ -91,11 +116,15 @@ const char *message_last(void);
 /* Is `dir` (or the nearest parent that exists) on a writable bpf file system? */
 int pin_check_fs(const char *dir, struct reason *r);
 /* Looks at pin_dir: *found says whether there is a whole state to adopt; its
- * maps are then handed to the skeleton. Leftovers of a start that never got as
+ * maps are then handed to the skeleton, or, if they have another layout, k->move is
+ * set. Leftovers of a start that never got as
  * far as attaching are removed. */
 int pin_adopt(struct kern *k, bool *found, struct reason *r);
 /* Pins what is not pinned yet. */
 int pin_maps(struct kern *k, struct reason *r);
+/* Beside the old ones, and then in their place, in one step. */
+int pin_maps_next(struct kern *k, struct reason *r);
+int pin_maps_swap(struct kern *k, struct reason *r);
 int pin_programs_next(struct kern *k, struct reason *r);
 int pin_programs(struct kern *k, struct reason *r);
 uint32_t pin_program_id(const struct kern *k, const char *name); /* 0: no such pin */
@@ -104,8 +133,30 @@ int pin_path(const struct kern *k, char out[PATH_MAX], const char *kind, const c
 void pin_device_name(const char *device, char out[32]); /* '.' -> ':' */
 void pin_device_from(const char *pin, char out[16]);
 
+/* ---- move.c ---- */
+/* -ENOENT: the pinned state does not say what its rows are. */
+int move_begin(struct kern *k, struct reason *r);
+/* Settings, rules, allowed networks: into the loaded tables, which nobody uses yet. */
+int move_open(struct kern *k, struct reason *r);
+void move_end(struct kern *k);
+
 /* ---- rules.c ---- */
-int rules_open(struct kern *k, struct reason *r);
+int rules_open(struct kern *k, bool adopted, struct reason *r);
+/* Returns when no packet is under way that was when `period` was k->grace + 1. */
+void grace_await(struct kern *k, uint64_t period);
+
+/* ---- nets.c: first rule of a network's chain ---- */
+/* Tables for so many rules. */
+void nets_sizes(uint32_t rules, struct nets_sizes *out);
+int nets_open(struct kern *k, bool adopted);
+uint32_t nets_find(const struct kern *k, const struct cidr *c); /* 0: there is none */
+/* The rule's slot must hold the network. -ENOSPC: no room. */
+int nets_put(struct kern *k, const struct cidr *c, uint32_t index);
+int nets_remove(struct kern *k, const struct cidr *c);
+void nets_each(const struct kern *k, void (*fn)(void *ctx, uint32_t index), void *ctx);
+/* From here on puts and removals are for nobody to see until they are all in force. */
+int nets_begin(struct kern *k);
+void nets_commit(struct kern *k);
 
 /* ---- attach.c ---- */
 /* Puts the new programs where an adopted state's programs are. */

@@ -21,6 +21,8 @@
 #include "base/addr.h"
 #include "base/log.h"
 
+struct batch;
+struct batch_answer;
 struct kern;
 struct losses;
 struct quic_news;
@@ -28,23 +30,39 @@ struct quic_news;
 struct kern_config {
 	const char *pin_dir; /* NULL: never pin */
 	bool replay;         /* virtual clock, every hello and handshake goes up */
+	bool batch;          /* ... and only the program for many frames is loaded */
 	uint32_t tallies;    /* rows; rounded up to a power of two of sets of 8 */
 	uint32_t orders;
 	uint32_t flows;
 	uint32_t handshakes;
 	uint32_t rules;
-	uint32_t prefixes;   /* prefix rules, and allow entries */
+	uint32_t prefixes;   /* of the rules those on networks; and as many allow entries */
 	uint32_t ring_bytes; /* power of two */
 	uint32_t reassembly; /* slots */
+	uint32_t proxied;    /* connections with a PROXY header; 0: as many as flows */
 };
 
 /* What an edge host starts with: 262,144 tallies, 262,144 flows, 65,536 rules ... */
 void kern_config_default(struct kern_config *c);
+/* The same for a capture of `bytes` (0: not known), without rules: no more rows than it
+ * can have connections. Clearing tables is a third of a short replay. */
+void kern_config_replay(struct kern_config *c, uint64_t bytes);
 
+/* A pinned state of this layout and these sizes is adopted, its programs replaced at once.
+ * One of another layout or size is moved: the new tables have its settings, rules and
+ * allowed networks, the old programs go on until kern_switch(). */
 int kern_open(const struct kern_config *c, struct kern **out, struct reason *r);
 void kern_free(struct kern *k);
 void kern_freep(struct kern **k);
 bool kern_adopted(const struct kern *k);
+
+struct kern_moved {
+	bool happened;
+	size_t rules, tallies, orders, handshakes, flows; /* rows */
+};
+/* Ends a move, when the rules are as they shall be: flows and tallies follow, each device
+ * gets the new programs in one update of its link, the old tables go. Else does nothing. */
+int kern_switch(struct kern *k, struct kern_moved *out, struct reason *r);
 
 /* Names a missing capability ("CAP_BPF"), or NULL when all three are there. */
 const char *kern_missing_capability(void);
@@ -86,6 +104,15 @@ int kern_attach(struct kern *k, const char *device, enum attach_mode mode, struc
 int kern_detach(struct kern *k, const char *device, struct reason *r);
 /* A malloc'ed list; *n may be 0. */
 int kern_attachments(const struct kern *k, struct attachment **out, size_t *n);
+/* The XDP program on a device, whoever's; prog_id 0: none. */
+struct device_xdp {
+	uint32_t prog_id;
+	bool generic;
+	char name[16]; /* "": not for us to know */
+};
+int kern_device_xdp(const char *device, struct device_xdp *out);
+/* Whether `dir` is, or could be made, in a bpf file system that we may write. */
+int kern_pins_possible(const char *dir, struct reason *r);
 /* Detach everything and remove every pin. */
 int kern_unpin(struct kern *k, struct reason *r);
 
@@ -114,14 +141,21 @@ struct rule_match {
 /* Writes slot `index` (1..n-1, chosen by the caller, free) and makes it reachable;
  * net, plen, next and the counters of the slot are filled here. Rules with one
  * match key form a chain: pass first, then the severest action, then the older;
- * for rules on a source alone the programs read only the first.
+ * of rules on a source alone the programs read the first that has not expired.
  * `r.gen` must differ from every earlier value of that slot. -ENOSPC: a table is
  * full; -E2BIG: MATCH_CHAIN_MAX rules with one match key already. On error
  * nothing has changed. */
 int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 		  const struct rule_match *m, struct reason *why);
 int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m);
+/* Rules on a source or network alone: what is put and removed between the two is in
+ * force at once, at the commit, all of it; a packet meets the old rules or the new ones.
+ * A removed rule's slot is in use until then. */
+int kern_rules_begin(struct kern *k);
+void kern_rules_commit(struct kern *k);
 int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why);
+/* Allowed again from that second of CLOCK_BOOTTIME on; it must be there. */
+int kern_allow_suspend(struct kern *k, const struct cidr *c, uint32_t second);
 int kern_allow_remove(struct kern *k, const struct cidr *c);
 /* The networks whose PROXY headers are believed, instead of those before; n 0: none. */
 int kern_proxies_set(struct kern *k, const struct cidr *list, size_t n, struct reason *why);
@@ -147,8 +181,20 @@ int kern_names_forget(struct kern *k);
 /* ---- replay ------------------------------------------------------------------ */
 
 /* One frame through the loaded program, as if it had arrived (or left) at
- * `time_ns` of the virtual clock. verdict: XDP_PASS, XDP_DROP, XDP_TX. */
+ * `time_ns` of the virtual clock. verdict: XDP_PASS, XDP_DROP, XDP_TX.
+ * -EOPNOTSUPP: opened with `batch`. */
 int kern_feed(struct kern *k, uint64_t time_ns, const void *frame, size_t len, bool egress,
 	      uint32_t *verdict);
+
+/* Opened with `batch`: batch `which` (batch.h), for the caller to fill. */
+struct batch *kern_batch(struct kern *k, unsigned int which);
+/* Its frames *at .. end - 1, in few system calls; *at says how far it came. Short of
+ * `end` with 0: the event ring wants to be drained first. */
+int kern_batch_run(struct kern *k, unsigned int which, uint32_t *at, uint32_t end);
+/* One frame of any size; `way` as in batch.h. */
+int kern_batch_alone(struct kern *k, uint64_t time_ns, const void *frame, size_t len,
+		     unsigned int way, struct batch_answer *answer);
+/* A frame too short for a test run, which a device never has: counted, and passed. */
+void kern_feed_short(struct kern *k, size_t len);
 
 #endif

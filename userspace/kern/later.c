@@ -212,7 +212,7 @@ void later_known(struct later *l, const struct event_hello *e, uint64_t now)
 	row = row_get(l, &key, now, &err);
 	if (!row)
 		return;
-	row->first = e->result == HELLO_NOT_TLS ? FIRST_DATA : FIRST_HELLO;
+	row->first = hello_is_other(e->result) ? FIRST_DATA : FIRST_HELLO;
 	row->known = now;
 	if (row->first == FIRST_HELLO)
 		row_clear(l, row); /* it was theirs */

@@ -25,6 +25,34 @@ void kern_config_default(struct kern_config *c)
 	};
 }
 
+/* A connection with a hello takes more than this in a capture: three segments of 54
+ * bytes, each behind 16 of the file's own. */
+#define CONNECTION_BYTES 210
+#define ROWS_MIN         1024
+
+static uint32_t smaller(uint32_t rows, uint64_t connections)
+{
+	if (connections < ROWS_MIN)
+		connections = ROWS_MIN;
+	return connections < rows ? connections : rows;
+}
+
+void kern_config_replay(struct kern_config *c, uint64_t bytes)
+{
+	/* Twice as many: a set of eight is full before the table is. */
+	uint64_t n = bytes ? 2 * (bytes / CONNECTION_BYTES + 1) : UINT64_MAX;
+
+	kern_config_default(c);
+	c->tallies = smaller(c->tallies, n);
+	c->orders = smaller(c->orders, n);
+	c->flows = smaller(c->flows, n);
+	c->handshakes = smaller(c->handshakes, n);
+	c->reassembly = smaller(c->reassembly, n);
+	c->rules = c->prefixes = 16;
+	c->ring_bytes = 1 << 20;
+	c->proxied = 16;
+}
+
 static uint32_t power_of_two(uint32_t n)
 {
 	uint32_t p = 1;
@@ -82,6 +110,9 @@ int kern_prog_fd(const struct kern *k, const char *name)
 /* The programs mask with the number of sets (or slots) less one. */
 static int set_sizes(struct kern *k, const struct kern_config *c, struct reason *r)
 {
+	struct nets_sizes nets;
+
+	nets_sizes(c->rules, &nets);
 	const struct {
 		const char *map;
 		uint32_t entries;
@@ -92,10 +123,11 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 		{ "handshakes", sets_of(c->handshakes) },
 		{ "rules", c->rules },
 		{ "match", c->rules },
-		{ "source_rules", c->rules },
-		{ "prefix_rules", c->prefixes },
+		{ "net_roots", 4 << nets.root_bits },
+		{ "net_deep", 2 * nets.deep },
+		{ "net_rules", 2 * nets.buckets },
 		{ "allow", c->prefixes },
-		{ "proxied", c->flows },
+		{ "proxied", c->proxied ? c->proxied : c->flows },
 		{ "events", c->ring_bytes },
 		{ "reassembly", power_of_two(c->reassembly) },
 	};
@@ -118,8 +150,24 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->flow_sets = sets_of(c->flows) - 1;
 	k->skel->rodata->handshake_sets = sets_of(c->handshakes) - 1;
 	k->skel->rodata->reassembly_slots = power_of_two(c->reassembly) - 1;
+	k->skel->rodata->net_root_bits = nets.root_bits;
+	k->skel->rodata->net_deep_mask = nets.deep - 1;
+	k->skel->rodata->net_buckets = nets.buckets;
 	k->skel->rodata->clock_virtual = c->replay;
+	k->prefixes = c->prefixes;
 	return 0;
+}
+
+/* Verifying is what a start costs: only what will run is loaded. */
+static void choose_programs(struct kern *k, const struct kern_config *c)
+{
+	bool batch = c->replay && c->batch;
+
+	bpf_program__set_autoload(k->skel->progs.winnow_xdp, !batch);
+	bpf_program__set_autoload(k->skel->progs.winnow_egress, !batch);
+	bpf_program__set_autoload(k->skel->progs.winnow_ingress, !batch);
+	bpf_program__set_autoload(k->skel->progs.winnow_replay, batch);
+	bpf_map__set_autocreate(k->skel->maps.batches, batch);
 }
 
 static int load(struct kern *k, struct reason *r)
@@ -135,6 +183,7 @@ static int load(struct kern *k, struct reason *r)
 		k->virtual_ns = (uint64_t *)&k->skel->bss->virtual_ns;
 		k->xdp_fd = kern_prog_fd(k, PROG_XDP);
 		k->egress_fd = kern_prog_fd(k, PROG_EGRESS);
+		k->replay_fd = kern_prog_fd(k, PROG_REPLAY);
 		return 0;
 	}
 	cap = kern_missing_capability();
@@ -185,12 +234,22 @@ static int map_tables(struct kern *k, struct reason *r)
 		const char *name;
 		struct mapping *m;
 	} tables[] = {
-		{ "control", &k->control }, { "ports", &k->ports }, { "tallies", &k->tallies },
-		{ "orders", &k->orders },   { "flows", &k->flows }, { "rules", &k->rules },
+		{ "control", &k->control },
+		{ "ports", &k->ports },
+		{ "tallies", &k->tallies },
+		{ "orders", &k->orders },
+		{ "flows", &k->flows },
+		{ "rules", &k->rules },
+		{ "net_roots", &k->nets.roots },
+		{ "net_deep", &k->nets.deep },
+		{ "net_rules", &k->nets.buckets },
+		{ "batches", &k->batches },
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		int err = map_table(k, tables[i].name, tables[i].m, r);
+		int err = tables[i].m == &k->batches && k->replay_fd < 0
+				  ? 0
+				  : map_table(k, tables[i].name, tables[i].m, r);
 
 		if (err)
 			return err;
@@ -253,6 +312,7 @@ int kern_open(const struct kern_config *c, struct kern **out, struct reason *r)
 	err = set_sizes(k, c, r);
 	if (err)
 		return err;
+	choose_programs(k, c);
 	if (c->pin_dir) {
 		k->pin_dir = strdup(c->pin_dir);
 		if (!k->pin_dir)
@@ -267,14 +327,16 @@ int kern_open(const struct kern_config *c, struct kern **out, struct reason *r)
 	if (!err && !found)
 		err = first_settings(k, c->replay, r);
 	if (!err)
-		err = rules_open(k, r);
+		err = rules_open(k, found && !k->move, r);
+	if (!err && k->move)
+		err = move_open(k, r);
 	if (!err)
 		err = open_ring(k, r);
 	if (!err && k->pin_dir && !found)
 		err = pin_maps(k, r);
-	if (!err && found)
+	if (!err && found && !k->move)
 		err = attach_renew(k, r);
-	if (!err && k->pin_dir)
+	if (!err && k->pin_dir && !k->move)
 		err = pin_programs(k, r);
 	if (err)
 		return err;
@@ -288,6 +350,7 @@ void kern_free(struct kern *k)
 	if (!k)
 		return;
 	attach_release(k);
+	move_end(k);
 	ring_buffer__free(k->ring);
 	unmap_table(&k->control);
 	unmap_table(&k->ports);
@@ -295,6 +358,10 @@ void kern_free(struct kern *k)
 	unmap_table(&k->orders);
 	unmap_table(&k->flows);
 	unmap_table(&k->rules);
+	unmap_table(&k->nets.roots);
+	unmap_table(&k->nets.deep);
+	unmap_table(&k->nets.buckets);
+	unmap_table(&k->batches);
 	winnow_bpf__destroy(k->skel);
 	free(k->removed);
 	free(k->pin_dir);

@@ -11,7 +11,10 @@
 
 #include <linux/magic.h>
 
+#include "kern/layout.h"
 #include "winnow.skel.h"
+
+#define NEXT "maps:next"
 
 static const char *const kinds[] = { "maps", "progs", "links", "qdiscs" };
 
@@ -120,15 +123,20 @@ static int count_pins(const struct kern *k, const char *kind, bool remove_them)
 	return n;
 }
 
-void pin_remove_all(const struct kern *k)
+static void remove_dir(const struct kern *k, const char *kind)
 {
 	char path[PATH_MAX];
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		count_pins(k, kinds[i], true);
-		if (!pin_path(k, path, kinds[i], NULL))
-			rmdir(path);
-	}
+	count_pins(k, kind, true);
+	if (!pin_path(k, path, kind, NULL))
+		rmdir(path);
+}
+
+void pin_remove_all(const struct kern *k)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		remove_dir(k, kinds[i]);
+	remove_dir(k, NEXT);
 	rmdir(k->pin_dir); /* the mount point itself stays: EBUSY */
 }
 
@@ -219,7 +227,8 @@ static int check_abi(const char *path, struct reason *r)
 	return 0;
 }
 
-static int adopt_maps(struct kern *k, struct reason *r)
+/* All of them are looked at before the first is taken. */
+static int adopt_maps(struct kern *k, bool take, struct reason *r)
 {
 	struct bpf_map *m;
 	int err;
@@ -228,7 +237,7 @@ static int adopt_maps(struct kern *k, struct reason *r)
 		_cleanup_(closep) int fd = -1;
 		char path[PATH_MAX];
 
-		if (bpf_map__is_internal(m))
+		if (bpf_map__is_internal(m) || !bpf_map__autocreate(m))
 			continue;
 		err = pin_path(k, path, "maps", bpf_map__name(m));
 		if (err)
@@ -237,13 +246,27 @@ static int adopt_maps(struct kern *k, struct reason *r)
 		if (fd < 0)
 			return fd;
 		err = check_shape(m, fd, path, r);
+		if (!err && take)
+			err = bpf_map__reuse_fd(m, fd);
 		if (err)
-			return err;
-		err = bpf_map__reuse_fd(m, fd);
-		if (err)
-			return reason_set(r, err, "take over %s: %s", path, strerror(-err));
+			return take ? reason_set(r, err, "take over %s: %s", path, strerror(-err))
+				    : err;
 	}
 	return 0;
+}
+
+static int pin_layout(const struct kern *k, const char *dir, struct reason *r)
+{
+	_cleanup_(closep) int fd = -1;
+	char path[PATH_MAX];
+	int err;
+
+	if (pin_path(k, path, dir, LAYOUT_TABLE))
+		return reason_set(r, -ENAMETOOLONG, "pin directory %s: too long", k->pin_dir);
+	err = layout_store(bpf_object__btf(k->skel->obj), &fd);
+	if (!err && bpf_obj_pin(fd, path))
+		err = -errno;
+	return err ? reason_set(r, err, "pin %s: %s", path, strerror(-err)) : 0;
 }
 
 int pin_adopt(struct kern *k, bool *found, struct reason *r)
@@ -270,45 +293,82 @@ int pin_adopt(struct kern *k, bool *found, struct reason *r)
 		*found = false;
 		return 0;
 	}
+	remove_dir(k, NEXT); /* of a move that was cut short: its old state is here */
 	err = check_abi(control, r);
 	if (!err)
-		err = adopt_maps(k, r);
+		err = adopt_maps(k, false, r);
+	if (!err)
+		err = adopt_maps(k, true, r);
+	else if (err == -ESTALE && move_begin(k, r) != -ENOENT)
+		err = k->move ? 0 : -EBADMSG;
 	*found = !err;
 	return err;
 }
 
-static int pin_map(struct kern *k, struct bpf_map *m, struct reason *r)
+static int pin_map(struct kern *k, const char *dir, struct bpf_map *m, struct reason *r)
 {
 	char path[PATH_MAX];
 
-	if (pin_path(k, path, "maps", bpf_map__name(m)))
+	if (pin_path(k, path, dir, bpf_map__name(m)))
 		return reason_set(r, -ENAMETOOLONG, "pin directory %s: too long", k->pin_dir);
 	if (bpf_obj_pin(bpf_map__fd(m), path))
 		return reason_set(r, -errno, "pin %s: %s", path, strerror(errno));
 	return 0;
 }
 
-int pin_maps(struct kern *k, struct reason *r)
+static int pin_maps_into(struct kern *k, const char *dir, struct reason *r)
 {
 	struct bpf_map *m;
-	int err;
+	int err = pin_layout(k, dir, r);
 
-	err = make_dirs(k, r);
+	bpf_object__for_each_map(m, k->skel->obj) {
+		if (bpf_map__is_internal(m) || !bpf_map__autocreate(m) ||
+		    m == k->skel->maps.control)
+			continue;
+		if (!err)
+			err = pin_map(k, dir, m, r);
+	}
+	return err ?: pin_map(k, dir, k->skel->maps.control, r);
+}
+
+int pin_maps(struct kern *k, struct reason *r)
+{
+	int err = make_dirs(k, r);
+
 	if (err)
 		return err;
-	bpf_object__for_each_map(m, k->skel->obj) {
-		if (bpf_map__is_internal(m) || m == k->skel->maps.control)
-			continue;
-		err = pin_map(k, m, r);
-		if (err)
-			goto fail;
-	}
-	err = pin_map(k, k->skel->maps.control, r);
-	if (!err)
-		return 0;
-fail:
-	pin_remove_all(k);
+	err = pin_maps_into(k, "maps", r);
+	if (err)
+		pin_remove_all(k);
 	return err;
+}
+
+int pin_maps_next(struct kern *k, struct reason *r)
+{
+	char path[PATH_MAX];
+	int err = pin_path(k, path, NEXT, NULL);
+
+	if (err)
+		return reason_set(r, err, "pin directory %s: too long", k->pin_dir);
+	remove_dir(k, NEXT);
+	err = make_dir(path, r);
+	if (!err)
+		err = pin_maps_into(k, NEXT, r);
+	if (err)
+		remove_dir(k, NEXT);
+	return err;
+}
+
+int pin_maps_swap(struct kern *k, struct reason *r)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	if (pin_path(k, from, NEXT, NULL) || pin_path(k, to, "maps", NULL))
+		return reason_set(r, -ENAMETOOLONG, "pin directory %s: too long", k->pin_dir);
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE))
+		return reason_set(r, -errno, "exchange %s and %s: %s", from, to, strerror(errno));
+	remove_dir(k, NEXT);
+	return 0;
 }
 
 /* Two steps, so that the pin never goes: `<name>:next`, then renamed. */
@@ -322,6 +382,8 @@ int pin_programs_next(struct kern *k, struct reason *r)
 	if (err)
 		return err;
 	bpf_object__for_each_program(p, k->skel->obj) {
+		if (!bpf_program__autoload(p))
+			continue;
 		snprintf(name, sizeof(name), "%s:next", bpf_program__name(p));
 		if (pin_path(k, path, "progs", name))
 			return reason_set(r, -ENAMETOOLONG, "pin directory too long");
@@ -342,6 +404,8 @@ int pin_programs(struct kern *k, struct reason *r)
 	if (err)
 		return err;
 	bpf_object__for_each_program(p, k->skel->obj) {
+		if (!bpf_program__autoload(p))
+			continue;
 		snprintf(name, sizeof(name), "%s:next", bpf_program__name(p));
 		if (pin_path(k, from, "progs", name) ||
 		    pin_path(k, to, "progs", bpf_program__name(p)))

@@ -22,6 +22,7 @@
 
 #include <signal.h>
 
+#include "batch.h"
 #include "kern/capture.h"
 #include "kern/kern.h"
 #include "kern/segment.h"
@@ -38,21 +39,25 @@ struct replay_hello {
 struct replay_config {
 	struct kern_config kern; /* pin_dir and replay are set by replay_new() */
 	struct ports ports;
-	/* Called for each hello; the memory is gone after the return. */
+	/* Called for each hello, from one thread of its own, but never during tick() or
+	 * after replay_run(); the memory is gone after the return. */
 	void (*hello)(void *ctx, const struct replay_hello *h);
 	const struct cidr *proxies; /* whose PROXY headers are believed */
 	size_t n_proxies;
-	bool later; /* hellos behind other bytes, too (later.h) */
-	/* May be NULL: QUIC stays closed. Opens a datagram (tls/quic_book.h); the frame
-	 * after it finds the programs told. */
+	bool later;   /* hellos behind other bytes, too (later.h) */
+	bool one_run; /* a test run for each frame: what many at a time are compared with */
+	/* May be NULL: QUIC stays closed. Opens a datagram (tls/quic_book.h); the flow's
+	 * next frame finds the programs told. */
 	int (*quic)(void *ctx, const struct event_quic *e, struct quic_news *out);
-	/* Before each frame and, with UINT64_MAX, at the end, until it says false: hellos
+	/* After each frame and, with UINT64_MAX, at the end, until it says false: hellos
 	 * that never became whole; *hello may be NULL. */
 	bool (*quic_expire)(void *ctx, uint64_t now, const struct event_hello **hello);
-	/* May be NULL. Called before each frame with its time, ns since 1970, never back:
-	 * the tables are as they stand just before it. */
-	void (*tick)(void *ctx, uint64_t time_ns);
-	/* May be NULL. Called now and then with bytes read and size (0: unknown). */
+	/* May be NULL. Called before a frame with its time, ns since 1970, never back: the
+	 * tables are as they stand just before it. Answers from which time on it wants to
+	 * be called again; until then frames pass many at a time. */
+	uint64_t (*tick)(void *ctx, uint64_t time_ns);
+	/* May be NULL. Called often with bytes read and size (0: unknown), also while a
+	 * pipe is silent. */
 	void (*progress)(void *ctx, uint64_t at, uint64_t size);
 	void *ctx;
 	const volatile sig_atomic_t *stop; /* set by a signal: end early; may be NULL */
@@ -80,14 +85,9 @@ int replay_new(const struct replay_config *c, struct replay **out, struct reason
 void replay_free(struct replay *p);
 void replay_freep(struct replay **p);
 
-/* The whole capture, and replay_finish(). */
+/* The whole capture; then the connections whose handshake is still open are ended
+ * (unfinished.h) and the hellos that still wait are handed out. Once. */
 enum replay_end replay_run(struct replay *p, struct capture *c, struct reason *r);
-
-/* One frame; the hellos it completes are handed out. */
-int replay_frame(struct replay *p, const struct capture_frame *f);
-/* Ends the connections whose handshake is still open (unfinished.h) and hands out
- * the hellos that still wait. */
-int replay_finish(struct replay *p);
 
 struct kern *replay_kern(struct replay *p);
 const struct replay_stats *replay_stats(const struct replay *p);
@@ -97,9 +97,11 @@ uint64_t replay_now(const struct replay *p);
 uint64_t replay_time(const struct replay *p, uint64_t virtual_ns);
 uint64_t replay_stamp_time(const struct replay *p, uint32_t stamp);
 
+#define QUIC_LONG_HEADER 0x80 /* bit of a datagram's first byte */
+
 /* Which programs see this frame: 0, REPLAY_INGRESS, REPLAY_EGRESS or both. */
-#define REPLAY_INGRESS 1
-#define REPLAY_EGRESS  2
+#define REPLAY_INGRESS BATCH_INGRESS
+#define REPLAY_EGRESS  BATCH_EGRESS
 int replay_direction(const struct ports *ports, const struct segment *s);
 /* A TCP segment for a protected port, and no SYN|ACK. */
 bool replay_is_client(const struct ports *ports, const struct segment *s);

@@ -3,8 +3,7 @@
 
 #include <netinet/in.h>
 
-#define SYN_ACK     0x12
-#define LONG_HEADER 0x80
+#define SYN_ACK 0x12
 
 static bool has_port(const __u64 *bits, uint16_t port)
 {
@@ -28,7 +27,7 @@ int replay_direction(const struct ports *ports, const struct segment *s)
 	} else if (s->proto == IPPROTO_UDP && s->payload) {
 		from = has_port(ports->udp, s->key.sport);
 		to = has_port(ports->udp, s->key.dport);
-		answer = s->first & LONG_HEADER;
+		answer = s->first & QUIC_LONG_HEADER;
 	} else {
 		return REPLAY_INGRESS;
 	}

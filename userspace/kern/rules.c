@@ -18,21 +18,18 @@
 
 #include <linux/membarrier.h>
 
-enum way { WAY_MATCH, WAY_SOURCE, WAY_PREFIX };
+enum way { WAY_MATCH, WAY_NET };
 
-static const char *const way_maps[] = { "match", "source_rules", "prefix_rules" };
+/* Of a slot whose rule was removed, but is in force until the commit. */
+#define LEAVING UINT64_MAX
 
-/* Where a rule is found. */
+/* Where a rule is found: `match`, or the tables of nets.c. */
 struct place {
 	enum way way;
 	int fd;
-	unsigned int kind;  /* of a match key */
-	struct cidr narrow; /* predicate left for the slot; plen 0: none */
-	union {
-		struct match_key match;
-		struct source_key source;
-		struct prefix_key prefix;
-	} key;
+	unsigned int kind; /* of a match key */
+	struct match_key match;
+	struct cidr net; /* of the slot: where it is found, or a predicate; plen 0: none */
 };
 
 static struct rule *slots(const struct kern *k)
@@ -72,58 +69,76 @@ static int place_of(const struct kern *k, const struct rule_match *m, struct pla
 	memset(p, 0, sizeof(*p));
 	if (m->ja4 || m->stack || m->order) {
 		p->way = WAY_MATCH;
-		p->key.match =
+		p->match =
 			(struct match_key){ .ja4 = m->ja4, .stack = m->stack, .order = m->order };
 		if (m->src.plen && is_source(&m->src)) {
-			p->key.match.src = m->src.net;
-			p->key.match.plen = m->src.plen;
+			p->match.src = m->src.net;
+			p->match.plen = m->src.plen;
 		} else {
-			p->narrow = m->src;
+			p->net = m->src;
 		}
-		p->kind = kind_of(&p->key.match);
+		p->kind = kind_of(&p->match);
+		p->fd = k->match_fd;
 	} else if (!m->src.plen) {
 		return -EINVAL;
-	} else if (is_source(&m->src)) {
-		p->way = WAY_SOURCE;
-		p->key.source = (struct source_key){ .src = m->src.net, .plen = m->src.plen };
 	} else {
-		p->way = WAY_PREFIX;
-		p->key.prefix = prefix_of(&m->src);
+		p->way = WAY_NET;
+		p->net = m->src;
 	}
-	p->fd = kern_map_fd(k, way_maps[p->way]);
-	return p->fd < 0 ? p->fd : 0;
-}
-
-/* First rule of the chain, 0 if there is none. An LPM look-up answers for the
- * longest prefix that covers the key, so the found rule's own must be the same. */
-static int head_of(const struct kern *k, const struct place *p, uint32_t *head)
-{
-	const struct rule *r;
-	uint32_t first;
-
-	*head = 0;
-	if (bpf_map_lookup_elem(p->fd, &p->key, &first))
-		return errno == ENOENT ? 0 : -errno;
-	if (first == 0 || first >= k->rules.n)
-		return -EUCLEAN;
-	r = &slots(k)[first];
-	if (p->way == WAY_PREFIX && r->plen != p->key.prefix.plen)
-		return 0;
-	*head = first;
 	return 0;
 }
 
-static void count(struct kern *k, enum way way, unsigned int kind, uint8_t flags, int by)
+/* First rule of the chain, 0 if there is none. */
+static int head_of(const struct kern *k, const struct place *p, uint32_t *head)
 {
-	struct rule_counts *n = &k->counts;
+	uint32_t first = 0;
 
-	if (way == WAY_MATCH) {
-		n->kind[kind] += by;
-		return;
-	}
-	*(way == WAY_SOURCE ? &n->source : &n->prefix) += by;
-	if (flags & RULE_PORTS_ANY)
-		n->any_port += by;
+	if (p->way == WAY_NET)
+		first = nets_find(k, &p->net);
+	else if (bpf_map_lookup_elem(p->fd, &p->match, &first) && errno != ENOENT)
+		return -errno;
+	*head = first;
+	return first < k->rules.n ? 0 : -EUCLEAN;
+}
+
+static int head_set(struct kern *k, const struct place *p, uint32_t head)
+{
+	if (p->way == WAY_NET)
+		return head ? nets_put(k, &p->net, head) : nets_remove(k, &p->net);
+	if (head)
+		return bpf_map_update_elem(p->fd, &p->match, &head, BPF_ANY) ? -errno : 0;
+	return bpf_map_delete_elem(p->fd, &p->match) ? -errno : 0;
+}
+
+static void count_match(struct kern *k, unsigned int kind, int by)
+{
+	k->counts.kind[kind] += by;
+}
+
+static void count_net(struct kern *k, const struct rule *r, int by)
+{
+	const struct cidr c = { r->net, r->plen };
+
+	k->counts.source += by;
+	if (!is_source(&c))
+		k->counts.prefix += by;
+	if (r->flags & RULE_PORTS_ANY)
+		k->counts.any_port += by;
+}
+
+static void count(struct kern *k, const struct place *p, const struct rule *r, int by)
+{
+	if (p->way == WAY_MATCH)
+		count_match(k, p->kind, by);
+	else
+		count_net(k, r, by);
+}
+
+static void store_count(const struct kern *k, __u32 *at, uint32_t n)
+{
+	/* Rules on their way out are in force until the commit. */
+	if (!k->nets.open || n > *at)
+		__atomic_store_n(at, n, __ATOMIC_RELEASE);
 }
 
 /* What makes packets look. Each number is stored whole: an old state that is
@@ -136,17 +151,15 @@ static void publish(struct kern *k)
 	for (unsigned int i = 0; i < MATCH_KINDS; i++)
 		kinds |= (uint32_t) !!k->counts.kind[i] << i;
 	__atomic_store_n(&c->kinds, kinds, __ATOMIC_RELEASE);
-	__atomic_store_n(&c->n_source_rules, k->counts.source, __ATOMIC_RELEASE);
-	__atomic_store_n(&c->n_prefix_rules, k->counts.prefix, __ATOMIC_RELEASE);
-	__atomic_store_n(&c->n_any_port_rules, k->counts.any_port, __ATOMIC_RELEASE);
+	store_count(k, &c->n_source_rules, k->counts.source);
+	store_count(k, &c->n_any_port_rules, k->counts.any_port);
+	__atomic_store_n(&((struct ports *)k->ports.at)->any, c->n_any_port_rules,
+			 __ATOMIC_RELEASE);
 }
 
-/* A packet that was walking the chain may still stand on a removed slot. Before
- * the slot becomes another rule, every packet of that time must be through:
- * membarrier waits for a grace period, once for all slots removed before. */
-static void await_grace(struct kern *k, uint32_t index)
+void grace_await(struct kern *k, uint64_t period)
 {
-	if (k->removed[index] <= k->grace)
+	if (period <= k->grace)
 		return;
 	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	k->grace++;
@@ -177,11 +190,25 @@ static int chain_place(const struct kern *k, uint32_t head, uint8_t action, uint
 
 static int table_full(const struct kern *k, const struct place *p, int err, struct reason *why)
 {
-	struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), way_maps[p->way]);
-
 	if (err == -E2BIG || err == -ENOSPC)
-		return reason_set(why, -ENOSPC, "rule table full (%u)", bpf_map__max_entries(m));
-	return reason_set(why, err, "write table %s: %s", way_maps[p->way], strerror(-err));
+		return reason_set(why, -ENOSPC, "rule table full (%zu)", k->rules.n - 1);
+	return reason_set(why, err, "write table %s: %s",
+			  p->way == WAY_MATCH ? "match" : "net_rules", strerror(-err));
+}
+
+/* Is there a slot, and may there be one more of its kind? */
+static int room_for(const struct kern *k, uint32_t index, const struct place *p, struct reason *why)
+{
+	if (k->removed[index] == LEAVING)
+		return reason_set(why, -ENOSPC,
+				  "rule table full (%zu): old rules and new ones must find room "
+				  "together until they are exchanged",
+				  k->rules.n - 1);
+	if (slots(k)[index].gen)
+		return reason_set(why, -EINVAL, "rule slot %u is in use", index);
+	if (p->way == WAY_NET && !is_source(&p->net) && k->counts.prefix >= k->prefixes)
+		return reason_set(why, -ENOSPC, "rule table full (%u)", k->prefixes);
+	return 0;
 }
 
 int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
@@ -195,23 +222,25 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 	if (index == 0 || index >= k->rules.n)
 		return reason_set(why, -ENOSPC, "rule table full (%zu)", k->rules.n - 1);
 	slot = &slots(k)[index];
-	if (!rule->gen || slot->gen)
-		return reason_set(why, -EINVAL, "rule slot %u is in use", index);
-	err = place_of(k, m, &p);
+	err = rule->gen ? place_of(k, m, &p) : -EINVAL;
 	if (!err)
 		err = head_of(k, &p, &head);
 	if (err)
 		return reason_set(why, err, "rule slot %u: nothing to match, or a broken chain",
 				  index);
+	err = room_for(k, index, &p, why);
+	if (err)
+		return err;
 	err = chain_place(k, head, rule->action, &before);
 	if (err)
 		return reason_set(why, err, "%d rules match exactly this already", MATCH_CHAIN_MAX);
 
-	await_grace(k, index);
+	/* A packet that was walking a chain may still stand on the slot's old rule. */
+	grace_await(k, k->removed[index]);
 	fresh.gen = 0;
 	fresh.next = before ? slots(k)[before].next : head;
-	fresh.net = p.way == WAY_PREFIX ? m->src.net : p.narrow.net;
-	fresh.plen = p.way == WAY_PREFIX ? m->src.plen : p.narrow.plen;
+	fresh.net = p.net.net;
+	fresh.plen = p.net.plen;
 	fresh.hits = fresh.hit_packets = fresh.hit_bytes = 0;
 	fresh.would_hit = fresh.unproved = fresh.last_hit = 0;
 	*slot = fresh;
@@ -219,14 +248,23 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 
 	if (before) {
 		__atomic_store_n(&slots(k)[before].next, index, __ATOMIC_RELEASE);
-	} else if (bpf_map_update_elem(p.fd, &p.key, &index, BPF_ANY)) {
-		err = -errno;
-		__atomic_store_n(&slot->gen, 0, __ATOMIC_RELEASE);
-		return table_full(k, &p, err, why);
+	} else {
+		err = head_set(k, &p, index);
+		if (err) {
+			__atomic_store_n(&slot->gen, 0, __ATOMIC_RELEASE);
+			return table_full(k, &p, err, why);
+		}
 	}
-	count(k, p.way, p.kind, rule->flags, 1);
+	count(k, &p, slot, 1);
 	publish(k);
 	return 0;
+}
+
+/* The slot is nobody's. */
+static void slot_end(struct kern *k, uint32_t index)
+{
+	k->removed[index] = k->grace + 1;
+	__atomic_store_n(&slots(k)[index].gen, 0, __ATOMIC_RELEASE);
 }
 
 int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m)
@@ -251,23 +289,44 @@ int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m)
 
 	if (before)
 		__atomic_store_n(&slots(k)[before].next, slot->next, __ATOMIC_RELEASE);
-	else if (slot->next)
-		err = bpf_map_update_elem(p.fd, &p.key, &slot->next, BPF_EXIST);
 	else
-		err = bpf_map_delete_elem(p.fd, &p.key);
+		err = head_set(k, &p, slot->next);
 	if (err)
-		return -errno;
-	count(k, p.way, p.kind, slot->flags, -1);
+		return err;
+	count(k, &p, slot, -1);
 	publish(k);
-	k->removed[index] = k->grace + 1;
-	__atomic_store_n(&slot->gen, 0, __ATOMIC_RELEASE);
+	if (p.way == WAY_NET && k->nets.open) {
+		k->removed[index] = LEAVING;
+		k->n_leaving++;
+	} else {
+		slot_end(k, index);
+	}
 	return 0;
+}
+
+int kern_rules_begin(struct kern *k)
+{
+	return nets_begin(k);
+}
+
+void kern_rules_commit(struct kern *k)
+{
+	nets_commit(k);
+	/* A packet that found an old rule still obeys it. */
+	if (k->n_leaving)
+		grace_await(k, k->nets.left);
+	publish(k);
+	for (uint32_t i = 1; k->n_leaving && i < k->rules.n; i++)
+		if (k->removed[i] == LEAVING) {
+			slot_end(k, i);
+			k->n_leaving--;
+		}
 }
 
 int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why)
 {
 	struct prefix_key key = prefix_of(c);
-	uint32_t one = 1;
+	uint32_t one = ALLOW_ALWAYS;
 	struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), "allow");
 
 	if (!m)
@@ -277,6 +336,16 @@ int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why)
 	if (errno == ENOSPC || errno == E2BIG)
 		return reason_set(why, -ENOSPC, "allow table full (%u)", bpf_map__max_entries(m));
 	return reason_set(why, -errno, "write table allow: %s", strerror(errno));
+}
+
+int kern_allow_suspend(struct kern *k, const struct cidr *c, uint32_t second)
+{
+	struct prefix_key key = prefix_of(c);
+	int fd = kern_map_fd(k, "allow");
+
+	if (fd < 0)
+		return fd;
+	return bpf_map_update_elem(fd, &key, &second, BPF_EXIST) ? -errno : 0;
 }
 
 int kern_allow_remove(struct kern *k, const struct cidr *c)
@@ -321,45 +390,55 @@ int kern_proxies_set(struct kern *k, const struct cidr *list, size_t n, struct r
 
 /* ---- adoption ---------------------------------------------------------------- */
 
-/* Marks what a table reaches and counts it. A chain that leaves the table or
- * meets itself ends there. */
-static int walk_table(struct kern *k, enum way way, uint8_t *reached)
+struct adoption {
+	struct kern *k;
+	uint8_t *reached; /* by slot */
+};
+
+/* Marks a chain's rules. One that leaves the table or meets itself ends there. */
+static void walk_chain(struct adoption *a, uint32_t i, const struct match_key *key)
 {
-	union {
-		struct match_key match;
-		struct source_key source;
-		struct prefix_key prefix;
-	} key, *prev = NULL;
-	int fd = kern_map_fd(k, way_maps[way]);
-	uint32_t i;
-
-	if (fd < 0)
-		return fd;
-	for (; !bpf_map_get_next_key(fd, prev, &key); prev = &key) {
-		unsigned int kind = way == WAY_MATCH ? kind_of(&key.match) : 0;
-
-		if (bpf_map_lookup_elem(fd, &key, &i))
-			continue;
-		for (; i && i < k->rules.n && !reached[i]; i = slots(k)[i].next) {
-			reached[i] = 1;
-			count(k, way, kind, slots(k)[i].flags, 1);
-		}
+	for (; i && i < a->k->rules.n && !a->reached[i]; i = slots(a->k)[i].next) {
+		a->reached[i] = 1;
+		if (key)
+			count_match(a->k, kind_of(key), 1);
+		else
+			count_net(a->k, &slots(a->k)[i], 1);
 	}
-	return 0;
 }
 
-int rules_open(struct kern *k, struct reason *r)
+static void walk_net(void *ctx, uint32_t index)
+{
+	walk_chain(ctx, index, NULL);
+}
+
+static void walk_match(struct adoption *a)
+{
+	struct match_key key, *prev = NULL;
+	uint32_t i;
+
+	for (; !bpf_map_get_next_key(a->k->match_fd, prev, &key); prev = &key)
+		if (!bpf_map_lookup_elem(a->k->match_fd, &key, &i))
+			walk_chain(a, i, &key);
+}
+
+int rules_open(struct kern *k, bool adopted, struct reason *r)
 {
 	_cleanup_(freep) uint8_t *reached = calloc(k->rules.n, 1);
-	int err = 0;
+	struct adoption a = { k, reached };
+	int err;
 
+	k->match_fd = kern_map_fd(k, "match");
 	k->removed = calloc(k->rules.n, sizeof(k->removed[0]));
 	if (!k->removed || !reached)
 		return reason_set(r, -ENOMEM, "out of memory");
-	for (int way = WAY_MATCH; !err && way <= WAY_PREFIX; way++)
-		err = walk_table(k, way, reached);
+	err = nets_open(k, adopted);
 	if (err)
 		return reason_set(r, err, "read the rule tables: %s", strerror(-err));
+	if (!adopted)
+		return 0;
+	walk_match(&a);
+	nets_each(k, walk_net, &a);
 	publish(k);
 	for (size_t i = 1; i < k->rules.n; i++)
 		if (!reached[i] && slots(k)[i].gen)
