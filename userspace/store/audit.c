@@ -9,6 +9,8 @@
 
 #include "base/cleanup.h"
 
+#define LENGTH_KEY "audit" /* in the settings: how many rows there must be */
+
 static void digest_freep(EVP_MD_CTX **c)
 {
 	EVP_MD_CTX_free(*c);
@@ -64,7 +66,7 @@ static int newest(struct store *s, uint64_t *seq, uint8_t hash[SHA256_DIGEST_LEN
 	return 0;
 }
 
-int store_audit(struct store *s, const struct audit_row *row)
+static int append(struct store *s, const struct audit_row *row)
 {
 	uint8_t before[SHA256_DIGEST_LENGTH], hash[SHA256_DIGEST_LENGTH];
 	uint64_t seq;
@@ -73,12 +75,76 @@ int store_audit(struct store *s, const struct audit_row *row)
 	err = newest(s, &seq, before);
 	if (!err)
 		err = row_hash(before, seq + 1, row, hash);
+	if (!err)
+		err = store_run(s, "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "iiissisb",
+				(sqlite3_int64)seq + 1, (sqlite3_int64)row->time,
+				(sqlite3_int64)row->uid, row->verb, row->args,
+				(sqlite3_int64)row->result, row->detail, hash,
+				SHA256_DIGEST_LENGTH);
+	return err ? err : store_number_set(s, LENGTH_KEY, seq + 1);
+}
+
+int store_audit(struct store *s, const struct audit_row *row)
+{
+	int err;
+
+	if (!sqlite3_get_autocommit(s->db))
+		return append(s, row);
+	err = store_begin(s);
 	if (err)
 		return err;
-	return store_run(s, "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "iiissisb",
-			 (sqlite3_int64)seq + 1, (sqlite3_int64)row->time, (sqlite3_int64)row->uid,
-			 row->verb, row->args, (sqlite3_int64)row->result, row->detail, hash,
-			 SHA256_DIGEST_LENGTH);
+	err = append(s, row);
+	if (!err)
+		return store_commit(s);
+	store_rollback(s);
+	return err;
+}
+
+static void read_row(sqlite3_stmt *q, struct audit_row *row)
+{
+	*row = (struct audit_row){
+		.seq = column_u64(q, 0),
+		.time = column_u64(q, 1),
+		.uid = column_u64(q, 2),
+		.verb = column_text(q, 3),
+		.args = column_text(q, 4),
+		.result = sqlite3_column_int(q, 5),
+		.detail = (const char *)sqlite3_column_text(q, 6),
+	};
+}
+
+int store_audit_rows(struct store *s, uint64_t most,
+		     void (*fn)(void *ctx, const struct audit_row *row), void *ctx)
+{
+	_cleanup_(stmt_freep) sqlite3_stmt *q = store_prepare(
+		s,
+		"SELECT * FROM (SELECT seq, time, uid, verb, args, result, detail FROM audit"
+		" ORDER BY seq DESC LIMIT ?) ORDER BY seq",
+		"i", (sqlite3_int64)most);
+	struct audit_row row;
+	int code;
+
+	if (!q)
+		return -EIO;
+	while ((code = sqlite3_step(q)) == SQLITE_ROW) {
+		read_row(q, &row);
+		fn(ctx, &row);
+	}
+	return store_fail(s, code, "read the audit");
+}
+
+/* Rows cut off at the end leave a whole chain: the length is kept apart. */
+static int whole_length(struct store *s, uint64_t rows, struct reason *r)
+{
+	uint64_t want;
+	int err = store_number(s, LENGTH_KEY, &want);
+
+	if (err || want <= rows)
+		return err == -ENOENT ? 0 : err;
+	return reason_set(r, -EBADMSG,
+			  "audit row %llu and what follows is missing: %llu were "
+			  "written",
+			  (unsigned long long)rows + 1, (unsigned long long)want);
 }
 
 int store_audit_verify(struct store *s, uint64_t *rows, struct reason *r)
@@ -93,16 +159,10 @@ int store_audit_verify(struct store *s, uint64_t *rows, struct reason *r)
 	if (!q)
 		return -EIO;
 	for (*rows = 0; (code = sqlite3_step(q)) == SQLITE_ROW; ++*rows) {
-		struct audit_row row = {
-			.time = column_u64(q, 1),
-			.uid = column_u64(q, 2),
-			.verb = column_text(q, 3),
-			.args = column_text(q, 4),
-			.result = sqlite3_column_int(q, 5),
-			.detail = (const char *)sqlite3_column_text(q, 6),
-		};
+		struct audit_row row;
 
-		if (column_u64(q, 0) != *rows + 1)
+		read_row(q, &row);
+		if (row.seq != *rows + 1)
 			return reason_set(r, -EBADMSG, "audit row %llu is missing",
 					  (unsigned long long)*rows + 1);
 		err = row_hash(before, *rows + 1, &row, hash);
@@ -114,5 +174,6 @@ int store_audit_verify(struct store *s, uint64_t *rows, struct reason *r)
 					  (unsigned long long)*rows + 1);
 		memcpy(before, hash, sizeof(before));
 	}
-	return store_fail(s, code, "read the audit");
+	err = store_fail(s, code, "read the audit");
+	return err ? err : whole_length(s, *rows, r);
 }

@@ -11,10 +11,12 @@ int store_allow_put(struct store *s, const struct allow_row *row)
 	char net[ADDR_TEXT];
 
 	return store_run(s,
-			 "INSERT INTO allows VALUES (?1, ?2, ?3, ?4, ?5)"
-			 " ON CONFLICT (net) DO UPDATE SET reason = ?2, origin = ?3, uid = ?4",
-			 "sssii", cidr_text(&row->net, net), row->reason ? row->reason : "",
-			 row->origin, (sqlite3_int64)row->uid, (sqlite3_int64)row->created);
+			 "INSERT INTO allows VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+			 " ON CONFLICT (net) DO UPDATE SET reason = ?2, origin = ?3, uid = ?4,"
+			 " suspended = ?6",
+			 "sssiii", cidr_text(&row->net, net), row->reason ? row->reason : "",
+			 row->origin, (sqlite3_int64)row->uid, (sqlite3_int64)row->created,
+			 (sqlite3_int64)row->suspended);
 }
 
 int store_allow_remove(struct store *s, const struct cidr *net)
@@ -26,9 +28,11 @@ int store_allow_remove(struct store *s, const struct cidr *net)
 
 int store_allows(struct store *s, void (*fn)(void *ctx, const struct allow_row *row), void *ctx)
 {
-	_cleanup_(stmt_freep) sqlite3_stmt *q = store_prepare(
-		s, "SELECT net, reason, origin, uid, created FROM allows ORDER BY created, net",
-		"");
+	_cleanup_(stmt_freep) sqlite3_stmt *q =
+		store_prepare(s,
+			      "SELECT net, reason, origin, uid, created, suspended FROM allows"
+			      " ORDER BY created, net",
+			      "");
 	int code;
 
 	if (!q)
@@ -39,6 +43,7 @@ int store_allows(struct store *s, void (*fn)(void *ctx, const struct allow_row *
 			.origin = column_text(q, 2),
 			.uid = column_u64(q, 3),
 			.created = column_u64(q, 4),
+			.suspended = column_u64(q, 5),
 		};
 
 		if (cidr_parse(column_text(q, 0), &row.net)) {

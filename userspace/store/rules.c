@@ -10,17 +10,18 @@
 /* Gone rules that are kept as history. */
 #define HISTORY_MAX 10000
 
-static int draw(struct store *s, const char *key, uint32_t *out)
+/* The first of n numbers that were never used. */
+static int draw(struct store *s, const char *key, size_t n, uint32_t *out)
 {
 	uint64_t v = 0;
 	int err = store_number(s, key, &v);
 
 	if (err && err != -ENOENT)
 		return err;
-	if (++v > UINT32_MAX)
+	if (v + n > UINT32_MAX)
 		return -EOVERFLOW;
-	*out = v;
-	return store_number_set(s, key, v);
+	*out = v + 1;
+	return store_number_set(s, key, v + n);
 }
 
 int store_rule_floor(struct store *s, uint32_t handle, uint32_t gen)
@@ -40,13 +41,41 @@ int store_rule_floor(struct store *s, uint32_t handle, uint32_t gen)
 	return err;
 }
 
-int store_rule_add(struct store *s, struct rule_entry *e)
+int store_rules_add(struct store *s, struct rule_entry *list, size_t n)
 {
-	int err = draw(s, "handle", &e->handle);
+	uint32_t handle, gen;
+	int err = draw(s, "handle", n, &handle);
 
 	if (!err)
-		err = draw(s, "gen", &e->gen);
-	return err ? err : store_rule_put(s, e, RULE_PENDING);
+		err = draw(s, "gen", n, &gen);
+	for (size_t i = 0; !err && i < n; i++) {
+		list[i].handle = handle + i;
+		list[i].gen = gen + i;
+		err = store_rule_put(s, &list[i], RULE_PENDING);
+	}
+	return err;
+}
+
+int store_rules_live(struct store *s, uint32_t first, uint32_t last)
+{
+	return store_run(s,
+			 "UPDATE rules SET phase = ?1 WHERE phase = ?2 AND handle >= ?3"
+			 " AND handle <= ?4",
+			 "iiii", (sqlite3_int64)RULE_LIVE, (sqlite3_int64)RULE_PENDING,
+			 (sqlite3_int64)first, (sqlite3_int64)last);
+}
+
+int store_rule_state(struct store *s, const struct rule_entry *e)
+{
+	return store_run(s,
+			 "UPDATE rules SET expires = ?, expires_boot = ?, pending = ?,"
+			 " then_expires = ?, shadow = ?, holdout = ?, canary = ?, epoch = ?"
+			 " WHERE handle = ?",
+			 "iiiiiiiii", (sqlite3_int64)e->expires, (sqlite3_int64)e->expires_boot,
+			 (sqlite3_int64)e->pending, (sqlite3_int64)e->then,
+			 (sqlite3_int64)e->shadow, (sqlite3_int64)e->holdout,
+			 (sqlite3_int64)e->canary, (sqlite3_int64)e->epoch,
+			 (sqlite3_int64)e->handle);
 }
 
 int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase phase)
@@ -57,13 +86,16 @@ int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase 
 		return -ENOMEM;
 	return store_run(s,
 			 "INSERT INTO rules (handle, gen, phase, text, origin, uid, created,"
-			 " expires, ja4_key, stack_key, order_key, holdout, canary, epoch)"
-			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			 "iiissiiiuuuiii", (sqlite3_int64)e->handle, (sqlite3_int64)e->gen,
+			 " expires, ja4_key, stack_key, order_key, holdout, canary, epoch,"
+			 " expires_boot, pending, then_expires, shadow)"
+			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			 "iiissiiiuuuiiiiiii", (sqlite3_int64)e->handle, (sqlite3_int64)e->gen,
 			 (sqlite3_int64)phase, text, e->origin, (sqlite3_int64)e->uid,
 			 (sqlite3_int64)e->created, (sqlite3_int64)e->expires, e->ja4_key,
 			 e->stack_key, e->order_key, (sqlite3_int64)e->holdout,
-			 (sqlite3_int64)e->canary, (sqlite3_int64)e->epoch);
+			 (sqlite3_int64)e->canary, (sqlite3_int64)e->epoch,
+			 (sqlite3_int64)e->expires_boot, (sqlite3_int64)e->pending,
+			 (sqlite3_int64)e->then, (sqlite3_int64)e->shadow);
 }
 
 int store_rule_phase(struct store *s, uint32_t handle, enum rule_phase phase)
@@ -97,7 +129,7 @@ int store_rule_gone(struct store *s, uint32_t handle, const char *why, uint64_t 
 int store_rule_regen(struct store *s, struct rule_entry *e)
 {
 	uint32_t gen;
-	int err = draw(s, "gen", &gen);
+	int err = draw(s, "gen", 1, &gen);
 
 	if (!err)
 		err = store_run(s, "UPDATE rules SET gen = ? WHERE handle = ?", "ii",
@@ -137,6 +169,10 @@ static int read_row(struct store *s, sqlite3_stmt *q, struct rule_entry *e)
 	e->holdout = column_u64(q, 11);
 	e->canary = column_u64(q, 12);
 	e->epoch = column_u64(q, 13);
+	e->expires_boot = column_u64(q, 14);
+	e->pending = sqlite3_column_int(q, 15);
+	e->then = column_u64(q, 16);
+	e->shadow = sqlite3_column_int(q, 17);
 	return e->origin ? 0 : -ENOMEM;
 }
 
@@ -145,8 +181,8 @@ int store_rules(struct store *s, store_rule_fn fn, void *ctx)
 	_cleanup_(stmt_freep) sqlite3_stmt *q = store_prepare(
 		s,
 		"SELECT handle, gen, phase, text, origin, uid, created, expires, ja4_key,"
-		" stack_key, order_key, holdout, canary, epoch FROM rules WHERE phase < ? ORDER BY "
-		"handle",
+		" stack_key, order_key, holdout, canary, epoch, expires_boot, pending,"
+		" then_expires, shadow FROM rules WHERE phase < ? ORDER BY handle",
 		"i", (sqlite3_int64)RULE_GONE);
 	int code, err;
 

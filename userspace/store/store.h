@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "model/rule.h"
 
-#define STORE_VERSION 2 /* user_version of the newest migration */
+#define STORE_VERSION 5 /* user_version of the newest migration */
 
 struct store;
 
@@ -53,8 +53,13 @@ int store_number(struct store *s, const char *key, uint64_t *out); /* -ENOENT */
 
 enum rule_phase { RULE_PENDING, RULE_LIVE, RULE_LEAVING, RULE_GONE };
 
-/* Draws the next handle and gen, never used before, and writes the row. */
-int store_rule_add(struct store *s, struct rule_entry *e);
+/* Draws the next handles and gens, never used before and in order, and writes the
+ * rows as pending. */
+int store_rules_add(struct store *s, struct rule_entry *list, size_t n);
+/* Pending rows of these handles become live. */
+int store_rules_live(struct store *s, uint32_t first, uint32_t last);
+/* Writes what may change about a rule: expiry, what is pending, shadow, canary. */
+int store_rule_state(struct store *s, const struct rule_entry *e);
 /* Writes a row with the handle and gen it has. */
 int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase phase);
 /* Handles and gens start above these: the kernel may remember more than a lost
@@ -87,6 +92,29 @@ int store_farm_last(struct store *s, uint32_t *out);
 /* All rows go: their keys are of a secret that is lost. */
 int store_farms_clear(struct store *s);
 
+/* How a farm went, a point a window. */
+struct farm_point {
+	uint64_t time; /* ns since 1970, end of the window */
+	const char *state;
+	double share, bits;
+	uint64_t members, births;    /* births: members first seen since the point before */
+	uint64_t exchanges;          /* of members, so far */
+	uint64_t rules, hits, would; /* rules in force; connections they stopped so far */
+};
+
+/* One transaction; points older than `oldest` go. */
+int store_points_put(struct store *s, const char *const *farm, const struct farm_point *point,
+		     size_t n, uint64_t oldest);
+int store_points(struct store *s, const char *farm,
+		 void (*fn)(void *ctx, const struct farm_point *p), void *ctx);
+/* The time of its newest point; 0: it has none. */
+int store_point_last(struct store *s, const char *farm, uint64_t *time);
+/* What this farm's rules that are gone had stopped, or would have. */
+int store_farm_hits(struct store *s, const char *farm, uint64_t *hits, uint64_t *would);
+
+/* Addresses of farms and the texts of rules that ended PAST_DAYS before `now` or earlier. */
+int store_forget(struct store *s, uint64_t now);
+
 /* ---- allowed networks ---------------------------------------------------------- */
 
 struct allow_row {
@@ -95,6 +123,7 @@ struct allow_row {
 	const char *origin; /* "operator", "config", "built-in" */
 	uint32_t uid;
 	uint64_t created;
+	uint64_t suspended; /* ns since 1970: not allowed until then, if confirmed no more; 0 */
 };
 
 int store_allow_put(struct store *s, const struct allow_row *row);
@@ -121,11 +150,26 @@ int store_name_forget(struct store *s, enum name_kind kind, uint64_t key);
 int store_names(struct store *s, void (*fn)(void *ctx, const struct name_row *row), void *ctx);
 int store_names_clear(struct store *s);
 
+/* ---- notes: what operators say of a stack or a farm -------------------------------- */
+
+/* kind "stack": text is its label, id its name. kind "farm": mark is "confirmed" or
+ * "dismissed", text the reason. */
+struct note_row {
+	const char *kind, *id, *mark, *text;
+	uint32_t uid;
+	uint64_t created;
+};
+
+int store_note_put(struct store *s, const struct note_row *row);
+int store_note_remove(struct store *s, const char *kind, const char *id); /* -ENOENT */
+int store_notes(struct store *s, void (*fn)(void *ctx, const struct note_row *row), void *ctx);
+
 /* ---- audit --------------------------------------------------------------------------- */
 
 /* Rows only ever join: triggers refuse UPDATE and DELETE, and each row's hash is
  * SHA-256 over the hash before it and its own fields, lengths included. */
 struct audit_row {
+	uint64_t seq; /* from 1; given by the store */
 	uint64_t time;
 	uint32_t uid;
 	const char *verb, *args; /* args: JSON */
@@ -134,7 +178,10 @@ struct audit_row {
 };
 
 int store_audit(struct store *s, const struct audit_row *row);
-/* 0 and *rows; -EBADMSG and the first row whose hash does not fit. */
+/* The newest `most`, oldest first. */
+int store_audit_rows(struct store *s, uint64_t most,
+		     void (*fn)(void *ctx, const struct audit_row *row), void *ctx);
+/* 0 and *rows; -EBADMSG and the first row that is missing or whose hash does not fit. */
 int store_audit_verify(struct store *s, uint64_t *rows, struct reason *r);
 
 #endif
