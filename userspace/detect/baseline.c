@@ -10,10 +10,12 @@
 #include "detect/features.h"
 #include "detect/stats.h"
 
-#define THRESHOLD_LEAST  50 /* 0.1 ms */
-#define THRESHOLD_GREASE 100
-#define THRESHOLD_SCRIPT 400
-#define SOURCES_LEAST    5
+#define THRESHOLD_LEAST   50 /* 0.1 ms */
+#define THRESHOLD_GREASE  100
+#define THRESHOLD_SCRIPT  400
+#define SOURCES_LEAST     5
+#define CONTROL_LOOKED_AT 4000 /* records, evenly over all */
+#define DRIFT_STEP        5    /* 0.1 ms: less is no change */
 
 struct tcp_id {
 	uint64_t stack;
@@ -425,47 +427,53 @@ static int by_rise_stack(const void *a, const void *b)
 static void drift_of(const struct rise *all, size_t n, double *v, uint32_t *drift, bool *waits)
 {
 	uint32_t measured = 0, waiting = 0;
+	double rise;
 
 	for (size_t i = 0; i < n; i++) {
 		v[i] = all[i].rise;
 		measured += all[i].measured;
 		waiting += all[i].waiting;
 	}
-	*drift = fmax(0, baseline_body(v, n));
+	rise = fmax(0, baseline_body(v, n));
+	if (fabs(rise - *drift) >= DRIFT_STEP || rise == 0)
+		*drift = rise;
 	*waits = measured >= 20 && 10 * waiting > measured;
 }
 
 int baseline_drift(struct baseline *b, const struct windows *w, const struct detect_config *c)
 {
-	_cleanup_(freep) struct rise *all = calloc(w->n + 1, sizeof(*all));
-	_cleanup_(freep) double *v = calloc(w->n + 1, sizeof(*v));
-	size_t n = 0, k;
+	size_t n = 0, k, step = 1 + w->n / CONTROL_LOOKED_AT, room = w->n / step + 2;
+	_cleanup_(freep) struct rise *all = calloc(room, sizeof(*all));
+	_cleanup_(freep) double *v = calloc(room, sizeof(*v));
 
 	if (!all || !v)
 		return -ENOMEM;
-	for (size_t i = 0; i < w->n; i++) {
+	for (size_t i = 0; i < w->n; i += step) {
 		const struct record *r = &w->records[i];
 		struct view lately;
 		struct delays d;
 
-		if (!r->clean_dstar || r->newer.connections + r->older.connections < DSTAR_KEPT)
+		if (!r->clean_dstar || !record_active(r))
 			continue;
 		lately = record_lately(r);
+		if (lately.connections < DSTAR_KEPT)
+			continue;
 		d = delays_of(b, c, &r->row, &lately);
 		all[n++] = (struct rise){ .stack = r->row.stack,
 					  .rise = d.dstar + 1.0 - r->clean_dstar,
 					  .measured = d.measured,
 					  .waiting = d.waiting };
 	}
-	b->drift = 0;
-	b->waits = false;
-	if (n >= SOURCES_LEAST)
+	if (n >= SOURCES_LEAST) {
 		drift_of(all, n, v, &b->drift, &b->waits);
+	} else {
+		b->drift = 0;
+		b->waits = false;
+	}
 	for (size_t i = 0; i < b->stacks.n; i++) {
 		struct stack_baseline *s = table_value(&b->stacks, i);
 
-		s->drift = b->drift;
-		s->waits = b->waits;
+		s->controlled = false;
 	}
 	qsort(all, n, sizeof(*all), by_rise_stack);
 	for (size_t i = 0; i < n; i += k) {
@@ -473,8 +481,18 @@ int baseline_drift(struct baseline *b, const struct windows *w, const struct det
 
 		for (k = 1; i + k < n && all[i + k].stack == all[i].stack;)
 			k++;
-		if (s && k >= SOURCES_LEAST)
-			drift_of(&all[i], k, v, &s->drift, &s->waits);
+		if (!s || k < SOURCES_LEAST)
+			continue;
+		drift_of(&all[i], k, v, &s->drift, &s->waits);
+		s->controlled = true;
+	}
+	for (size_t i = 0; i < b->stacks.n; i++) {
+		struct stack_baseline *s = table_value(&b->stacks, i);
+
+		if (s->controlled)
+			continue;
+		s->drift = b->drift;
+		s->waits = b->waits;
 	}
 	return 0;
 }

@@ -47,6 +47,7 @@ struct stack_baseline {
 	bool own_threshold;
 	uint32_t drift;               /* on top of threshold now, 0.1 ms */
 	bool waits;                   /* the control group's handshakes wait now */
+	bool controlled;              /* by sources of its own */
 	uint32_t handshakes, waiting; /* with D1 and D*; those whose D1 follows D* */
 	uint32_t tcp_sources;
 	double exchanges, seconds;
@@ -69,11 +70,6 @@ struct baseline {
 	bool waits;
 	uint64_t from, until; /* ns since 1970 */
 	bool learnt;
-};
-
-struct source_id {
-	uint64_t src;
-	uint64_t family;
 };
 
 void baseline_init(struct baseline *b);

@@ -132,9 +132,9 @@ static double fact_bits(const struct kind *k, int i, const struct fact *f, doubl
 
 /* The largest whole, the rest half, the sum within the cap. */
 static double family_bits(const double bits[FACT_MAX], const struct fact fact[FACT_MAX],
-			  enum evidence_family family, double replayed)
+			  enum evidence_family family, double one_operator)
 {
-	double largest = family == FAMILY_OPERATOR ? replayed : 0, sum = largest;
+	double largest = family == FAMILY_OPERATOR ? one_operator : 0, sum = largest;
 
 	for (int i = 0; i < FACT_MAX; i++) {
 		if (fact_family[i] != family || !fact[i].known)
@@ -149,7 +149,7 @@ static double family_bits(const double bits[FACT_MAX], const struct fact fact[FA
 
 /* One kind of farm against every benign one. */
 static struct judgement judge(const struct kind *f, const struct fact fact[FACT_MAX], double mean,
-			      double replayed)
+			      double one_operator)
 {
 	struct judgement j = { .bits = INFINITY,
 			       .conceal = INFINITY,
@@ -166,7 +166,7 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 					  fact_bits(&kinds[c], i, &fact[i], mean);
 		}
 		for (int k = 0; k < FAMILY_MAX; k++) {
-			all[c][k] = family_bits(bits, fact, k, replayed);
+			all[c][k] = family_bits(bits, fact, k, one_operator);
 			sum += all[c][k];
 		}
 		if (!kinds[c].conceals)
@@ -201,12 +201,12 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 	return j;
 }
 
-struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double replayed)
+struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double one_operator)
 {
-	struct judgement best = judge(&farm[0], fact, mean, replayed);
+	struct judgement best = judge(&farm[0], fact, mean, one_operator);
 
 	for (int i = 1; i < FARMS; i++) {
-		struct judgement j = judge(&farm[i], fact, mean, replayed);
+		struct judgement j = judge(&farm[i], fact, mean, one_operator);
 
 		if (j.bits > best.bits)
 			best = j;

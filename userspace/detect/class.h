@@ -74,9 +74,9 @@ struct judgement {
 	double without[FAMILY_MAX];
 };
 
-/* `mean`: exchanges a source, for FACT_EVEN. `replayed`: bits of a shared order under
- * a permuting stack, 0 if there is none. */
-struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double replayed);
+/* `mean`: exchanges a source, for FACT_EVEN. `one_operator`: bits that point at one
+ * operator whatever else it is: a shared order, a hidden origin. */
+struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double one_operator);
 
 extern const char *const fact_name[FACT_MAX];
 extern const enum evidence_family fact_family[FACT_MAX];

@@ -9,6 +9,9 @@
  * of cases. The sources under upper95 are taken to be as busy as the ruled ones are
  * on average. precision = 1 - upper95 / sources ruled.
  *
+ * `before`: as many as stood in the ruled cells on the worst clean day, a fifth more; the
+ * larger claim wins. Then there are no strangers: days know them.
+ *
  * Weak: the posterior comes from the model the plan rests on. A holdout and the
  * shadow count are the check that does not.
  * Source: detection.md 6.
@@ -23,6 +26,6 @@
 /* The rules of one farm, one after the other; exchanges of everybody who is not
  * ruled, at the site and in the stack. */
 struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double strangers,
-				     double others, double others_in_stack);
+				     double before, double others, double others_in_stack);
 
 #endif

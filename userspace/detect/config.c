@@ -15,7 +15,7 @@ struct detect_config detect_config_default(void)
 		.conceal_bits = 4,
 		.coordinate_bits = 3,
 		.operator_bits = 8,
-		.spread = 0.6,
+		.spread = 0.8,
 		.flag_bits = 4,
 		.flag_hits = 2,
 		.flag_windows = 3,
@@ -31,6 +31,24 @@ struct detect_config detect_config_default(void)
 		.collateral_all = 1e-4,
 		.collateral_stack = 1e-3,
 		.history_days = 7,
-		.rule_ttl = 24 * 3600 * NSEC_PER_SEC,
+		.rule_ttl = NSEC_PER_DAY,
 	};
+}
+
+static uint32_t scaled(uint32_t n, uint64_t from, uint64_t to, uint32_t least)
+{
+	uint64_t k = n * from / to;
+
+	return k < least ? least : k;
+}
+
+void detect_config_window(struct detect_config *c, uint64_t window)
+{
+	if (window > c->window) {
+		c->horizon = scaled(c->horizon, c->window, window, 4);
+		c->retract_windows = scaled(c->retract_windows, c->window, window, 3);
+		c->unflag_windows = scaled(c->unflag_windows, c->window, window, 3);
+		c->own_windows = scaled(c->own_windows, c->window, window, 2);
+	}
+	c->window = window;
 }

@@ -26,7 +26,8 @@ struct detect_config {
 	double conceal_bits;              /* against the classes that do not conceal; 4 */
 	double coordinate_bits;           /* against the classes that do not coordinate; 3 */
 	double operator_bits;             /* or this much one-operator evidence instead; 8 */
-	double spread;                    /* ln /24s over ln sources; 0.6 */
+	double spread;                    /* ln /24s over ln sources; 0.8: a fleet behind its
+					   * company's exits may reach 0.7 */
 	double flag_bits;                 /* decision bits, prior included; 4 */
 	uint32_t flag_hits, flag_windows; /* 2 of 3 */
 	uint32_t retract_windows;         /* decision bits below 0 for so long: WATCH again; 60 */
@@ -50,5 +51,9 @@ struct detect_config {
 };
 
 struct detect_config detect_config_default(void);
+
+/* Another window. Longer than the default, what is counted in windows is scaled down to
+ * last about as long as it does by default; shorter (a lab), it stays as many. */
+void detect_config_window(struct detect_config *c, uint64_t window);
 
 #endif

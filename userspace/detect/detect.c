@@ -24,6 +24,10 @@ struct detect *detect_new(const struct detect_config *c)
 	baseline_init(&d->baseline);
 	fidelity_init(&d->fidelity);
 	table_init(&d->cohorts, sizeof(struct cohort_id), sizeof(struct cohort_state));
+	table_init(&d->reports, sizeof(struct cohort_id), sizeof(struct kept_report *));
+	survey_init(&d->survey);
+	ledger_init(&d->ledger);
+	table_init(&d->closed, sizeof(struct cohort_id), 0);
 	return d;
 }
 
@@ -35,7 +39,19 @@ void detect_free(struct detect *d)
 	baseline_clear(&d->baseline);
 	fidelity_clear(&d->fidelity);
 	table_clear(&d->cohorts);
+	detect_forget_reports(d);
+	survey_clear(&d->survey);
+	ledger_clear(&d->ledger);
+	table_clear(&d->closed);
+	free(d->day_rows);
 	free(d);
+}
+
+void detect_forget_reports(struct detect *d)
+{
+	for (size_t i = 0; i < d->reports.n; i++)
+		report_freep(table_value(&d->reports, i));
+	table_clear(&d->reports);
 }
 
 void detect_freep(struct detect **d)
@@ -46,6 +62,11 @@ void detect_freep(struct detect **d)
 size_t detect_records(const struct detect *d)
 {
 	return d->windows.n;
+}
+
+uint64_t detect_now(const struct detect *d)
+{
+	return d->windows.now;
 }
 
 uint64_t detect_next(const struct detect *d, uint64_t now)
@@ -63,27 +84,6 @@ static uint32_t threshold_of(const void *ctx, uint64_t stack, uint16_t rtt_min)
 }
 
 /* ---- one cohort ----------------------------------------------------------- */
-
-/* What this stack is expected to hold; a stack that was not seen clean: the site. */
-static void kinds_of(const struct baseline *b, const struct stack_baseline *s, struct mixture *m)
-{
-	if (s && s->kinds.n) {
-		*m = s->kinds;
-		return;
-	}
-	memset(m, 0, sizeof(*m));
-	m->n = 2;
-	mixture_count(NULL, NULL, 0, 1, NULL, m->class[0].theta);
-	mixture_count(NULL, NULL, 0, 1, NULL, m->class[1].theta);
-	if (b->learnt) {
-		memcpy(m->class[0].theta, b->pool, sizeof(b->pool));
-		memcpy(m->class[1].theta, b->pool_split, sizeof(b->pool_split));
-	}
-	m->class[1].weight = fmax(b->split_share, 0.02);
-	m->class[0].weight = 1 - m->class[1].weight;
-	m->class[0].cap = 1;
-	m->class[1].cap = fmin(1, 3 * m->class[1].weight + 0.05);
-}
 
 /* Members only, by weight. */
 static int pick(const struct cohort *all, struct cohort *members)
@@ -145,38 +145,79 @@ static uint64_t onset_of(const struct cohort *c)
 	return t[c->n / 20];
 }
 
-static double replayed_bits(const struct detect *d, uint64_t stack)
+/* What points at one operator by itself, in bits: an order that a permuting stack never
+ * repeats, from several sources; or a hidden origin. Permuting the labels of networks is
+ * an experiment, so its p gives an e-value, kappa p^(kappa - 1), of which 10 bits count.
+ * Many networks, and legs that are told by the network (ICC 0.3 or more). Or a ban that
+ * was answered (ban.h). */
+#define ORIGIN_GROUPS 8
+#define ORIGIN_ICC    0.3
+#define ORIGIN_BITS   10.0
+
+static double operator_bits(const struct detect *d, const struct cohort_state *state,
+			    uint64_t stack)
 {
 	const struct stack_orders *o = fidelity_stack(&d->fidelity, stack);
+	const struct origin *common = &state->origin;
+	double regrowth = fmax(0, ban_bits(&state->ban));
 
-	return fidelity_permutes(o) && o->shared_sources >= ORDER_SOURCES ? 20 : 0;
+	if (fidelity_permutes(o) && o->shared_sources >= ORDER_SOURCES)
+		return 20;
+	if (!state->fact[FACT_ORIGIN].known || common->groups < ORIGIN_GROUPS ||
+	    common->icc < ORIGIN_ICC)
+		return regrowth;
+	return fmax(regrowth, fmin(ORIGIN_BITS, log2(0.25) - 0.75 * log2(fmax(common->p, 1e-30))));
+}
+
+/* Since the farm's rules act: the weights of who is new. */
+static int replacements_of(struct detect *d, struct cohort_state *state, struct cohort *all)
+{
+	struct replacements_in in = { &d->baseline, &d->windows, &d->config, state->ruled_at };
+
+	state->replacements = (struct replacements){};
+	if (state->verdict.state != FARM_ENFORCE)
+		return 0;
+	if (!state->ruled_at) /* they do by now */
+		in.since = state->ruled_at = d->windows.now;
+	return replacements_weigh(&in, all, &state->replacements);
+}
+
+/* Of whom too little was measured to be a fact of the farm: behind its members. */
+static void take_replacements(struct cohort *all, struct cohort *members)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		struct cohort_member *m = &all->members[i];
+
+		if (!m->reborn || m->split == DELAY_SPLIT)
+			continue;
+		m->split = DELAY_SPLIT;
+		if (member_is(m))
+			members->members[members->n++] = *m;
+	}
 }
 
 static int judge(struct detect *d, const struct cohort_id *key, const struct group *g,
-		 const struct survey *y, struct cohort_state *state, struct verdict_input *in,
-		 struct cohort *all, struct cohort *members)
+		 struct cohort_state *state, struct verdict_input *in, struct cohort *all,
+		 struct cohort *members)
 {
 	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
 	_cleanup_(freep) struct mixture_row *rows = NULL;
 	_cleanup_(freep) uint8_t *holds = NULL;
-	_cleanup_(freep) float *w = NULL;
-	double start[FEATURES][FEATURE_LEVELS], total = 0;
-	struct mixture base;
+	double total = 0;
 	int err;
 
-	err = survey_cohort(d, y, key, g, all, &rows, &holds);
+	err = survey_cohort(d, key, g, all, &rows, &holds);
 	if (err)
 		return err;
-	w = calloc(all->n + 1, sizeof(*w));
-	if (!w)
-		return -ENOMEM;
-	for (size_t i = 0; i < all->n; i++)
-		w[i] = all->members[i].split == DELAY_SPLIT && !holds[i];
-	mixture_count(rows, w, all->n, 1, NULL, start);
-	kinds_of(&d->baseline, s, &base);
-	mixture_fit(&base, rows, holds, all->n, start, &state->component, w);
-	for (size_t i = 0; i < all->n; i++)
-		all->members[i].weight = w[i];
+	err = fit_cohort(d, state, all, rows, holds);
+	if (err)
+		return err;
+	err = ban_step(d, state, all, rows);
+	if (err)
+		return err;
+	err = replacements_of(d, state, all);
+	if (err)
+		return err;
 	err = pick(all, members);
 	if (err)
 		return err;
@@ -185,7 +226,8 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 	if (members->n >= d->config.min_members)
 		total_add(state, total);
 	facts_of(d, members, state, state->fact, &state->mean, &state->origin);
-	state->judgement = class_judge(state->fact, state->mean, replayed_bits(d, key->stack));
+	state->judgement =
+		class_judge(state->fact, state->mean, operator_bits(d, state, key->stack));
 	*in = (struct verdict_input){
 		.now = d->windows.now,
 		.gain = state->component.gain,
@@ -197,18 +239,41 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		.bits = state->judgement.bits,
 		.spread = state->fact[FACT_SPREAD].known ? state->fact[FACT_SPREAD].x : 0,
 		.own = !s || s->sources < POOL_SOURCES,
+		.calibrated = state->scores >= SCORES_LEAST,
+		.p = state->p,
 	};
+	fdr_reject(d, state, in);
+	take_replacements(all, members);
 	return 0;
 }
 
 /* ---- a window -------------------------------------------------------------- */
 
-static int judge_group(struct detect *d, const struct cohort_id *key, const struct group *g,
-		       const struct survey *y, struct farms *farms, struct plan *plan)
+/* Large cohorts change slowly and cost much: one of n sources is judged once in
+ * n / 500 windows, at least once in 30; of an own stack, where minutes count, and of one
+ * whose farm is being replaced, ten times as often. */
+#define LOOK_SOURCES 500
+#define LOOK_WINDOWS 30
+
+static bool is_due(const struct detect *d, const struct cohort_id *key,
+		   const struct cohort_state *state, const struct group *g)
+{
+	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
+	bool own = !s || s->sources < POOL_SOURCES;
+	bool banned = state && state->verdict.state == FARM_ENFORCE;
+	uint32_t every = 1 + g->sources / (own || banned ? 10 * LOOK_SOURCES : LOOK_SOURCES);
+
+	if (every > LOOK_WINDOWS)
+		every = LOOK_WINDOWS;
+	return !state || !state->looked_at || d->windows.number - state->looked_at >= every;
+}
+
+static int judge_group(struct detect *d, const struct cohort_id *key, const struct group *g)
 {
 	struct cohort_state *state = table_find(&d->cohorts, key);
-	struct cohort all = {}, members = {};
 	struct verdict_input in = { .now = d->windows.now };
+	struct cohort all = {}, members = {};
+	struct kept_report **kept;
 	enum farm_state before;
 	struct report r = { 0 };
 	int err = 0;
@@ -216,15 +281,22 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 	/* Cheap first: nothing is fitted where too few are split to be a farm. */
 	if (!state && g->split < d->config.min_members)
 		return 0;
+	if (!is_due(d, key, state, g) && table_find(&d->reports, key))
+		return 0;
 	if (!state) {
 		state = table_add(&d->cohorts, key, NULL);
 		if (!state)
 			return -ENOMEM;
 	}
+	kept = table_add(&d->reports, key, NULL);
+	if (!kept)
+		return -ENOMEM;
+	in.windows = state->looked_at ? d->windows.number - state->looked_at : 1;
+	state->looked_at = d->windows.number;
 	if (g->split >= d->config.min_members)
-		err = judge(d, key, g, y, state, &in, &all, &members);
+		err = judge(d, key, g, state, &in, &all, &members);
 	if (!err)
-		err = report_rules(d, &all, &members, y->exchanges, g->exchanges, &r);
+		err = report_rules(d, state, &all, &members, g->exchanges, &r);
 	if (!err) {
 		before = state->verdict.state;
 		in.plan_holds = r.n_rules && r.collateral.precision >= d->config.precision;
@@ -237,8 +309,9 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 			for (size_t i = 0; i < members.n; i++)
 				state->exchanges_before_flag += members.members[i].exchanges;
 		}
-		if (state->verdict.state != FARM_NONE && farms)
-			err = report_farm(d, key, g, state, &members, &r, farms, plan);
+		report_freep(kept);
+		if (state->verdict.state != FARM_NONE)
+			err = report_keep(d, key, g, state, &members, &r, kept);
 	}
 	report_clear(&r);
 	free(all.members);
@@ -255,25 +328,74 @@ static int by_group_key(const void *a, const void *b)
 	return (x->service > y->service) - (x->service < y->service);
 }
 
+/* Worth a look: enough of it is split, or there was something. */
+static bool is_candidate(const struct detect *d, const struct group *g, const struct cohort_id *key)
+{
+	return g->sources && (g->split >= d->config.min_members || table_find(&d->cohorts, key));
+}
+
 static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 {
-	_cleanup_(survey_clear) struct survey y;
 	_cleanup_(freep) struct cohort_id *keys = NULL;
+	const struct table *cohorts = &d->windows.cohorts;
+	size_t n = 0;
 	int err;
 
-	err = survey_take(d, &y);
+	err = survey_take(d);
 	if (err)
 		return err;
-	keys = calloc(y.groups.n + 1, sizeof(*keys));
+	keys = calloc(cohorts->n + 1, sizeof(*keys));
 	if (!keys)
 		return -ENOMEM;
-	for (size_t i = 0; i < y.groups.n; i++)
-		keys[i] = *(const struct cohort_id *)table_key(&y.groups, i);
-	qsort(keys, y.groups.n, sizeof(*keys), by_group_key);
-	for (size_t i = 0; i < y.groups.n && !err; i++)
-		err = judge_group(d, &keys[i], table_find(&y.groups, &keys[i]), &y, farms, plan);
+	for (size_t i = 0; i < cohorts->n; i++) {
+		const struct cohort_id *key = table_key(cohorts, i);
+
+		if (is_candidate(d, &d->survey.groups[i], key))
+			keys[n++] = *key;
+	}
+	qsort(keys, n, sizeof(*keys), by_group_key);
+	for (size_t i = 0; i < n && !err; i++) {
+		const void *at = table_find(cohorts, &keys[i]);
+		struct kept_report **k;
+
+		err = judge_group(d, &keys[i], &d->survey.groups[table_row(cohorts, at)]);
+		k = table_find(&d->reports, &keys[i]);
+		if (!err && k && *k && farms)
+			err = report_farm(*k, farms, plan);
+	}
 	return err;
 }
+
+/* All clean time so far, from the beginning: what was learnt of it before goes. */
+static int relearn(struct detect *d)
+{
+	struct table flags = d->baseline.flags;
+	int err;
+
+	table_init(&d->baseline.flags, sizeof(uint64_t), sizeof(uint32_t));
+	baseline_clear(&d->baseline);
+	baseline_init(&d->baseline);
+	d->baseline.flags = flags;
+	err = baseline_learn(&d->baseline, &d->windows, &d->config);
+	d->windows.shape++;
+	return err;
+}
+
+/* The clean time is over. Half a day of it or more that no midnight ended is a day. */
+static int learn(struct detect *d)
+{
+	int err = relearn(d);
+
+	d->learnt_clean = true;
+	if (!err && !d->day && d->windows.begun &&
+	    d->windows.now - d->windows.begun >= 12 * 3600 * NSEC_PER_SEC)
+		err = days_close(d, days_of(d->windows.now) - 1, SIZE_MAX);
+	return err;
+}
+
+/* A day is closed by and by, so that no window takes seconds longer than others. While
+ * traffic is clean nobody waits for an answer. */
+#define CLOSE_SOURCES 50000
 
 int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms, struct plan *plan)
 {
@@ -281,6 +403,7 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	bool clean = d->config.baseline_until ? now <= d->config.baseline_until
 					      : d->windows.number < d->config.baseline_windows;
 	struct farms unused = {};
+	uint32_t over;
 	int err = 0;
 
 	if (farms)
@@ -290,16 +413,29 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	d->losses = s->losses;
 	for (size_t i = 0; i < s->n_stacks && !err; i++)
 		err = baseline_flags(&d->baseline, s->stacks[i].stack, s->stacks[i].hello_flags);
-	if (!clean && !d->baseline.learnt && !err)
-		err = baseline_learn(&d->baseline, &d->windows, &d->config);
+	if (!clean && !d->learnt_clean && !err)
+		err = learn(d);
 	if (!err)
 		err = fidelity_update(&d->fidelity, s, clean);
 	if (!err)
 		err = windows_update(&d->windows, s, &d->config, clean, threshold_of, &d->baseline);
+	over = days_of(now + 1) - 1;
+	if (!err && d->closing) {
+		err = days_go_on(d, CLOSE_SOURCES);
+	} else if (!err && over > (d->day ? d->day : days_of(d->windows.begun) - 1)) {
+		/* A day of clean time is not judged, but by the next day it is ordinary. */
+		if (clean)
+			err = relearn(d);
+		if (!err)
+			err = days_close(d, over, clean ? SIZE_MAX : CLOSE_SOURCES);
+	}
 	if (!err && !clean)
 		err = baseline_drift(&d->baseline, &d->windows, &d->config);
 	if (!err && !clean)
 		err = judge_all(d, farms ? farms : &unused, plan);
+	if (farms)
+		farms->n_randomisers =
+			windows_randomisers(&d->windows, farms->randomiser, RANDOMISERS_TOLD);
 	farms_clear(&unused);
 	return err;
 }

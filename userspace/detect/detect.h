@@ -22,6 +22,7 @@
 
 #include "detect/config.h"
 #include "model/farm.h"
+#include "model/past.h"
 #include "model/plan.h"
 #include "model/snapshot.h"
 
@@ -38,6 +39,18 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 /* When the next window ends, ns since 1970, for somebody who feeds it at `now`. */
 uint64_t detect_next(const struct detect *d, uint64_t now);
 
+/* The day that the last detect_step() ended, if it did: one row a (source, stack,
+ * service) that did anything, the caller's to free. 0: no day ended. */
+uint32_t detect_day(struct detect *d, struct past **rows, size_t *n);
+/* Where what was written of earlier days is found again; NULL: nowhere, and no rows. */
+void detect_past(struct detect *d, past_fn find, void *ctx);
+/* A day written by an earlier life, for a detector that remembers nothing else: what its
+ * stacks looked like is history again. In any order of days. Scores of clean days are not
+ * in it: until four new ones are there no p-value is asked for. */
+int detect_recall_day(struct detect *d, uint32_t day, const struct past *rows, size_t n);
+
+/* The end of the last window, ns since 1970; 0: there was none. */
+uint64_t detect_now(const struct detect *d);
 size_t detect_records(const struct detect *d);
 
 #endif

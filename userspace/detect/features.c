@@ -11,6 +11,9 @@ struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 	const struct stack_baseline *s = baseline_stack(b, row->stack);
 	uint32_t threshold = baseline_threshold(b, row->stack, row->rtt_min);
 	struct delays d = { .shortest = 0xffffffff };
+	/* Of a stack nobody else has, one handshake a source shows enough of the whole;
+	 * a rule needs more of the one it names (members.h). */
+	uint32_t least = b->learnt && (!s || s->sources < POOL_SOURCES) ? 1 : c->min_handshakes;
 	bool waits;
 
 	d.dstar = record_dstar(row, c->min_handshakes, &d.n);
@@ -32,10 +35,9 @@ struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			d.waiting += delays_wait(r, k) ? n : 0;
 		}
 	}
-	if (d.n < c->min_handshakes)
+	if (d.n < least)
 		return d;
-	waits = d.measured >= c->min_handshakes && 2 * d.waiting > d.measured &&
-		!(s ? s->waits : b->waits) &&
+	waits = d.measured >= least && 2 * d.waiting > d.measured && !(s ? s->waits : b->waits) &&
 		(!s || s->handshakes < 20 || s->waiting < WAITING_USUAL * s->handshakes);
 	d.state = d.dstar >= threshold || waits ? DELAY_SPLIT : DELAY_DIRECT;
 	return d;

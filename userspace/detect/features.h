@@ -14,7 +14,8 @@
  *
  * A source is *split* when the median of its last D* is at or over the threshold, or
  * when most of its handshakes wait although almost none of its stack's clean ones
- * did (< 5%); *direct* otherwise; unknown below min_handshakes.
+ * did (< 5%); *direct* otherwise; unknown below min_handshakes - one, in a stack that
+ * clean traffic did not have: there the whole is judged, not the source.
  */
 #ifndef WINNOW_DETECT_FEATURES_H
 #define WINNOW_DETECT_FEATURES_H

@@ -15,15 +15,16 @@ void member_handshakes(struct cohort_member *m, const struct record *r)
 	uint32_t fast_d1 = 0;
 
 	m->split_handshakes = lately.split + r->clean.split;
-	m->split_waiting = m->direct_waiting = 0;
+	m->split_waiting = m->split_at_once = m->direct_waiting = 0;
 	for (int d1 = 0; d1 < D_BINS; d1++) {
 		for (int d = 0; d < D_BINS; d++) {
 			uint32_t n =
 				lately.d1dstar[d1 * D_BINS + d] + r->clean.d1dstar[d1 * D_BINS + d];
 
-			if (d1 < 2)
+			if (d1 < 2) {
 				fast_d1 += n;
-			else if (delays_wait(d1, d))
+				m->split_at_once += d >= 2 ? n : 0;
+			} else if (delays_wait(d1, d))
 				m->split_waiting += n;
 			else
 				m->direct_waiting += n;
@@ -44,9 +45,20 @@ bool member_is(const struct cohort_member *m)
 	return m->split == DELAY_SPLIT && !m->held && m->weight >= MEMBER_LEAST;
 }
 
+/* A split handshake of unknown D1 - its acknowledgement came with the hello - says
+ * neither. */
 static bool waits(const struct cohort_member *m)
 {
-	return 2 * m->split_waiting > m->split_handshakes;
+	return 2 * m->split_waiting > m->split_handshakes || m->split_waiting > m->split_at_once;
+}
+
+/* Whole ms. D1 is the leg and 2 ms, D* the leg to twice that (timing.md 2): far under the
+ * one, over what a busy client of the house takes to begin. */
+static uint16_t d1_of(const struct cohort_member *m)
+{
+	uint32_t ms = m->shortest > 0xffff ? 0 : m->shortest * 4 / 100;
+
+	return 10 * (ms < 10 ? 10 : ms > 200 ? 200 : ms);
 }
 
 bool member_mixed(const struct cohort_member *m, bool direct_when_clean)
@@ -69,13 +81,30 @@ bool member_rule(const struct cohort_member *m, bool direct_when_clean,
 			 c->posterior);
 		return false;
 	}
+	if (!m->reborn && m->direct_handshakes + m->split_handshakes < c->min_handshakes) {
+		snprintf(why, PLAN_REASON, "%u handshakes of this source so far, needs %u",
+			 m->direct_handshakes + m->split_handshakes, c->min_handshakes);
+		return false;
+	}
+	if (m->together) {
+		snprintf(
+			why, PLAN_REASON,
+			"came since the drop with %u such sources of its network: more like a relay",
+			m->together - 1);
+		return false;
+	}
 	rule->split_dstar = threshold;
-	if (!member_mixed(m, direct_when_clean))
-		return true;
-	if (waits(m) && !m->direct_waiting) {
-		rule->d1_min = 100;
+	if (m->reborn && m->direct_waiting) {
+		snprintf(why, PLAN_REASON, "new, and %u of its hellos came late by themselves",
+			 m->direct_waiting);
+		return false;
+	}
+	if (waits(m) && (!m->direct_waiting || !member_mixed(m, direct_when_clean))) {
+		rule->d1_min = d1_of(m);
 		return true;
 	}
+	if (!waits(m) && !member_mixed(m, direct_when_clean))
+		return true;
 	snprintf(why, PLAN_REASON,
 		 "%u direct and %u split handshakes of one address and stack, and nothing in the "
 		 "hello tells them apart",

@@ -7,16 +7,21 @@
  * neighbours' (a source of which little is known stays undecided). The posterior is
  * held at 0.999: sensors and model have doubts of their own.
  *
+ * Who began after a ban is a member, and gets a rule, by what ban.h says of newcomers,
+ * however few its handshakes.
+ *
  * A source is *mixed* when it also shows direct handshakes: D* under the threshold
  * and D1 under 10 ms. Where its split ones wait (D1 follows D*), acknowledgements that
  * were held up cannot fake both, and one direct handshake is enough; where they do
  * not, D* of a split connection is small in up to a fifth of the cases (timing.md:
  * ACK compression), and more than 30% is needed - or one while traffic was clean.
  *
- * Mixed and waiting, with no direct handshake whose D1 was 10 ms or more: the rule
- * carries `d1>=10ms`, which is read from the hello it judges. `split>=N` would not do:
- * a connection that is reset measures nothing, so a source once ruled would stay so.
- * Mixed otherwise: no rule.
+ * Waiting, mixed or not: the rule
+ * carries `d1>=10ms`, which is read from the hello it judges. Who lives behind an exit may
+ * come with the farm's stack when it is ruled already. `split>=N` would not do: a
+ * connection that is reset measures nothing, so a source once ruled would stay so.
+ * The delay is 10 ms, or 0.4 of the shortest D* where that is more.
+ * Mixed otherwise, or with a direct handshake whose D1 was 10 ms or more: no rule.
  */
 #ifndef WINNOW_DETECT_MEMBERS_H
 #define WINNOW_DETECT_MEMBERS_H

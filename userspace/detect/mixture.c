@@ -108,23 +108,26 @@ static void capped(const struct mixture *m, double pi[MIXTURE_CLASSES])
 
 /* One round of EM over pi and s; the log-likelihood before it. p[k * n + i] are the
  * products, `q` those of the component (NULL: none). */
-static double round_weights(const struct mixture *m, const double *p, const double *q, size_t n,
-			    double pi[MIXTURE_CLASSES], double *s, float *posterior)
+static double round_weights(const struct mixture *m, const double *p, const double *q,
+			    const float *count, size_t n, double pi[MIXTURE_CLASSES], double *s,
+			    float *posterior)
 {
-	double next[MIXTURE_CLASSES] = {}, mass = 0, sum = 0, ll = 0;
+	double next[MIXTURE_CLASSES] = {}, mass = 0, sum = 0, ll = 0, total = 0;
 
 	for (size_t i = 0; i < n; i++) {
+		double times = count ? count[i] : 1;
 		double base = 0, mine = q ? *s * q[i] : 0, all;
 
 		for (size_t k = 0; k < m->n; k++)
 			base += pi[k] * p[k * n + i];
 		all = (q ? 1 - *s : 1) * base + mine;
-		ll += log(all);
+		ll += times * log(all);
 		if (posterior)
 			posterior[i] = mine / all;
-		mass += mine / all;
+		mass += times * mine / all;
+		total += times;
 		for (size_t k = 0; k < m->n; k++)
-			next[k] += (1 - mine / all) * pi[k] * p[k * n + i] / base;
+			next[k] += times * (1 - mine / all) * pi[k] * p[k * n + i] / base;
 	}
 	for (size_t k = 0; k < m->n; k++) {
 		next[k] += m->class[k].weight; /* as if one more had been seen clean */
@@ -133,8 +136,8 @@ static double round_weights(const struct mixture *m, const double *p, const doub
 	for (size_t k = 0; k < m->n; k++)
 		pi[k] = next[k] / sum;
 	capped(m, pi);
-	if (q && n)
-		*s = fmin(fmax(mass / n, 1e-6), 1 - 1e-3);
+	if (q && total > 0)
+		*s = fmin(fmax(mass / total, 1e-6), 1 - 1e-3);
 	return ll;
 }
 
@@ -164,17 +167,19 @@ static unsigned int parameters(const struct mixture_row *rows, const float *w, s
 }
 
 void mixture_fit(const struct mixture *base, const struct mixture_row *rows, const uint8_t *held,
-		 size_t n, const double start[FEATURES][FEATURE_LEVELS],
+		 const float *count, size_t n, const double start[FEATURES][FEATURE_LEVELS],
 		 struct mixture_component *out, float *posterior)
 {
 	double pi[MIXTURE_CLASSES] = {}, null_pi[MIXTURE_CLASSES] = {}, s = 0.05;
-	double null = 0, with = 0, info = 0, before = -INFINITY;
+	double null = 0, with = 0, info = 0, total = 0, before = -INFINITY;
+	float *mine = calloc(n ? n : 1, sizeof(*mine));
 	double *p = calloc((base->n + 1) * (n ? n : 1), sizeof(*p)), *q;
 
 	memset(out, 0, sizeof(*out));
 	memcpy(out->q, start, sizeof(out->q));
 	memset(posterior, 0, n * sizeof(*posterior));
-	if (!p || !n) {
+	if (!p || !n || !mine) {
+		free(mine);
 		free(p);
 		return;
 	}
@@ -185,7 +190,7 @@ void mixture_fit(const struct mixture *base, const struct mixture_row *rows, con
 	}
 	weights_start(base, null_pi);
 	for (int round = 0; round < 60; round++) {
-		null = round_weights(base, p, NULL, n, null_pi, NULL, NULL);
+		null = round_weights(base, p, NULL, count, n, null_pi, NULL, NULL);
 		if (fabs(null - before) < 1e-4)
 			break;
 		before = null;
@@ -195,13 +200,14 @@ void mixture_fit(const struct mixture *base, const struct mixture_row *rows, con
 	for (int round = 0; round < 60; round++) {
 		for (size_t i = 0; i < n; i++)
 			q[i] = held && held[i] ? 0 : product(out->q, &rows[i]);
-		with = round_weights(base, p, q, n, pi, &s, posterior);
+		with = round_weights(base, p, q, count, n, pi, &s, posterior);
 		if (round > 4 && fabs(with - before) < 1e-4)
 			break;
 		before = with;
 		/* The start holds the tables for a few rounds, then the data do. */
-		mixture_count(rows, posterior, n, round < 4 ? 4 : 0.5, round < 4 ? start : NULL,
-			      out->q);
+		for (size_t i = 0; i < n; i++)
+			mine[i] = posterior[i] * (count ? count[i] : 1);
+		mixture_count(rows, mine, n, round < 4 ? 4 : 0.5, round < 4 ? start : NULL, out->q);
 	}
 	for (size_t i = 0; i < n; i++) {
 		double b = 0, d;
@@ -209,11 +215,13 @@ void mixture_fit(const struct mixture *base, const struct mixture_row *rows, con
 		for (size_t k = 0; k < base->n; k++)
 			b += pi[k] * p[k * n + i];
 		d = (q[i] - b) / ((1 - s) * b + s * q[i]);
-		info += d * d;
+		info += d * d * (count ? count[i] : 1);
+		total += count ? count[i] : 1;
 	}
 	out->share = s;
 	out->lo = fmax(0, s - 1.96 / sqrt(info > 0 ? info : 1e-9));
 	out->hi = fmin(1, s + 1.96 / sqrt(info > 0 ? info : 1e-9));
-	out->gain = with - null - 0.5 * parameters(rows, posterior, n) * log(n);
+	out->gain = with - null - 0.5 * parameters(rows, mine, n) * log(total);
+	free(mine);
 	free(p);
 }

@@ -49,6 +49,7 @@ struct mixture {
 struct mixture_component {
 	double share, lo, hi; /* 95%, from the curvature */
 	double gain;          /* nats, penalty taken off */
+	double llr;           /* the same with the penalty still on; product.h only */
 	double q[FEATURES][FEATURE_LEVELS];
 };
 
@@ -71,9 +72,10 @@ void mixture_refine(struct mixture *m, const struct mixture_row *rows, size_t n,
 double mixture_ln(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row);
 
 /* Fits the component from a start `q`. posterior[n] is each row's share of it.
- * A row with `held[i]` set (may be NULL) cannot belong to it. */
+ * A row with `held[i]` set (may be NULL) cannot belong to it. count: sources a row
+ * stands for; NULL: one each. */
 void mixture_fit(const struct mixture *base, const struct mixture_row *rows, const uint8_t *held,
-		 size_t n, const double start[FEATURES][FEATURE_LEVELS],
+		 const float *count, size_t n, const double start[FEATURES][FEATURE_LEVELS],
 		 struct mixture_component *out, float *posterior);
 
 #endif

@@ -9,9 +9,8 @@
 #include "base/cleanup.h"
 #include "base/time.h"
 #include "detect/internal.h"
+#include "detect/lifetime.h"
 #include "detect/stats.h"
-
-#define DAY_NS (24 * 3600 * NSEC_PER_SEC)
 
 void report_clear(struct report *r)
 {
@@ -20,19 +19,68 @@ void report_clear(struct report *r)
 	memset(r, 0, sizeof(*r));
 }
 
-/* Twice a member's median life so far, between an hour and rule_ttl: addresses get
- * new tenants. */
-static uint64_t expiry(const struct detect *d, const struct cohort *members)
+void report_freep(struct kept_report **k)
 {
-	_cleanup_(freep) double *life = malloc((members->n + 1) * sizeof(*life));
-	double ttl = 3600;
+	if (!*k)
+		return;
+	free((*k)->farm.members);
+	report_clear(&(*k)->rules);
+	free((*k)->gates);
+	free(*k);
+	*k = NULL;
+}
 
-	if (life) {
-		for (size_t i = 0; i < members->n; i++)
-			life[i] = members->members[i].seconds;
-		ttl = fmax(ttl, 2 * stats_quantile(life, members->n, 0.5));
+/* A source is gone when it was still for GONE of its own pauses, or of the usual ones
+ * where it made none, and for GONE windows. Of what is ruled nothing is known since. */
+#define GONE 5
+
+static double pause_of(const struct record *r)
+{
+	uint32_t n = r->row.connections + r->row.exchanges;
+
+	return n > 1 ? (double)(r->last_moved - r->first_seen) / (n - 1) : 0;
+}
+
+static double usual_pause(const struct detect *d, const struct cohort *members)
+{
+	_cleanup_(freep) double *v = malloc((members->n + 1) * sizeof(*v));
+	size_t n = 0;
+
+	for (size_t i = 0; v && i < members->n; i++) {
+		double pause = pause_of(&d->windows.records[members->members[i].record]);
+
+		if (pause > 0)
+			v[n++] = pause;
 	}
-	return d->windows.now + (uint64_t)fmin(ttl * 1e9, d->config.rule_ttl);
+	return n ? stats_quantile(v, n, 0.5) : 0;
+}
+
+/* Seconds; below 0: not known. */
+static double source_life(const struct detect *d, const struct cohort_state *state,
+			  const struct cohort *members)
+{
+	_cleanup_(freep) struct lifetime *v = malloc((members->n + 1) * sizeof(*v));
+	uint64_t until = state->ruled_at ? state->ruled_at : d->windows.now;
+	double usual = usual_pause(d, members);
+
+	for (size_t i = 0; v && i < members->n; i++) {
+		const struct record *r = &d->windows.records[members->members[i].record];
+		double still = until > r->last_moved ? until - r->last_moved : 0;
+
+		v[i] = (struct lifetime){
+			.seconds = (r->last_moved - fmin(r->first_seen, r->last_moved)) / 1e9,
+			.ended = still > GONE * fmax(fmax(pause_of(r), usual), d->config.window),
+		};
+	}
+	return v ? lifetime_median(v, members->n) : -1;
+}
+
+/* Twice the median life; a window at least, as rules are made once in one. */
+static uint64_t expiry(const struct detect *d, double life)
+{
+	double ttl = life < 0 ? d->config.rule_ttl : fmax(2e9 * life, d->config.window);
+
+	return d->windows.now + (uint64_t)fmin(ttl, d->config.rule_ttl);
 }
 
 static bool direct_when_clean(const struct detect *d, const struct cohort_member *m)
@@ -55,11 +103,28 @@ static double strangers(const struct detect *d, const struct cohort *all)
 	return fresh * share;
 }
 
-int report_rules(const struct detect *d, const struct cohort *all, const struct cohort *members,
-		 double exchanges, double exchanges_in_stack, struct report *r)
+static void reason_of(const struct cohort_state *state, const struct cohort_member *m,
+		      struct plan_rule *rule)
 {
-	uint64_t expires = expiry(d, members);
+	int n = snprintf(rule->reason, sizeof(rule->reason),
+			 "posterior %.3f: %u of %u handshakes split, median %.1f ms",
+			 rule->posterior, m->split_handshakes,
+			 m->split_handshakes + m->direct_handshakes, m->dstar / 10.0);
 
+	if (m->reborn)
+		snprintf(rule->reason + n, sizeof(rule->reason) - n,
+			 "; of %zu sources new since the farm is dropped %.0f%% are its own",
+			 state->replacements.n, 100 * state->replacements.share);
+}
+
+int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
+		 const struct cohort *members, double exchanges_in_stack, struct report *r)
+{
+	double unknown = state->before < 0 ? strangers(d, all) : 0;
+	uint64_t expires;
+
+	r->life = source_life(d, state, members);
+	expires = expiry(d, r->life);
 	r->rules = calloc(members->n + 1, sizeof(*r->rules));
 	r->spared = calloc(members->n + 1, sizeof(*r->spared));
 	if (!r->rules || !r->spared)
@@ -79,6 +144,9 @@ int report_rules(const struct detect *d, const struct cohort *all, const struct 
 			.expires = expires,
 			.posterior = member_posterior(m),
 			.exchanges = m->exchanges,
+			.seen = record->moved && record->moved_window == d->windows.number
+					? d->windows.now - d->config.window
+					: 0,
 		};
 		if (!member_rule(m, direct_when_clean(d, m), &d->config,
 				 baseline_threshold(&d->baseline, members->stack,
@@ -90,15 +158,13 @@ int report_rules(const struct detect *d, const struct cohort *all, const struct 
 			r->n_spared++;
 			continue;
 		}
-		snprintf(rule->reason, sizeof(rule->reason),
-			 "posterior %.3f: %u of %u handshakes split, median %.1f ms",
-			 rule->posterior, m->split_handshakes,
-			 m->split_handshakes + m->direct_handshakes, m->dstar / 10.0);
+		reason_of(state, m, rule);
 		r->stops += m->exchanges;
 		r->n_rules++;
 	}
-	r->collateral = collateral_of(r->rules, r->n_rules, strangers(d, all), exchanges - r->stops,
-				      exchanges_in_stack - r->stops);
+	r->collateral =
+		collateral_of(r->rules, r->n_rules, unknown, state->before,
+			      d->survey.exchanges - r->stops, exchanges_in_stack - r->stops);
 	return 0;
 }
 
@@ -156,104 +222,85 @@ static int members_of(const struct cohort *c, struct farm *f)
 			.split = m->split_handshakes,
 			.dstar = m->dstar,
 			.first_seen = m->first_seen,
+			.replaces = m->reborn,
 		};
 	}
 	qsort(f->members, f->n_members, sizeof(*f->members), by_posterior);
 	return 0;
 }
 
-static int add_gate(struct plan *p, size_t farm, const char *name, bool met, double have,
-		    double need, const char *unit)
+static void add_gate(struct kept_report *k, const char *name, bool met, double have, double need,
+		     const char *unit)
 {
-	struct plan_gate *more = realloc(p->gates, (p->n_gates + 1) * sizeof(*more));
+	struct plan_gate *g = &k->gates[k->n_gates++];
 
-	if (!more)
+	*g = (struct plan_gate){ .name = name, .met = met };
+	snprintf(g->text, sizeof(g->text), "%s: %.4g, needs %.4g", unit, have, need);
+}
+
+#define GATES 7
+
+static int gates(const struct detect *d, const struct cohort_id *key,
+		 const struct cohort_state *state, struct kept_report *out)
+{
+	const struct detect_config *c = &d->config;
+	double history = fmax((double)(d->windows.now - d->windows.begun) / NSEC_PER_DAY,
+			      days_known(d, key));
+	const struct plan_collateral *k = &out->rules.collateral;
+	double lost = d->losses.tally_evicted + d->losses.rows_skipped;
+	double share = lost / (lost + d->windows.n + 1);
+
+	out->gates = calloc(GATES, sizeof(*out->gates));
+	if (!out->gates)
 		return -ENOMEM;
-	p->gates = more;
-	more += p->n_gates++;
-	*more = (struct plan_gate){ .farm = farm, .name = name, .met = met };
-	snprintf(more->text, sizeof(more->text), "%s: %.4g, needs %.4g", unit, have, need);
+	add_gate(out, "history", history >= c->history_days, history, c->history_days,
+		 "days of history");
+	add_gate(out, "persistence", state->verdict.windows >= c->own_windows,
+		 state->verdict.windows, c->own_windows, "windows since it was first seen");
+	add_gate(out, "evidence", state->judgement.bits >= c->propose_bits, state->judgement.bits,
+		 c->propose_bits, "decision bits");
+	add_gate(out, "precision", k->precision >= c->precision, k->precision, c->precision,
+		 "lower 95% bound of precision");
+	add_gate(out, "collateral_all", k->share_all <= c->collateral_all, k->share_all,
+		 c->collateral_all, "upper 95% share of all benign exchanges");
+	add_gate(out, "collateral_stack", k->share_stack <= c->collateral_stack, k->share_stack,
+		 c->collateral_stack, "upper 95% share of the stack's benign exchanges");
+	add_gate(out, "losses", share <= 1e-3, share, 1e-3, "share of rows lost or skipped");
 	return 0;
 }
 
-static int gates(const struct detect *d, const struct cohort_state *state, const struct report *r,
-		 size_t farm, struct plan *p)
+/* Evidence that would have to come from elsewhere. */
+static const char *undecided(const struct detect *d, const struct cohort_state *state)
 {
-	const struct detect_config *c = &d->config;
-	double history = (double)(d->windows.now - d->windows.begun) / DAY_NS;
-	const struct plan_collateral *k = &r->collateral;
-	double lost = d->losses.tally_evicted + d->losses.rows_skipped;
-	double share = lost / (lost + d->windows.n + 1);
-	int err = 0;
+	const struct fact *spread = &state->fact[FACT_SPREAD];
+	enum benign_class nearest = state->judgement.nearest;
 
-	err |= add_gate(p, farm, "history", history >= c->history_days, history, c->history_days,
-			"days of history");
-	err |= add_gate(p, farm, "persistence", state->verdict.windows >= c->own_windows,
-			state->verdict.windows, c->own_windows, "windows since it was first seen");
-	err |= add_gate(p, farm, "evidence", state->judgement.bits >= c->propose_bits,
-			state->judgement.bits, c->propose_bits, "decision bits");
-	err |= add_gate(p, farm, "precision", k->precision >= c->precision, k->precision,
-			c->precision, "lower 95% bound of precision");
-	err |= add_gate(p, farm, "collateral_all", k->share_all <= c->collateral_all, k->share_all,
-			c->collateral_all, "upper 95% share of all benign exchanges");
-	err |= add_gate(p, farm, "collateral_stack", k->share_stack <= c->collateral_stack,
-			k->share_stack, c->collateral_stack,
-			"upper 95% share of the stack's benign exchanges");
-	err |= add_gate(p, farm, "losses", share <= 1e-3, share, 1e-3,
-			"share of rows lost or skipped");
-	return err;
+	if (state->verdict.state != FARM_WATCH)
+		return NULL;
+	if (!state->fact[FACT_SPLIT].known)
+		return "not decidable from packets: no delays are measured here, so nothing says "
+		       "whether its sources hide";
+	if (spread->known && spread->x < d->config.spread &&
+	    (nearest == CLASS_FLEET || nearest == CLASS_PROXIED_FLEET ||
+	     nearest == CLASS_LOAD_TEST))
+		return "not decidable from packets: its sources lie in few networks, as a fleet's do; "
+		       "only its accounts tell whose it is";
+	return NULL;
 }
 
-static int plan_add(const struct detect *d, const struct cohort_state *state,
-		    const struct report *r, size_t farm, struct plan *p)
-{
-	struct plan_rule *rules = realloc(p->rules, (p->n_rules + r->n_rules + 1) * sizeof(*rules));
-	struct plan_spared *spared;
-	struct plan_farm *farms;
-
-	if (!rules)
-		return -ENOMEM;
-	p->rules = rules;
-	spared = realloc(p->spared, (p->n_spared + r->n_spared + 1) * sizeof(*spared));
-	if (!spared)
-		return -ENOMEM;
-	p->spared = spared;
-	farms = realloc(p->farms, (farm + 1) * sizeof(*farms));
-	if (!farms)
-		return -ENOMEM;
-	p->farms = farms;
-	for (size_t i = 0; i < r->n_rules; i++) {
-		rules[p->n_rules] = r->rules[i];
-		rules[p->n_rules++].farm = farm;
-	}
-	for (size_t i = 0; i < r->n_spared; i++) {
-		spared[p->n_spared] = r->spared[i];
-		spared[p->n_spared++].farm = farm;
-	}
-	farms[farm] = (struct plan_farm){ .collateral = r->collateral,
-					  .rules = r->n_rules,
-					  .spared = r->n_spared,
-					  .stops = r->stops };
-	p->n_farms = farm + 1;
-	return gates(d, state, r, farm, p);
-}
-
-int report_farm(const struct detect *d, const struct cohort_id *key, const struct group *g,
-		const struct cohort_state *state, const struct cohort *members,
-		const struct report *r, struct farms *farms, struct plan *plan)
+int report_keep(const struct detect *d, const struct cohort_id *key, const struct group *g,
+		const struct cohort_state *state, const struct cohort *members, struct report *r,
+		struct kept_report **out)
 {
 	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
+	struct kept_report *k = calloc(1, sizeof(*k));
 	const struct verdict *v = &state->verdict;
 	const struct judgement *j = &state->judgement;
-	struct farm *f = realloc(farms->farm, (farms->n + 1) * sizeof(*f));
-	static const struct report none;
 	int err;
 
-	if (!f)
+	if (!k)
 		return -ENOMEM;
-	farms->farm = f;
-	f += farms->n;
-	*f = (struct farm){
+	k->farm = (struct farm){
 		.state = v->state,
 		.stack = key->stack,
 		.service = key->service,
@@ -268,23 +315,91 @@ int report_farm(const struct detect *d, const struct cohort_id *key, const struc
 		.gain = state->component.gain,
 		.bits = j->bits,
 		.prior = j->prior,
+		.undecided = undecided(d, state),
+		.history = { days_known(d, key), state->scores, state->component.llr, state->p,
+			     state->e, state->least },
 		.nearest_benign = class_name[j->nearest],
 		.sources = g->sources,
 		.split = g->split,
 		.clean_sources = s ? s->sources : 0,
 	};
-	snprintf(f->id, sizeof(f->id), "f%u", state->id);
-	memcpy(f->gate, state->gate, sizeof(f->gate));
-	memcpy(f->evidence, j->family, sizeof(f->evidence));
-	memcpy(f->without, j->without, sizeof(f->without));
-	lines(state, f);
-	err = members_of(members, f);
+	snprintf(k->farm.id, sizeof(k->farm.id), "f%u", state->id);
+	memcpy(k->farm.gate, state->gate, sizeof(k->farm.gate));
+	memcpy(k->farm.evidence, j->family, sizeof(k->farm.evidence));
+	memcpy(k->farm.without, j->without, sizeof(k->farm.without));
+	lines(state, &k->farm);
+	if (k->farm.n_lines < FARM_LINES && ban_line(&state->ban, &k->farm.line[k->farm.n_lines]))
+		k->farm.n_lines++;
+	err = members_of(members, &k->farm);
+	if (!err) {
+		k->rules = *r;
+		memset(r, 0, sizeof(*r));
+		err = gates(d, key, state, k);
+	}
 	if (err)
-		return err;
-	farms->n++;
-	if (!plan)
-		return 0;
+		report_freep(&k);
+	*out = k;
+	return err;
+}
+
+/* ---- into the lists of a window ------------------------------------------------- */
+
+static int grow(void *rows_p, size_t n, size_t size)
+{
+	void **rows = rows_p, *more = reallocarray(*rows, n + 1, size);
+
+	if (!more)
+		return -ENOMEM;
+	*rows = more;
+	return 0;
+}
+
+static int plan_add(const struct kept_report *k, size_t farm, struct plan *p)
+{
+	enum farm_state state = k->farm.state;
 	/* Nothing is planned against what is only watched. */
-	return plan_add(d, state, v->state == FARM_WATCH || v->state == FARM_DECAY ? &none : r,
-			farms->n - 1, plan);
+	bool some = state != FARM_WATCH && state != FARM_DECAY;
+	size_t n = some ? k->rules.n_rules : 0, spared = some ? k->rules.n_spared : 0;
+
+	if (grow(&p->rules, p->n_rules + n, sizeof(*p->rules)) ||
+	    grow(&p->spared, p->n_spared + spared, sizeof(*p->spared)) ||
+	    grow(&p->farms, farm, sizeof(*p->farms)) ||
+	    grow(&p->gates, p->n_gates + k->n_gates, sizeof(*p->gates)))
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		p->rules[p->n_rules] = k->rules.rules[i];
+		p->rules[p->n_rules++].farm = farm;
+	}
+	for (size_t i = 0; i < spared; i++) {
+		p->spared[p->n_spared] = k->rules.spared[i];
+		p->spared[p->n_spared++].farm = farm;
+	}
+	for (size_t i = 0; i < k->n_gates; i++) {
+		p->gates[p->n_gates] = k->gates[i];
+		p->gates[p->n_gates++].farm = farm;
+	}
+	p->farms[farm] = (struct plan_farm){ .rules = n, .spared = spared, .life = k->rules.life };
+	if (some) {
+		p->farms[farm].collateral = k->rules.collateral;
+		p->farms[farm].stops = k->rules.stops;
+	}
+	p->n_farms = farm + 1;
+	return 0;
+}
+
+int report_farm(const struct kept_report *k, struct farms *farms, struct plan *plan)
+{
+	struct farm_member *members = calloc(k->farm.n_members + 1, sizeof(*members));
+	struct farm *f;
+
+	if (!members || grow(&farms->farm, farms->n, sizeof(*farms->farm))) {
+		free(members);
+		return -ENOMEM;
+	}
+	if (k->farm.n_members)
+		memcpy(members, k->farm.members, k->farm.n_members * sizeof(*members));
+	f = &farms->farm[farms->n++];
+	*f = k->farm;
+	f->members = members;
+	return plan ? plan_add(k, farms->n - 1, plan) : 0;
 }

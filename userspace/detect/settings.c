@@ -122,3 +122,22 @@ int detect_setting(struct detect_settings *s, const char *key, const char *value
 	}
 	return -ENOENT;
 }
+
+const char *detect_setting_text(const struct detect_settings *s, size_t i, char out[SETTING_WHY])
+{
+	const struct setting *k = &settings[i];
+	const void *at = (const char *)s + k->at;
+	char text[DURATION_TEXT];
+
+	if (k->kind == DURATION)
+		snprintf(out, SETTING_WHY, "%s", duration_text(*(const uint64_t *)at, 0, text));
+	else if (k->kind == INSTANT)
+		out[0] = '\0';
+	else if (k->kind == COUNT)
+		snprintf(out, SETTING_WHY, "%u", *(const uint32_t *)at);
+	else if (k->kind == PER_10000)
+		snprintf(out, SETTING_WHY, "%g", *(const uint16_t *)at / 10000.0);
+	else
+		snprintf(out, SETTING_WHY, "%g", *(const double *)at);
+	return out;
+}

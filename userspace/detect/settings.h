@@ -30,5 +30,7 @@ int detect_setting(struct detect_settings *s, const char *key, const char *value
 
 /* The i-th key, NULL behind the last. */
 const char *detect_setting_name(size_t i);
+/* Its value as one would write it. */
+const char *detect_setting_text(const struct detect_settings *s, size_t i, char out[SETTING_WHY]);
 
 #endif

@@ -15,8 +15,8 @@ struct head {
 	uint64_t magic, len, sum;
 	/* A layout that changed has another size somewhere. */
 	uint32_t size[10];
-	uint32_t ids;
-	uint32_t zero;
+	uint32_t ids, day;
+	uint64_t learnt_clean;
 	uint64_t baseline_until;
 };
 
@@ -128,11 +128,35 @@ static void put_windows(struct bytes *b, const struct windows *w)
 	}
 }
 
+static void put_ledger(struct bytes *b, const struct ledger *l)
+{
+	uint64_t n = l->stacks.n;
+
+	put(b, &n, sizeof(n));
+	for (size_t i = 0; i < l->stacks.n; i++) {
+		const struct ledger_stack *s = *(struct ledger_stack **)table_value(&l->stacks, i);
+
+		put(b, table_key(&l->stacks, i), sizeof(struct cohort_id));
+		put(b, s->number, sizeof(s->number));
+		put(b, s->score, sizeof(s->score));
+		put(b, s->scored, sizeof(s->scored));
+		for (int k = 0; k < LEDGER_DAYS; k++) {
+			uint64_t len = s->day[k].len;
+
+			put(b, &len, sizeof(len));
+			put(b, s->day[k].cell, len * sizeof(*s->day[k].cell));
+			put(b, s->day[k].n, len * sizeof(*s->day[k].n));
+		}
+	}
+}
+
 int detect_save(const struct detect *d, void **out, size_t *len)
 {
 	struct kept_table tables[KEPT_TABLES];
 	struct head h = { .magic = MAGIC,
 			  .ids = d->ids,
+			  .day = d->day,
+			  .learnt_clean = d->learnt_clean,
 			  .baseline_until = d->config.baseline_until };
 	struct bytes b = {};
 
@@ -143,6 +167,7 @@ int detect_save(const struct detect *d, void **out, size_t *len)
 	kept((struct detect *)d, tables);
 	for (int i = 0; i < KEPT_TABLES; i++)
 		put_table(&b, tables[i].t, tables[i].key_len, tables[i].value_len);
+	put_ledger(&b, &d->ledger);
 	if (b.failed) {
 		free(b.at);
 		return -ENOMEM;
@@ -211,28 +236,25 @@ static int get_windows(struct reader *r, struct windows *w)
 	for (uint64_t i = 0; i < n; i++) {
 		const void *id = get(r, sizeof(struct record_id));
 		const void *record = get(r, sizeof(struct record));
-		uint32_t *number;
 		bool added;
 
 		if (!id || !record)
 			return -EBADMSG;
-		if (array_room(&w->records, w->n, &w->room, sizeof(w->records[0])))
-			return -ENOMEM;
-		number = table_add(&w->ids, id, &added);
-		if (!number)
+		if (array_room(&w->records, w->n, &w->room, sizeof(w->records[0])) ||
+		    !table_add(&w->ids, id, &added))
 			return -ENOMEM;
 		if (!added)
 			return -EBADMSG;
-		*number = w->n;
 		memcpy(&w->records[w->n++], record, sizeof(w->records[0]));
 	}
-	/* All of its numbers, whichever there are; the rows are those just read. */
-	was.ids = w->ids;
-	was.records = w->records;
-	was.n = w->n;
-	was.room = w->room;
-	*w = was;
-	return 0;
+	/* Its numbers; what is memory is that of the rows just read. */
+	w->now = was.now;
+	w->begun = was.begun;
+	memcpy(w->since, was.since, sizeof(w->since));
+	w->number = was.number;
+	w->clean = was.clean;
+	w->random_hellos = was.random_hellos;
+	return windows_place_all(w);
 }
 
 static int get_baseline(struct reader *r, struct baseline *b)
@@ -252,20 +274,84 @@ static int get_baseline(struct reader *r, struct baseline *b)
 	return 0;
 }
 
+static int get_cells(struct reader *r, struct cells *c)
+{
+	const void *cell, *n;
+	uint64_t len;
+	int err = get_count(r, sizeof(*c->cell) + sizeof(*c->n), &len);
+
+	if (err || !len)
+		return err;
+	cell = get(r, len * sizeof(*c->cell));
+	n = get(r, len * sizeof(*c->n));
+	c->cell = malloc(len * sizeof(*c->cell));
+	c->n = malloc(len * sizeof(*c->n));
+	if (!c->cell || !c->n)
+		return -ENOMEM;
+	memcpy(c->cell, cell, len * sizeof(*c->cell));
+	memcpy(c->n, n, len * sizeof(*c->n));
+	c->len = len;
+	for (size_t i = 0; i < len; i++) {
+		if (c->cell[i] >= CELLS)
+			return -EBADMSG;
+		c->sum += c->n[i];
+	}
+	return 0;
+}
+
+static int get_ledger(struct reader *r, struct ledger *l)
+{
+	uint64_t n;
+	int err = get_count(r, sizeof(struct cohort_id), &n);
+
+	for (uint64_t i = 0; i < n && !err; i++) {
+		const void *key = get(r, sizeof(struct cohort_id));
+		const void *number = get(r, sizeof(((struct ledger_stack *)0)->number));
+		const void *score = get(r, sizeof(((struct ledger_stack *)0)->score));
+		const void *scored = get(r, sizeof(((struct ledger_stack *)0)->scored));
+		struct ledger_stack *s;
+
+		if (!key || !number || !score || !scored)
+			return -EBADMSG;
+		s = ledger_add(l, key);
+		if (!s)
+			return -ENOMEM;
+		memcpy(s->number, number, sizeof(s->number));
+		memcpy(s->score, score, sizeof(s->score));
+		memcpy(s->scored, scored, sizeof(s->scored));
+		for (int k = 0; k < LEDGER_DAYS && !err; k++)
+			err = get_cells(r, &s->day[k]);
+	}
+	return err;
+}
+
 static void forget(struct detect *d)
 {
 	struct detect_config c = d->config;
+	past_fn past = d->past;
+	void *ctx = d->past_ctx;
 
+	free(d->day_rows);
 	windows_clear(&d->windows);
 	baseline_clear(&d->baseline);
 	fidelity_clear(&d->fidelity);
 	table_clear(&d->cohorts);
+	detect_forget_reports(d);
+	survey_clear(&d->survey);
+	ledger_clear(&d->ledger);
+	table_clear(&d->closed);
 	memset(d, 0, sizeof(*d));
 	d->config = c;
+	d->past = past;
+	d->past_ctx = ctx;
 	windows_init(&d->windows);
 	baseline_init(&d->baseline);
 	fidelity_init(&d->fidelity);
 	table_init(&d->cohorts, sizeof(struct cohort_id), sizeof(struct cohort_state));
+	table_init(&d->reports, sizeof(struct cohort_id), sizeof(struct kept_report *));
+	survey_init(&d->survey);
+	ledger_init(&d->ledger);
+	table_init(&d->closed, sizeof(struct cohort_id), 0);
 }
 
 int detect_restore(struct detect *d, const void *bytes, size_t len)
@@ -292,6 +378,8 @@ int detect_restore(struct detect *d, const void *bytes, size_t len)
 	kept(d, tables);
 	for (int i = 0; !err && i < KEPT_TABLES; i++)
 		err = get_table(&r, tables[i].t, tables[i].key_len, tables[i].value_len);
+	if (!err)
+		err = get_ledger(&r, &d->ledger);
 	if (!err && r.left)
 		err = -EBADMSG;
 	if (err) {
@@ -299,11 +387,19 @@ int detect_restore(struct detect *d, const void *bytes, size_t len)
 		return err;
 	}
 	d->ids = h.ids;
+	d->day = h.day;
+	d->learnt_clean = h.learnt_clean;
 	d->config.baseline_until = h.baseline_until;
 	return 0;
 }
 
 /* ---- what others know -------------------------------------------------------- */
+
+void detect_tables_anew(struct detect *d)
+{
+	for (size_t i = 0; i < d->windows.n; i++)
+		d->windows.records[i].anew = true;
+}
 
 void detect_numbers_above(struct detect *d, uint32_t id)
 {
@@ -335,13 +431,20 @@ void detect_enforced(struct detect *d, uint64_t stack, uint16_t service, bool on
 	struct cohort_id key = { stack, service };
 	struct cohort_state *state = table_find(&d->cohorts, &key);
 	struct verdict *v = state ? &state->verdict : NULL;
+	struct kept_report **told;
 
 	if (!v)
 		return;
-	if (on && v->state != FARM_NONE && v->state != FARM_WATCH)
+	ban_enforced(&state->ban, on);
+	if (on && v->state != FARM_NONE && v->state != FARM_WATCH) {
+		if (v->state != FARM_ENFORCE)
+			state->ruled_at = d->windows.now;
 		v->state = FARM_ENFORCE;
-	else if (!on && v->state == FARM_ENFORCE)
+	} else if (!on && v->state == FARM_ENFORCE)
 		v->state = FARM_DECAY;
+	told = table_find(&d->reports, &key);
+	if (told && *told)
+		(*told)->farm.state = v->state;
 }
 
 void detect_configure(struct detect *d, const struct detect_config *c)

@@ -27,6 +27,9 @@
 int detect_save(const struct detect *d, void **out, size_t *len);
 int detect_restore(struct detect *d, const void *bytes, size_t len);
 
+/* The tables that snapshots come from are new: their rows count from nothing again. */
+void detect_tables_anew(struct detect *d);
+
 /* A farm of an earlier life: the same stack and service gets this number, state
  * and times again. */
 int detect_recall(struct detect *d, const struct farm *f);

@@ -4,26 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "detect/internal.h"
+
+void survey_init(struct survey *y)
+{
+	memset(y, 0, sizeof(*y));
+	table_init(&y->split, sizeof(struct source_id), sizeof(uint32_t));
+}
 
 void survey_clear(struct survey *y)
 {
-	free(y->delays);
+	free(y->glances);
 	free(y->next);
+	free(y->groups);
 	table_clear(&y->split);
-	table_clear(&y->groups);
-}
-
-/* Of one address: how many of its stacks are split. */
-static int count_split(struct table *t, const struct record_id *id)
-{
-	struct source_id key = { id->src, id->family };
-	uint32_t *n = table_add(t, &key, NULL);
-
-	if (!n)
-		return -ENOMEM;
-	++*n;
-	return 0;
 }
 
 static bool held(const struct detect *d, const struct record_id *id, const struct record *r)
@@ -32,56 +27,111 @@ static bool held(const struct detect *d, const struct record_id *id, const struc
 	       baseline_source(&d->baseline, id->src, id->family) & SITE_SPLIT;
 }
 
-static bool active(const struct record *r)
+/* Of one address: how many of its stacks are split. */
+static int count_split(struct table *t, const struct record_id *id, bool more)
 {
-	return r->newer.connections || r->older.connections || r->newer.exchanges ||
-	       r->older.exchanges;
+	struct source_id key = { id->src, id->family };
+	uint32_t *n = table_add(t, &key, NULL);
+
+	if (!n)
+		return -ENOMEM;
+	*n += more ? 1 : -1;
+	if (!*n)
+		table_remove(t, &key);
+	return 0;
 }
 
-int survey_take(const struct detect *d, struct survey *y)
+static int glance(struct detect *d, size_t i)
 {
-	memset(y, 0, sizeof(*y));
-	table_init(&y->split, sizeof(struct source_id), sizeof(uint32_t));
-	table_init(&y->groups, sizeof(struct cohort_id), sizeof(struct group));
-	y->delays = calloc(d->windows.n + 1, sizeof(*y->delays));
-	y->next = calloc(d->windows.n + 1, sizeof(*y->next));
-	if (!y->delays || !y->next)
-		return -ENOMEM;
-	for (size_t i = d->windows.n; i-- > 0;) {
-		const struct record_id *id = record_id(&d->windows, i);
-		const struct record *r = &d->windows.records[i];
-		struct cohort_id key = { id->stack, id->service };
-		struct view lately;
-		struct group *g;
-		bool added;
+	const struct record_id *id = record_id(&d->windows, i);
+	const struct record *r = &d->windows.records[i];
+	struct glance *g = &d->survey.glances[i], was = *g;
+	struct view lately;
 
-		if (!active(r))
-			continue;
+	*g = (struct glance){ .active = record_active(r) };
+	if (g->active) {
 		lately = record_lately(r);
-		y->delays[i] = delays_of(&d->baseline, &d->config, &r->row, &lately);
-		y->exchanges += lately.exchanges;
-		g = table_add(&y->groups, &key, &added);
-		if (!g)
+		g->exchanges = lately.exchanges;
+		g->state = delays_of(&d->baseline, &d->config, &r->row, &lately).state;
+		g->held = g->state == DELAY_SPLIT && held(d, id, r);
+	}
+	if ((g->state == DELAY_SPLIT) != (was.state == DELAY_SPLIT))
+		return count_split(&d->survey.split, id, g->state == DELAY_SPLIT);
+	return 0;
+}
+
+/* Whether glances of before no longer hold. Drift of less than 0.5 ms is none. */
+static bool all_changed(const struct detect *d)
+{
+	const struct survey *y = &d->survey;
+	const struct baseline *b = &d->baseline;
+
+	return !y->taken || y->shape != d->windows.shape || y->learnt != b->learnt ||
+	       y->waits != b->waits || b->drift > y->drift + 5 || y->drift > b->drift + 5;
+}
+
+static int glances(struct detect *d)
+{
+	struct survey *y = &d->survey;
+	bool all = all_changed(d);
+	int err = 0;
+
+	if (all) {
+		table_clear(&y->split);
+		y->n = 0;
+		y->shape = d->windows.shape;
+		y->learnt = d->baseline.learnt;
+		y->waits = d->baseline.waits;
+		y->drift = d->baseline.drift;
+		y->taken = true;
+	}
+	for (; y->n < d->windows.n; y->n++) {
+		if (array_room(&y->glances, y->n, &y->room_glances, sizeof(*y->glances)) ||
+		    array_room(&y->next, y->n, &y->room_next, sizeof(*y->next)))
 			return -ENOMEM;
-		y->next[i] = added ? NO_RECORD : g->first;
+		y->glances[y->n] = (struct glance){};
+		if (all)
+			err = err ? err : glance(d, y->n);
+	}
+	for (size_t i = 0; !all && !err && i < d->windows.n_moved; i++)
+		err = glance(d, d->windows.moved[i]);
+	return err;
+}
+
+int survey_take(struct detect *d)
+{
+	struct survey *y = &d->survey;
+	int err = glances(d);
+
+	if (err)
+		return err;
+	y->n_groups = 0;
+	y->exchanges = 0;
+	for (; y->n_groups < d->windows.cohorts.n; y->n_groups++) {
+		if (array_room(&y->groups, y->n_groups, &y->room_groups, sizeof(*y->groups)))
+			return -ENOMEM;
+		y->groups[y->n_groups] = (struct group){ .first = NO_RECORD };
+	}
+	for (size_t i = d->windows.n; i-- > 0;) {
+		const struct glance *e = &y->glances[i];
+		struct group *g = &y->groups[d->windows.cohort[i]];
+
+		if (!e->active)
+			continue;
+		y->next[i] = g->first;
 		g->first = i;
 		g->sources++;
-		g->exchanges += lately.exchanges;
-		if (y->delays[i].state != DELAY_SPLIT)
-			continue;
-		if (!held(d, id, r))
-			g->split++;
-		if (count_split(&y->split, id))
-			return -ENOMEM;
+		g->exchanges += e->exchanges;
+		g->split += e->state == DELAY_SPLIT && !e->held;
+		y->exchanges += e->exchanges;
 	}
 	return 0;
 }
 
-int survey_cohort(const struct detect *d, const struct survey *y, const struct cohort_id *key,
-		  const struct group *g, struct cohort *c, struct mixture_row **rows,
-		  uint8_t **holds)
+int survey_cohort(const struct detect *d, const struct cohort_id *key, const struct group *g,
+		  struct cohort *c, struct mixture_row **rows, uint8_t **holds)
 {
-	uint64_t begun = d->windows.older_since;
+	uint64_t begun = windows_since(&d->windows);
 
 	c->stack = key->stack;
 	c->service = key->service;
@@ -90,30 +140,29 @@ int survey_cohort(const struct detect *d, const struct survey *y, const struct c
 	*holds = calloc(g->sources + 1, sizeof(**holds));
 	if (!c->members || !*rows || !*holds)
 		return -ENOMEM;
-	for (uint32_t i = g->first; i != NO_RECORD; i = y->next[i]) {
+	for (uint32_t i = g->first; i != NO_RECORD; i = d->survey.next[i]) {
 		const struct record_id *id = record_id(&d->windows, i);
 		const struct record *r = &d->windows.records[i];
 		struct source_id source = { id->src, id->family };
 		struct cohort_member *m = &c->members[c->n];
 		struct view lately = record_lately(r);
+		struct delays delays = delays_of(&d->baseline, &d->config, &r->row, &lately);
 		const uint32_t *others;
 
 		m->src = id->src;
 		m->family = id->family;
 		m->held = held(d, id, r);
-		m->split = y->delays[i].state;
-		others = table_find(&y->split, &source);
+		m->split = delays.state;
+		others = table_find(&d->survey.split, &source);
 		m->shared = others && *others > (m->split == DELAY_SPLIT);
 		m->tcp_key = r->row.tcp_key;
 		m->connections = lately.connections;
 		m->exchanges = lately.exchanges;
 		m->moved = r->moved_window == d->windows.number ? r->moved : 0;
-		m->bytes_in = lately.bytes_in;
-		m->bytes_out = lately.bytes_out;
-		m->dstar = y->delays[i].dstar;
-		m->shortest = y->delays[i].shortest;
-		m->measured = y->delays[i].measured;
-		m->waiting = y->delays[i].waiting;
+		m->dstar = delays.dstar;
+		m->shortest = delays.shortest;
+		m->measured = delays.measured;
+		m->waiting = delays.waiting;
 		m->first_seen = r->first_seen;
 		m->seconds =
 			(double)(d->windows.now - (r->first_seen > begun ? r->first_seen : begun)) /
@@ -121,8 +170,7 @@ int survey_cohort(const struct detect *d, const struct survey *y, const struct c
 		memcpy(m->gaps, lately.gaps, sizeof(m->gaps));
 		m->record = i;
 		member_handshakes(m, r);
-		(*rows)[c->n] =
-			features_of(&d->baseline, &r->row, &lately, &y->delays[i], m->seconds);
+		(*rows)[c->n] = features_of(&d->baseline, &r->row, &lately, &delays, m->seconds);
 		(*holds)[c->n] = m->held;
 		c->n++;
 	}

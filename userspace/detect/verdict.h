@@ -4,6 +4,8 @@
  *
  *   NONE -> WATCH     one more kind than when clean (gain, members)
  *   WATCH -> FLAG     the gate held in flag_hits of the last flag_windows windows
+ *                     With clean days to compare with: P(a clean day) < 1e-3 to be
+ *                     watched, rejected by e-BH to be flagged.
  *   FLAG -> PROPOSE   decision bits, and a plan whose precision bound holds
  *   FLAG, PROPOSE -> WATCH  decision bits below 0 for retract_windows: it was wrong
  *   -> DECAY          below unflag_bits for unflag_windows; back to FLAG by the gate
@@ -27,14 +29,18 @@
 #include "model/farm.h"
 
 struct verdict_input {
-	uint64_t now; /* ns since 1970 */
+	uint64_t now;     /* ns since 1970 */
+	uint32_t windows; /* since the step before; 0 counts as 1 */
 	double gain;
 	size_t members; /* split, posterior >= 0.5 */
 	size_t prefixes;
 	double conceal, coordinate, one_operator, bits;
 	double spread;
 	bool own;
-	bool plan_holds; /* precision bound met by at least one rule */
+	bool calibrated;       /* by the scores of clean days: then also */
+	bool rejected;         /* by e-BH over all cohorts */
+	double p, e, e_needed; /* e_needed: log10 */
+	bool plan_holds;       /* precision bound met by at least one rule */
 };
 
 struct verdict {
@@ -46,6 +52,9 @@ struct verdict {
 	uint32_t negative; /* windows below 0 */
 	uint64_t watched_at, flagged_at, proposed_at;
 };
+
+/* ln /24s over ln sources that so many members must reach. */
+double verdict_spread(const struct detect_config *c, size_t members);
 
 /* `gate` says what is missing for the next state; empty: nothing. */
 void verdict_step(struct verdict *v, const struct verdict_input *in, const struct detect_config *c,

@@ -6,18 +6,25 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "detect/features.h"
 #include "tally.h"
 
 void windows_init(struct windows *w)
 {
 	memset(w, 0, sizeof(*w));
-	table_init(&w->ids, sizeof(struct record_id), sizeof(uint32_t));
+	table_init(&w->ids, sizeof(struct record_id), 0);
+	table_init(&w->cohorts, sizeof(struct cohort_id), 0);
+	table_init(&w->addresses, sizeof(struct source_id), sizeof(uint32_t));
 }
 
 void windows_clear(struct windows *w)
 {
 	table_clear(&w->ids);
+	table_clear(&w->cohorts);
+	table_clear(&w->addresses);
 	free(w->records);
+	free(w->cohort);
+	free(w->moved);
 }
 
 /* What `now` has more than `was`, when bins may have been halved in between. */
@@ -69,8 +76,6 @@ static void add_row(struct view *v, const struct tally *now, const struct tally 
 	v->connections += now->connections - was->connections;
 	v->exchanges += now->exchanges - was->exchanges;
 	v->resumed += (uint16_t)(now->resumed - was->resumed);
-	v->bytes_in += now->bytes_in - was->bytes_in;
-	v->bytes_out += now->bytes_out - was->bytes_out;
 	bins_delta(v->d1dstar, now->d1dstar, was->d1dstar, D_BINS * D_BINS);
 	bins_delta(v->gaps, now->gaps, was->gaps, GAP_BINS);
 	for (uint32_t i = 1; i <= fresh; i++) {
@@ -87,91 +92,277 @@ static void add_row(struct view *v, const struct tally *now, const struct tally 
 		v->windows++;
 }
 
+static uint16_t add16(uint16_t a, uint32_t b)
+{
+	return a + b > 0xffff ? 0xffff : a + b;
+}
+
+static void add_bins(uint8_t *to, const uint16_t *more, size_t n)
+{
+	uint32_t highest = 0;
+	int shift = 0;
+
+	for (size_t i = 0; i < n; i++)
+		highest = to[i] + more[i] > highest ? (uint32_t)(to[i] + more[i]) : highest;
+	while (highest >> shift > 0xff)
+		shift++;
+	for (size_t i = 0; i < n; i++)
+		to[i] = (uint32_t)(to[i] + more[i]) >> shift;
+}
+
+static void add_view(struct slice *s, const struct view *v)
+{
+	s->connections += v->connections;
+	s->exchanges += v->exchanges;
+	s->resumed = add16(s->resumed, v->resumed);
+	s->direct = add16(s->direct, v->direct);
+	s->split = add16(s->split, v->split);
+	s->windows = add16(s->windows, v->windows);
+	add_bins(s->d1dstar, v->d1dstar, D_BINS * D_BINS);
+	add_bins(s->gaps, v->gaps, GAP_BINS);
+}
+
+static void add_clean(struct view *to, const struct view *v)
+{
+	to->connections += v->connections;
+	to->exchanges += v->exchanges;
+	to->resumed += v->resumed;
+	to->direct += v->direct;
+	to->split += v->split;
+	for (int i = 0; i < D_BINS * D_BINS; i++)
+		to->d1dstar[i] = add16(to->d1dstar[i], v->d1dstar[i]);
+	for (int i = 0; i < GAP_BINS; i++)
+		to->gaps[i] = add16(to->gaps[i], v->gaps[i]);
+	to->windows = add16(to->windows, v->windows);
+}
+
+/* What was clean is not lately, unless lately would be less than is wanted anyway. */
+static void begin_anew(struct windows *w, uint64_t since)
+{
+	w->shape++;
+	for (size_t i = 0; i < w->n; i++)
+		memset(w->records[i].slice, 0, sizeof(w->records[i].slice));
+	for (int i = 0; i < SLICES; i++)
+		w->since[i] = since;
+}
+
+static void turn(struct windows *w, uint64_t since)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct record *r = &w->records[i];
+
+		memmove(r->slice + 1, r->slice, (SLICES - 1) * sizeof(r->slice[0]));
+		memset(r->slice, 0, sizeof(r->slice[0]));
+	}
+	memmove(w->since + 1, w->since, (SLICES - 1) * sizeof(w->since[0]));
+	w->since[0] = since;
+}
+
+/* What follows from a record's id: its cohort, and one stack more of its address. */
+static int place(struct windows *w, size_t i)
+{
+	const struct record_id *id = record_id(w, i);
+	struct cohort_id cohort = { id->stack, id->service };
+	struct source_id source = { id->src, id->family };
+	uint32_t *stacks = table_add(&w->addresses, &source, NULL);
+	void *value = table_add(&w->cohorts, &cohort, NULL);
+
+	if (!stacks || !value || array_room(&w->cohort, i, &w->room_cohort, sizeof(*w->cohort)))
+		return -ENOMEM;
+	++*stacks;
+	w->cohort[i] = table_row(&w->cohorts, value);
+	return 0;
+}
+
+int windows_place_all(struct windows *w)
+{
+	int err = 0;
+
+	table_clear(&w->cohorts);
+	table_clear(&w->addresses);
+	for (size_t i = 0; i < w->n && !err; i++)
+		err = place(w, i);
+	w->n_moved = 0;
+	w->shape++;
+	return err;
+}
+
+/* Records that were still for long go; the last one takes the number of each. */
+static int forget(struct windows *w, uint64_t before)
+{
+	for (size_t i = w->n; i-- > 0;) {
+		if (w->records[i].last_moved >= before)
+			continue;
+		table_remove_at(&w->ids, i);
+		w->records[i] = w->records[--w->n];
+	}
+	return windows_place_all(w);
+}
+
+/* One of an address that made up too many already? */
+static bool is_random(const struct windows *w, const struct tally *row)
+{
+	struct source_id source = { row->src, row->family };
+	const uint32_t *stacks = table_find(&w->addresses, &source);
+
+	return stacks && *stacks >= RANDOM_STACKS;
+}
+
+size_t windows_randomisers(const struct windows *w, struct randomiser *out, size_t most)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->addresses.n; i++) {
+		const struct source_id *source = table_key(&w->addresses, i);
+		uint32_t stacks = *(const uint32_t *)table_value(&w->addresses, i);
+
+		if (stacks < RANDOM_STACKS)
+			continue;
+		if (n++ < most)
+			out[n - 1] =
+				(struct randomiser){ source->src, (uint8_t)source->family, stacks };
+	}
+	return n;
+}
+
+static const struct tally blank = { .dstar = { DSTAR_NONE, DSTAR_NONE, DSTAR_NONE, DSTAR_NONE,
+					       DSTAR_NONE } };
+
+/* A record for a row that has none. `was`: what of it is not new. *i is w->n: none. */
+static int begin_record(struct windows *w, const struct snapshot *s, const struct tally *row,
+			const struct record_id *id, uint64_t horizon, bool clean, struct tally *was,
+			size_t *i)
+{
+	uint64_t first = snapshot_ns(s, row->first_seen);
+
+	*i = w->n;
+	*was = blank;
+	/* A table that forgets later than we do: its old rows are old news. */
+	if (w->number > 1 && snapshot_ns(s, row->last_seen) + horizon < w->now)
+		return 0;
+	if (is_random(w, row)) {
+		w->random_hellos++;
+		return 0;
+	}
+	if (array_room(&w->records, w->n, &w->room, sizeof(*w->records)) ||
+	    !table_add(&w->ids, id, NULL))
+		return -ENOMEM;
+	w->records[*i] = (struct record){ .first_seen = first, .in_clean = clean };
+	if (w->number > 1 && first + horizon < w->now) {
+		*was = *row;
+		was->connections -= was->connections > 0;
+		was->exchanges -= was->exchanges > 0;
+		was->last_seen--;
+	}
+	w->n++;
+	return place(w, *i);
+}
+
+static void set_fresh(struct record *r, const struct view *v)
+{
+	r->fresh = r->fresh_waiting = 0;
+	for (int d1 = 0; d1 < D_BINS; d1++)
+		for (int d = 0; d < D_BINS; d++) {
+			uint16_t n = v->d1dstar[d1 * D_BINS + d];
+
+			r->fresh = add16(r->fresh, n);
+			if (delays_wait(d1, d))
+				r->fresh_waiting = add16(r->fresh_waiting, n);
+		}
+}
+
+static int update_row(struct windows *w, const struct snapshot *s, const struct tally *row,
+		      const struct detect_config *c, bool clean, window_threshold_fn threshold,
+		      const void *ctx)
+{
+	struct record_id id = { row->src, row->stack, row->service, row->family, row->proto, 0 };
+	const void *value = table_find(&w->ids, &id);
+	size_t i = value ? table_row(&w->ids, value) : w->n;
+	struct tally begun;
+	const struct tally *was = &begun;
+	struct view v = {};
+	struct record *r;
+	int err;
+
+	if (!value) {
+		err = begin_record(w, s, row, &id, c->window * c->horizon, clean, &begun, &i);
+		if (err || i == w->n)
+			return err;
+		r = &w->records[i];
+	} else {
+		r = &w->records[i];
+		was = &r->row;
+		if (r->anew || row->connections < was->connections ||
+		    row->exchanges < was->exchanges)
+			was = &blank;
+		else if (row->connections == was->connections && row->exchanges == was->exchanges &&
+			 row->last_seen == was->last_seen)
+			return 0;
+	}
+	if (array_room(&w->moved, w->n_moved, &w->room_moved, sizeof(*w->moved)))
+		return -ENOMEM;
+	w->moved[w->n_moved++] = i;
+	add_row(&v, row, was, threshold(ctx, row->stack, row->rtt_min));
+	add_view(&r->slice[0], &v);
+	if (clean)
+		add_clean(&r->clean, &v);
+	r->moved = row->exchanges - was->exchanges;
+	r->moved_window = w->number;
+	set_fresh(r, &v);
+	r->last_moved = w->now;
+	r->row = *row;
+	r->anew = false;
+	return 0;
+}
+
 int windows_update(struct windows *w, const struct snapshot *s, const struct detect_config *c,
 		   bool clean, window_threshold_fn threshold, const void *ctx)
 {
-	uint64_t half = c->window * (c->horizon > 1 ? c->horizon / 2 : 1);
-	bool turn;
+	uint64_t horizon = c->window * (c->horizon > SLICES ? c->horizon : SLICES);
+	int err = 0;
 
 	w->now = s->time + s->epoch;
 	if (!w->begun) {
 		w->begun = w->now;
-		w->newer_since = w->older_since = w->now;
+		for (int i = 0; i < SLICES; i++)
+			w->since[i] = w->now;
 	}
-	/* What happened while clean is history, not part of the recent view. */
-	if (w->clean && !clean)
-		w->newer_since = w->older_since = w->now - c->window;
+	if (w->clean && !clean && w->now - w->begun < horizon)
+		begin_anew(w, w->now - c->window);
 	w->clean = clean;
 	w->number++;
-	turn = !clean && w->now - w->newer_since > half;
-	if (turn) {
-		w->older_since = w->newer_since;
-		w->newer_since = w->now - c->window;
-		for (size_t i = 0; i < w->n; i++) {
-			struct record *r = &w->records[i];
-
-			r->older = r->newer;
-			r->newer = (struct view){};
-		}
+	w->n_moved = 0;
+	if (w->now - w->since[0] > horizon / SLICES) {
+		turn(w, w->now - c->window);
+		err = forget(w, w->now > RECORD_HORIZONS * horizon
+					? w->now - RECORD_HORIZONS * horizon
+					: 0);
 	}
-	for (size_t i = 0; i < s->n_rows; i++) {
-		const struct tally *row = &s->rows[i];
-		struct record_id id = { row->src,    row->stack, row->service,
-					row->family, row->proto, 0 };
-		static const struct tally blank = { .dstar = { DSTAR_NONE, DSTAR_NONE, DSTAR_NONE,
-							       DSTAR_NONE, DSTAR_NONE } };
-		const struct tally *was;
-		struct record *r;
-		uint32_t *number;
-		bool added;
-
-		if (!row->stack)
-			continue;
-		if (array_room(&w->records, w->n, &w->room, sizeof(*r)))
-			return -ENOMEM;
-		number = table_add(&w->ids, &id, &added);
-		if (!number)
-			return -ENOMEM;
-		if (added) {
-			*number = w->n++;
-			w->records[*number] = (struct record){};
-		}
-		r = &w->records[*number];
-		was = &r->row;
-		if (added || row->connections < was->connections || row->exchanges < was->exchanges)
-			was = &blank;
-		if (added) {
-			r->first_seen = snapshot_ns(s, row->first_seen);
-			r->in_clean = clean;
-		}
-		if (was != &blank && row->connections == was->connections &&
-		    row->exchanges == was->exchanges && row->last_seen == was->last_seen)
-			continue;
-		add_row(clean ? &r->clean : &r->newer, row, was,
-			threshold(ctx, row->stack, row->rtt_min));
-		r->moved = row->exchanges - was->exchanges;
-		r->moved_window = w->number;
-		r->row = *row;
+	for (size_t i = 0; i < s->n_rows && !err; i++) {
+		if (s->rows[i].stack)
+			err = update_row(w, s, &s->rows[i], c, clean, threshold, ctx);
 	}
-	return 0;
+	return err;
 }
 
 struct view record_lately(const struct record *r)
 {
-	struct view v = r->newer;
+	struct view v = {};
 
-	v.connections += r->older.connections;
-	v.exchanges += r->older.exchanges;
-	v.resumed += r->older.resumed;
-	v.direct += r->older.direct;
-	v.split += r->older.split;
-	v.bytes_in += r->older.bytes_in;
-	v.bytes_out += r->older.bytes_out;
-	for (int i = 0; i < D_BINS * D_BINS; i++)
-		v.d1dstar[i] += r->older.d1dstar[i];
-	for (int i = 0; i < GAP_BINS; i++)
-		v.gaps[i] += r->older.gaps[i];
-	v.windows += r->older.windows;
+	for (int k = 0; k < SLICES; k++) {
+		const struct slice *s = &r->slice[k];
+
+		v.connections += s->connections;
+		v.exchanges += s->exchanges;
+		v.resumed += s->resumed;
+		v.direct += s->direct;
+		v.split += s->split;
+		for (int i = 0; i < D_BINS * D_BINS; i++)
+			v.d1dstar[i] += s->d1dstar[i];
+		for (int i = 0; i < GAP_BINS; i++)
+			v.gaps[i] += s->gaps[i];
+		v.windows += s->windows;
+	}
 	return v;
 }
 

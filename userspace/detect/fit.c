@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fit.c - is there one more kind of source in this cohort?
+ *
+ * With a day or more in the ledger: product.h against the days before. Without: the
+ * mixture of kinds that clean traffic taught (mixture.h), which is all a site of a few
+ * minutes has.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "detect/internal.h"
+#include "detect/stats.h"
+
+bool fit_has_days(const struct detect *d, const struct cohort_id *key)
+{
+	return days_known(d, key) >= 1;
+}
+
+/* What this stack is expected to hold; a stack that was not seen clean: the site. */
+static void kinds_of(const struct baseline *b, const struct stack_baseline *s, struct mixture *m)
+{
+	if (s && s->kinds.n) {
+		*m = s->kinds;
+		return;
+	}
+	memset(m, 0, sizeof(*m));
+	m->n = 2;
+	mixture_count(NULL, NULL, 0, 1, NULL, m->class[0].theta);
+	mixture_count(NULL, NULL, 0, 1, NULL, m->class[1].theta);
+	if (b->learnt) {
+		memcpy(m->class[0].theta, b->pool, sizeof(b->pool));
+		memcpy(m->class[1].theta, b->pool_split, sizeof(b->pool_split));
+	}
+	m->class[1].weight = fmax(b->split_share, 0.02);
+	m->class[0].weight = 1 - m->class[1].weight;
+	m->class[0].cap = 1;
+	m->class[1].cap = fmin(1, 3 * m->class[1].weight + 0.05);
+}
+
+void fit_kinds_of(const struct detect *d, uint64_t stack, struct mixture *m)
+{
+	kinds_of(&d->baseline, baseline_stack(&d->baseline, stack), m);
+}
+
+/* ---- without days ------------------------------------------------------------------ */
+
+/* Rows that are equal are one with a count: cost follows the cells, not the sources. */
+struct folded {
+	struct mixture_row *rows;
+	uint8_t *holds;
+	float *count;
+	uint32_t *of; /* of each member, its row */
+	size_t n;
+};
+
+static void folded_clear(struct folded *f)
+{
+	free(f->rows);
+	free(f->holds);
+	free(f->count);
+	free(f->of);
+}
+
+static int fold(const struct mixture_row *rows, const uint8_t *holds, size_t n, struct folded *f)
+{
+	_cleanup_(freep) uint32_t *at = calloc(2 * CELLS, sizeof(*at));
+
+	memset(f, 0, sizeof(*f));
+	f->rows = malloc((n + 1) * sizeof(*f->rows));
+	f->holds = malloc(n + 1);
+	f->count = calloc(n + 1, sizeof(*f->count));
+	f->of = malloc((n + 1) * sizeof(*f->of));
+	if (!at || !f->rows || !f->holds || !f->count || !f->of)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t *k = &at[2 * cell_of(&rows[i]) + !!holds[i]];
+
+		if (!*k) {
+			f->rows[f->n] = rows[i];
+			f->holds[f->n] = holds[i];
+			*k = ++f->n;
+		}
+		f->of[i] = *k - 1;
+		f->count[*k - 1]++;
+	}
+	return 0;
+}
+
+static int fit_kinds(struct detect *d, struct cohort_state *state, struct cohort *all,
+		     const struct mixture_row *rows, const uint8_t *holds)
+{
+	_cleanup_(folded_clear) struct folded f;
+	_cleanup_(freep) float *w = NULL;
+	double start[FEATURES][FEATURE_LEVELS];
+	struct mixture base;
+	int err = fold(rows, holds, all->n, &f);
+
+	if (err)
+		return err;
+	w = calloc(f.n + 1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	for (size_t i = 0; i < all->n; i++)
+		w[f.of[i]] += all->members[i].split == DELAY_SPLIT && !holds[i];
+	mixture_count(f.rows, w, f.n, 1, NULL, start);
+	fit_kinds_of(d, all->stack, &base);
+	mixture_fit(&base, f.rows, f.holds, f.count, f.n, start, &state->component, w);
+	for (size_t i = 0; i < all->n; i++)
+		all->members[i].weight = w[f.of[i]];
+	state->p = 1;
+	state->e = 0;
+	state->scores = 0;
+	state->before = -1;
+	return 0;
+}
+
+/* ---- with days ------------------------------------------------------------------------ */
+
+/* Free parameters that were really used: levels with at least one source's worth. */
+static double penalty(const struct product *p, double n)
+{
+	int used = 1;
+
+	for (int f = 0; f < FEATURES; f++) {
+		int levels = 0;
+
+		for (int x = 1; x <= feature_levels[f]; x++)
+			levels += p->q[f][x] * p->a >= 1;
+		used += levels > 1 ? levels - 1 : 0;
+	}
+	return 0.5 * used * log(fmax(n, 2));
+}
+
+struct day_fit {
+	struct cells cells; /* all that are filled today or were before */
+	float *history, *full, *b, *h, *w;
+};
+
+static void day_fit_clear(struct day_fit *f)
+{
+	cells_clear(&f->cells);
+	free(f->history);
+	free(f->b);
+}
+
+/* Cells of today and of the days before, with what is expected in them. */
+static int day_fit_new(const struct detect *d, const struct cohort_id *key,
+		       const struct mixture_row *rows, size_t n, struct day_fit *f)
+{
+	const struct ledger_stack *s = ledger_find(&d->ledger, key);
+	struct mixture kinds;
+	double sum;
+	int err;
+
+	memset(f, 0, sizeof(*f));
+	f->history = calloc(2 * CELLS, sizeof(*f->history));
+	if (!f->history)
+		return -ENOMEM;
+	f->full = f->history + CELLS;
+	sum = ledger_history(s, days_of(d->windows.now) + 1, f->history);
+	for (size_t i = 0; i < n; i++)
+		f->full[cell_of(&rows[i])]++;
+	/* Cells that are empty and were all but empty before change nothing. */
+	for (int c = 0; c < CELLS; c++)
+		f->full[c] += f->history[c] * n > 0.3 * sum ? 1e-6F : 0;
+	err = cells_pack(f->full, &f->cells);
+	if (err)
+		return err;
+	f->b = calloc(3 * (f->cells.len + 1), sizeof(*f->b));
+	if (!f->b)
+		return -ENOMEM;
+	f->h = f->b + f->cells.len + 1;
+	f->w = f->h + f->cells.len + 1;
+	for (size_t i = 0; i < f->cells.len; i++)
+		f->cells.n[i] = floorf(f->cells.n[i] + 0.5F);
+	f->cells.sum = n;
+	fit_kinds_of(d, key->stack, &kinds);
+	ledger_expect(f->history, sum, &kinds, &f->cells, f->b, f->h);
+	return 0;
+}
+
+/* How many sources of clean days stood in cells that would be ruled now: the most of any
+ * day, a fifth more, in proportion to today's sources (detection.md 6.1). */
+static double before_onset(const struct ledger_stack *s, uint32_t today, const float *w,
+			   double least, double n)
+{
+	double most = 0;
+
+	for (int i = 0; i < LEDGER_DAYS; i++) {
+		double y = 0;
+
+		if (!s->number[i] || s->number[i] > today || s->day[i].sum <= 0)
+			continue;
+		for (size_t k = 0; k < s->day[i].len; k++)
+			y += w[s->day[i].cell[k]] >= least ? s->day[i].n[k] : 0;
+		most = fmax(most, y * n / s->day[i].sum);
+	}
+	return 1.2 * most;
+}
+
+#define DAY_NATS_MOST  4.0
+#define DAY_NATS_LEAST -6.0
+
+/* What a source's earlier days add to the odds, in nats. A honest source is of one kind
+ * and stays of it (who uses a relay uses it every day), so its days are multiplied inside
+ * each kind, not across: that would count the same habit again each day. */
+static double earlier_days(const struct record *r, const struct mixture_row *today,
+			   const struct mixture *kinds, const double q[FEATURES][FEATURE_LEVELS])
+{
+	double kind[MIXTURE_CLASSES], sum = 0, nats = 0;
+
+	for (size_t k = 0; k < kinds->n; k++)
+		sum += kind[k] =
+			kinds->class[k].weight * exp(mixture_ln(kinds->class[k].theta, today));
+	for (int day = 0; day < r->days; day++) {
+		struct mixture_row row = cell_row(r->cell[day]);
+		double next = 0, one;
+
+		for (size_t k = 0; k < kinds->n; k++)
+			next += kind[k] *= exp(mixture_ln(kinds->class[k].theta, &row));
+		if (sum <= 0 || next <= 0)
+			break;
+		one = mixture_ln(q, &row) - log(next / sum);
+		nats += fmax(DAY_NATS_LEAST, fmin(DAY_NATS_MOST, one));
+		sum = next;
+	}
+	return nats;
+}
+
+/* Odds of today's cell, and of the days before. */
+static void weigh(struct detect *d, struct cohort *all, const struct mixture_row *rows,
+		  const uint8_t *holds, const float *w, const double q[FEATURES][FEATURE_LEVELS])
+{
+	struct mixture kinds;
+
+	fit_kinds_of(d, all->stack, &kinds);
+	for (size_t i = 0; i < all->n; i++) {
+		struct cohort_member *m = &all->members[i];
+		double p = fmin(w[cell_of(&rows[i])], 1 - 1e-6);
+
+		m->weight = 0;
+		if (holds[i] || p < 0.01)
+			continue;
+		days_recall(d, &d->windows.records[m->record], record_id(&d->windows, m->record));
+		p = log(p / (1 - p)) +
+		    earlier_days(&d->windows.records[m->record], &rows[i], &kinds, q);
+		m->weight = 1 / (1 + exp(-p));
+	}
+}
+
+static int fit_days(struct detect *d, struct cohort_state *state, struct cohort *all,
+		    const struct mixture_row *rows, const uint8_t *holds)
+{
+	struct cohort_id key = { all->stack, all->service };
+	const struct ledger_stack *s = ledger_find(&d->ledger, &key);
+	_cleanup_(day_fit_clear) struct day_fit f;
+	double scores[LEDGER_DAYS];
+	struct product p;
+	int err = day_fit_new(d, &key, rows, all->n, &f);
+
+	if (!err) {
+		struct product_in in = { f.cells.len, f.cells.cell,
+					 f.cells.n,   f.b,
+					 f.h,         ledger_phi2(s, days_of(d->windows.now) + 1) };
+
+		err = product_find(&in, &p, f.w);
+	}
+	if (err)
+		return err;
+	memset(&state->component, 0, sizeof(state->component));
+	for (size_t i = 0; i < all->n; i++)
+		all->members[i].weight = 0;
+	state->p = 1;
+	if (!isfinite(p.llr))
+		return 0;
+	state->component = (struct mixture_component){ .share = p.share, .lo = p.lo, .hi = p.hi };
+	memcpy(state->component.q, p.q, sizeof(p.q));
+	state->component.gain = p.llr - penalty(&p, all->n);
+	state->component.llr = p.llr;
+	state->scores = ledger_scores(s, scores);
+	state->p = product_p(scores, state->scores, p.llr);
+	/* The cells, back in full, by number. */
+	memset(f.full, 0, CELLS * sizeof(*f.full));
+	for (size_t i = 0; i < f.cells.len; i++)
+		f.full[f.cells.cell[i]] = f.w[i];
+	weigh(d, all, rows, holds, f.full, p.q);
+	state->before =
+		before_onset(s, days_of(d->windows.now), f.full, d->config.posterior, all->n);
+	return 0;
+}
+
+int fit_cohort(struct detect *d, struct cohort_state *state, struct cohort *all,
+	       const struct mixture_row *rows, const uint8_t *holds)
+{
+	struct cohort_id key = { all->stack, all->service };
+
+	return fit_has_days(d, &key) ? fit_days(d, state, all, rows, holds)
+				     : fit_kinds(d, state, all, rows, holds);
+}
