@@ -5,8 +5,10 @@
  * Those of the configuration and those operators add. Written to the kernel
  * before the database and removed from the database before the kernel: what a
  * crash leaves in between is settled by the database at the next start, and
- * nobody was told otherwise. The kernel lets allowed sources pass whatever the
- * rules say.
+ * nobody was told otherwise. An entry may be *suspended*: deleted on condition that
+ * somebody confirms it. The kernel has the time at which it is allowed again, so
+ * that it comes back also when this process is dead. The kernel lets allowed sources pass whatever
+ * the rules say.
  */
 #ifndef WINNOW_DAEMON_ALLOWBOOK_H
 #define WINNOW_DAEMON_ALLOWBOOK_H
@@ -22,9 +24,10 @@
 struct allow_entry {
 	struct cidr net;
 	char *reason;
-	const char *origin; /* "operator" or "config" */
+	const char *origin; /* "operator", "config" or "built-in" */
 	uint32_t uid;
 	uint64_t created;
+	uint64_t suspended; /* until then, ns since 1970; 0: not */
 };
 
 struct allowbook {
@@ -45,6 +48,11 @@ int allowbook_load(struct allowbook *b, const struct clock *c, const struct conf
 int allowbook_configure(struct allowbook *b, const struct clock *c, const struct config *cfg,
 			struct reason *r);
 
+/* The built-in networks are replaced by these. They are never in the database. */
+struct protect;
+int allowbook_builtin(struct allowbook *b, const struct clock *c, const struct protect *p,
+		      struct reason *r);
+
 /* -EEXIST: there already; -EREMOTEIO: in force, but not in the database. */
 int allowbook_add(struct allowbook *b, const struct allow_row *row, struct audit_row *audit,
 		  struct reason *r);
@@ -52,7 +60,17 @@ int allowbook_add(struct allowbook *b, const struct allow_row *row, struct audit
 int allowbook_remove(struct allowbook *b, const struct cidr *net, struct audit_row *audit,
 		     struct reason *r);
 
-/* An entry that shares an address with `net`, or NULL. */
+/* As allowbook_remove(), but only until `until`, ns since 1970. */
+int allowbook_suspend(struct allowbook *b, const struct clock *c, const struct cidr *net,
+		      uint64_t until, struct audit_row *audit, struct reason *r);
+size_t allowbook_suspended(const struct allowbook *b);
+/* The suspended ones are gone for good, or are back. */
+int allowbook_confirm(struct allowbook *b, struct reason *r);
+int allowbook_restore(struct allowbook *b, const struct clock *c, struct reason *r);
+
+/* The entry that lets this address pass now, or NULL. */
+const struct allow_entry *allowbook_holds(const struct allowbook *b, struct addr a);
+/* An entry, suspended or not, that shares an address with `net`, or NULL. */
 const struct allow_entry *allowbook_overlap(const struct allowbook *b, const struct cidr *net);
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "base/table.h"
 #include "base/time.h"
 
 enum fit { FIT_NO, FIT_POSSIBLE, FIT_CERTAIN };
@@ -137,7 +136,7 @@ static int find_rules(const struct question *q, struct found *f)
 			f->possible = e;
 		else if (e->spec.action == RULE_PASS)
 			f->pass = e;
-		else if (drops(e->spec.action))
+		else if (drops(e->spec.action) && !e->shadow)
 			f->drop = e;
 		else
 			f->other = e;
@@ -207,7 +206,7 @@ json_t *check_source(struct daemon *d, struct addr a, uint64_t stack, bool *drop
 {
 	_cleanup_(snapshot_freep) struct snapshot *snap = daemon_snapshot(d);
 	struct question q = { .d = d, .addr = a, .stack = stack, .snap = snap };
-	const struct allow_entry *allow = allowbook_overlap(&d->allows, &(struct cidr){ a, 128 });
+	const struct allow_entry *allow = allowbook_holds(&d->allows, a);
 	_cleanup_(freep) char *text = NULL;
 	struct found found = {};
 	json_t *doc, *rules;
@@ -234,41 +233,20 @@ json_t *check_source(struct daemon *d, struct addr a, uint64_t stack, bool *drop
 	return doc;
 }
 
-/* ---- all sources ------------------------------------------------------------------ */
+/* ---- one tally --------------------------------------------------------------------- */
 
-struct source_id {
-	uint64_t src, family;
-};
-
-int check_reach(struct daemon *d, const struct rule_entry *e, struct check_reach *out)
+bool check_meets(struct daemon *d, const struct rule_entry *e, const struct snapshot *snap,
+		 const struct tally *t)
 {
-	_cleanup_(snapshot_freep) struct snapshot *snap = daemon_snapshot(d);
-	_cleanup_(table_clearp) struct table all, hit;
 	bool hello = e->spec.ja4 || e->spec.stack || e->spec.order;
+	struct cidr net = { source_addr(t->src, t->family), t->family == 4 ? 128 : 64 };
 
-	*out = (struct check_reach){};
-	table_init(&all, sizeof(struct source_id), 0);
-	table_init(&hit, sizeof(struct source_id), 0);
-	if (!snap)
-		return -ENOMEM;
-	for (size_t i = 0; i < snap->n_rows; i++) {
-		const struct tally *t = &snap->rows[i];
-		struct source_id id = { t->src, t->family };
-		struct cidr net = { source_addr(t->src, t->family), t->family == 4 ? 128 : 64 };
+	if (e->spec.has_src && !cidr_overlaps(&e->spec.src, &net))
+		return false;
+	return !(hello || asks_state(&e->spec)) || fit_tally(d, e, snap, t);
+}
 
-		out->all_connections += t->connections;
-		if (!table_add(&all, &id, NULL))
-			return -ENOMEM;
-		if (e->spec.has_src && !cidr_overlaps(&e->spec.src, &net))
-			continue;
-		if ((hello || asks_state(&e->spec)) && !fit_tally(d, e, snap, t))
-			continue;
-		if (!table_add(&hit, &id, NULL))
-			return -ENOMEM;
-		out->connections += t->connections;
-		out->exchanges += t->exchanges;
-	}
-	out->all_sources = all.n;
-	out->sources = hit.n;
-	return 0;
+bool check_asks_state(const struct rule_spec *s)
+{
+	return asks_state(s);
 }

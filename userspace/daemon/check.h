@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * check.h - what would happen to a client, and why: the judgement of the
- * programs retold from what has been tallied, for `rule check` and --dry-run.
+ * programs retold from what has been tallied, for `rule check` and blast.h.
  *
  * A rule is certain when source and stack decide; it is possible when it also
  * asks for a JA4, an order or a D1 that only the next hello can show.
@@ -15,11 +15,9 @@
  * the source was seen with. NULL: no memory. */
 json_t *check_source(struct daemon *d, struct addr a, uint64_t stack, bool *dropped);
 
-/* What of the present tallies a rule would have met. */
-struct check_reach {
-	uint64_t sources, connections, exchanges; /* that match */
-	uint64_t all_sources, all_connections;
-};
-int check_reach(struct daemon *d, const struct rule_entry *e, struct check_reach *out);
+/* Whether the rule meets, or may meet, connections of this tally. */
+bool check_meets(struct daemon *d, const struct rule_entry *e, const struct snapshot *snap,
+		 const struct tally *t);
+bool check_asks_state(const struct rule_spec *s);
 
 #endif

@@ -11,7 +11,10 @@
 #include <ini.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "base/time.h"
+#include "daemon/config_keys.h"
+#include "daemon/http.h"
 
 #define VALUE_MAX 256
 
@@ -25,8 +28,7 @@ struct reader {
 	struct reason *why;
 	unsigned int line;
 	int err;
-	uint32_t had;        /* bit per key of this file */
-	uint64_t had_detect; /* likewise */
+	uint64_t had[2]; /* bit per key of this file: ours, [detect]'s */
 };
 
 static int bad(struct reader *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -119,6 +121,10 @@ static size_t networks(struct reader *in, const char *key, char *value, struct c
 			bad(in, "%s: \"%s\" %s", key, word,
 			    err == -EDOM ? "has bits set behind its prefix length"
 					 : "is no address or network");
+		for (size_t i = 0; !err && i < n; i++)
+			if (at[i].plen == at[n].plen &&
+			    !memcmp(&at[i].net, &at[n].net, sizeof(at[i].net)))
+				bad(in, "%s: %s is there twice", key, word);
 	}
 	return n;
 }
@@ -169,6 +175,36 @@ static void set_path(struct reader *in, const char *key, const char *value, char
 		snprintf(out, PATH_MAX, "%s", value);
 }
 
+static void set_mmdb(struct reader *in, char *value)
+{
+	char *word;
+
+	for (in->c.n_mmdb = 0; (word = list_word(&value));) {
+		if (in->c.n_mmdb == CONFIG_MMDB_MAX)
+			bad(in, "mmdb: more than %d files", CONFIG_MMDB_MAX);
+		else if (*word != '/')
+			bad(in, "mmdb: \"%s\" does not begin with /", word);
+		else
+			snprintf(in->c.mmdb[in->c.n_mmdb++], sizeof(in->c.mmdb[0]), "%s", word);
+		if (in->err)
+			return;
+	}
+}
+
+static void set_metrics(struct reader *in, const char *value)
+{
+	struct reason r;
+
+	if (!strcmp(value, "off"))
+		value = "";
+	if (strlen(value) >= sizeof(in->c.metrics))
+		bad(in, "metrics: \"%s\" is too long", value);
+	else if (*value && http_where(value, &r))
+		bad(in, "metrics: %s", r.text);
+	else
+		strcpy(in->c.metrics, value);
+}
+
 static void set_rows(struct reader *in, const char *key, const char *value, uint32_t *out)
 {
 	uint64_t n;
@@ -177,6 +213,18 @@ static void set_rows(struct reader *in, const char *key, const char *value, uint
 		*out = n;
 	else
 		bad(in, "%s: \"%s\" is no number from 64 to %d", key, value, 1 << 26);
+}
+
+/* A share in percent, "0.1%". */
+static void set_share(struct reader *in, const char *key, const char *value, double *out)
+{
+	char *end;
+	double v = strtod(value, &end);
+
+	if (*value >= '0' && *value <= '9' && !strcmp(end, "%") && v > 0 && v <= 100)
+		*out = v / 100;
+	else
+		bad(in, "%s: \"%s\" is no share like 0.1%%", key, value);
 }
 
 static void set_ring(struct reader *in, const char *value, uint32_t *out)
@@ -191,42 +239,16 @@ static void set_ring(struct reader *in, const char *value, uint32_t *out)
 
 /* ---- keys ------------------------------------------------------------------ */
 
-#define KEYS(X)                                       \
-	X(INTERFACES, "winnow", "interfaces")         \
-	X(PORTS, "winnow", "ports")                   \
-	X(MODE, "winnow", "mode")                     \
-	X(PROOF, "winnow", "proof")                   \
-	X(ENFORCE, "winnow", "enforce")               \
-	X(ALLOW, "winnow", "allow")                   \
-	X(PROXY_FROM, "winnow", "proxy_from")         \
-	X(TICK, "winnow", "tick")                     \
-	X(MAX_UNATTENDED, "winnow", "max_unattended") \
-	X(ON_STOP, "winnow", "on_stop")               \
-	X(GROUP, "winnow", "group")                   \
-	X(STATE_DIR, "winnow", "state_dir")           \
-	X(RUN_DIR, "winnow", "run_dir")               \
-	X(BPFFS, "winnow", "bpffs")                   \
-	X(TALLIES, "tables", "tallies")               \
-	X(ORDERS, "tables", "orders")                 \
-	X(FLOWS, "tables", "flows")                   \
-	X(HANDSHAKES, "tables", "handshakes")         \
-	X(RULES, "tables", "rules")                   \
-	X(PREFIXES, "tables", "prefixes")             \
-	X(REASSEMBLY, "tables", "reassembly")         \
-	X(RING_BYTES, "tables", "ring_bytes")
-
 enum key {
-#define X(id, section, name) KEY_##id,
-	KEYS(X)
+#define X(id, section, name, value, help) KEY_##id,
+	CONFIG_KEYS(X)
 #undef X
 		KEY_MAX
 };
 
-static const struct {
-	const char *section, *name;
-} keys[KEY_MAX] = {
-#define X(id, section, name) { section, name },
-	KEYS(X)
+static const struct config_key keys[KEY_MAX] = {
+#define X(id, section, name, value, help) { section, name, value, help },
+	CONFIG_KEYS(X)
 #undef X
 };
 
@@ -235,7 +257,8 @@ static void set_key(struct reader *in, enum key k, char *value)
 	static const char *const modes[] = { "native", "generic", NULL };
 	static const char *const proofs[] = { "auto", "egress", "socket", NULL };
 	static const char *const stops[] = { "keep", "detach", NULL };
-	static const char *const answers[] = { "no", "yes", NULL };
+	static const char *const enforces[] = { "no", "each", "yes", NULL };
+	static const char *const applies[] = { "asked", "by_itself", NULL };
 	struct config *c = &in->c;
 	const char *name = keys[k].name;
 
@@ -253,10 +276,25 @@ static void set_key(struct reader *in, enum key k, char *value)
 		c->proof = choice_of(in, name, value, proofs);
 		break;
 	case KEY_ENFORCE:
-		c->enforce = choice_of(in, name, value, answers);
+		c->enforce = choice_of(in, name, value, enforces);
+		break;
+	case KEY_APPLY:
+		c->apply_by_itself = choice_of(in, name, value, applies);
+		break;
+	case KEY_MAX_RULES:
+		set_rows(in, name, value, &c->max_rules);
+		break;
+	case KEY_MAX_SHARE:
+		set_share(in, name, value, &c->max_share);
+		break;
+	case KEY_CANARY_STEP:
+		set_duration(in, name, value, NSEC_PER_SEC, NSEC_PER_DAY, &c->canary_step);
 		break;
 	case KEY_ALLOW:
 		c->n_allow = networks(in, name, value, c->allow, CONFIG_ALLOW_MAX);
+		break;
+	case KEY_PROTECTED:
+		c->n_protected = networks(in, name, value, c->protected, CONFIG_ALLOW_MAX);
 		break;
 	case KEY_PROXY_FROM:
 		c->n_proxies = networks(in, name, value, c->proxies, CONFIG_PROXIES_MAX);
@@ -269,7 +307,7 @@ static void set_key(struct reader *in, enum key k, char *value)
 		set_duration(in, name, value, 100 * NSEC_PER_MSEC, 300 * NSEC_PER_SEC, &c->tick);
 		break;
 	case KEY_MAX_UNATTENDED:
-		set_duration(in, name, value, 0, 30 * 86400 * NSEC_PER_SEC, &c->max_unattended);
+		set_duration(in, name, value, 0, 30 * NSEC_PER_DAY, &c->max_unattended);
 		break;
 	case KEY_ON_STOP:
 		c->detach_on_stop = choice_of(in, name, value, stops);
@@ -279,6 +317,18 @@ static void set_key(struct reader *in, enum key k, char *value)
 			bad(in, "group: \"%s\" is too long", value);
 		else
 			strcpy(c->group, value);
+		break;
+	case KEY_METRICS:
+		set_metrics(in, value);
+		break;
+	case KEY_MMDB:
+		set_mmdb(in, value);
+		break;
+	case KEY_P0F:
+		if (*value && *value != '/')
+			bad(in, "p0f: \"%s\" does not begin with /", value);
+		else
+			snprintf(c->p0f, sizeof(c->p0f), "%s", value);
 		break;
 	case KEY_STATE_DIR:
 		set_path(in, name, value, c->state_dir);
@@ -318,34 +368,6 @@ static void set_key(struct reader *in, enum key k, char *value)
 	}
 }
 
-/* Insertions, deletions and changes from a to b; names are short. */
-static unsigned int distance(const char *a, const char *b)
-{
-	unsigned int row[64];
-	size_t n = strlen(b);
-
-	if (n >= 64)
-		return n;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
-		unsigned int diagonal = row[0];
-
-		row[0] = i + 1;
-		for (size_t j = 0; j < n; j++) {
-			unsigned int best = diagonal + (a[i] != b[j]);
-
-			diagonal = row[j + 1];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (diagonal + 1 < best)
-				best = diagonal + 1;
-			row[j + 1] = best;
-		}
-	}
-	return row[n];
-}
-
 static void unknown_key(struct reader *in, const char *section, const char *name)
 {
 	const char *other, *meant_detect = NULL;
@@ -353,7 +375,7 @@ static void unknown_key(struct reader *in, const char *section, const char *name
 	int meant = -1;
 
 	for (int k = 0; k < KEY_MAX; k++) {
-		unsigned int d = distance(name, keys[k].name);
+		unsigned int d = text_distance(name, keys[k].name);
 
 		if (d < best) {
 			best = d;
@@ -361,7 +383,7 @@ static void unknown_key(struct reader *in, const char *section, const char *name
 		}
 	}
 	for (size_t k = 0; (other = detect_setting_name(k)); k++) {
-		unsigned int d = distance(name, other);
+		unsigned int d = text_distance(name, other);
 
 		if (d < best) {
 			best = d;
@@ -380,6 +402,21 @@ static void unknown_key(struct reader *in, const char *section, const char *name
 		bad(in, "unknown key \"%s\"; did you mean \"%s\"?", name, keys[meant].name);
 }
 
+/* Key `slot` of the trace was set on this line. */
+static void took(struct reader *in, int table, size_t bit, size_t slot, const char *name,
+		 const char *value)
+{
+	struct config_set *set = &in->c.set[slot];
+
+	_Static_assert(KEY_MAX <= 64, "a bit each");
+	if (in->had[table] & 1ULL << bit)
+		bad(in, "%s is set twice in this file", name);
+	in->had[table] |= 1ULL << bit;
+	set->file = in->c.n_files;
+	set->line = in->line;
+	snprintf(set->value, sizeof(set->value), "%s", value);
+}
+
 static void set_detect(struct reader *in, const char *name, const char *value)
 {
 	char why[SETTING_WHY];
@@ -394,9 +431,7 @@ static void set_detect(struct reader *in, const char *name, const char *value)
 	for (size_t k = 0; detect_setting_name(k); k++) {
 		if (strcmp(name, detect_setting_name(k)))
 			continue;
-		if (in->had_detect & 1ULL << k)
-			bad(in, "%s is set twice in this file", name);
-		in->had_detect |= 1ULL << k;
+		took(in, 1, k, KEY_MAX + k, name, value);
 	}
 }
 
@@ -419,9 +454,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	for (int k = 0; k < KEY_MAX; k++) {
 		if (strcmp(section, keys[k].section) || strcmp(name, keys[k].name))
 			continue;
-		if (in->had & 1u << k)
-			bad(in, "%s is set twice in this file", name);
-		in->had |= 1u << k;
+		took(in, 0, k, k, name, value ? value : "");
 		snprintf(copy, sizeof(copy), "%s", value ? value : "");
 		if (!in->err)
 			set_key(in, k, copy);
@@ -468,12 +501,16 @@ void config_default(struct config *c)
 	*c = (struct config){
 		.ports = { 443 },
 		.n_ports = 1,
-		.enforce = true,
+		.enforce = ENFORCE_EACH,
+		.max_rules = 30000,
+		.max_share = 0.001,
+		.canary_step = 600 * NSEC_PER_SEC,
 		.tick = 10 * NSEC_PER_SEC,
 		.max_unattended = 15 * 60 * NSEC_PER_SEC,
 		.state_dir = "/var/lib/winnow",
 		.run_dir = "/run/winnow",
 		.bpffs = "/sys/fs/bpf/winnow",
+		.p0f = "/etc/p0f/p0f.fp",
 	};
 	kern_config_default(&c->tables);
 	detect_settings_default(&c->detect);
@@ -494,6 +531,14 @@ int config_read_file(const char *file, struct config *c, struct reason *r)
 	in->file = file;
 	in->c = *c;
 	in->why = r;
+	if (in->c.n_files == CONFIG_FILES_MAX || strlen(file) >= sizeof(in->c.files[0])) {
+		free(in);
+		return reason_set(r, -EINVAL, "%s: %s", file,
+				  strlen(file) >= sizeof(in->c.files[0])
+					  ? "the path is too long"
+					  : "too many configuration files");
+	}
+	strcpy(in->c.files[in->c.n_files++], file);
 	line = ini_parse_stream(next_line, in, on_key, in);
 	/* libinih goes on behind a line it cannot read; that line is the first fault. */
 	if (line && (!in->err || (line > 0 && (unsigned int)line < in->line))) {
@@ -540,4 +585,46 @@ int config_read(const char *file, struct config *out, struct reason *r)
 	if (!err)
 		*out = *c;
 	return err;
+}
+
+/* ---- the keys, for whoever shows them ------------------------------------------ */
+
+bool config_key(size_t i, struct config_key *out)
+{
+	if (i < KEY_MAX) {
+		*out = keys[i];
+		return true;
+	}
+	*out = (struct config_key){ .section = "detect", .name = detect_setting_name(i - KEY_MAX) };
+	return out->name;
+}
+
+json_t *config_json(const struct config *c)
+{
+	json_t *files = json_array(), *rows = json_array();
+	char text[SETTING_WHY], where[CONFIG_FILE_NAME + 16];
+	struct detect_settings defaults;
+	struct config_key k;
+
+	detect_settings_default(&defaults);
+	for (size_t i = 0; i < c->n_files; i++)
+		json_array_append_new(files, json_string(c->files[i]));
+	for (size_t i = 0; config_key(i, &k); i++) {
+		const struct config_set *set = &c->set[i];
+
+		if (set->file)
+			snprintf(where, sizeof(where), "%s:%u", c->files[set->file - 1], set->line);
+		else
+			strcpy(where, "default");
+		json_array_append_new(rows,
+				      json_pack("{s:s, s:s, s:s, s:s}", "section", k.section, "key",
+						k.name, "value",
+						set->file ? set->value
+						: k.value ? k.value
+							  : detect_setting_text(&defaults,
+										i - KEY_MAX, text),
+						"origin", where));
+	}
+	return json_pack("{s:s, s:o, s:o}", "schema", "winnow.config/1", "files", files, "settings",
+			 rows);
 }

@@ -13,8 +13,13 @@
 
 #include "base/cleanup.h"
 #include "base/version.h"
+#include "daemon/caps.h"
+#include "daemon/capture.h"
+#include "daemon/commit.h"
 #include "daemon/detector.h"
 #include "daemon/farms.h"
+#include "export/journal.h"
+#include "daemon/locks.h"
 #include "tls/quic_book.h"
 
 /* ---- audit of our own doings ------------------------------------------------------- */
@@ -29,6 +34,15 @@ static void audit_self(struct daemon *d, const char *verb, const char *detail)
 
 	if (d->store && store_audit(d->store, &row))
 		trouble_set(d, "state database", "%s", store_error(d->store));
+}
+
+/* ---- who watches ------------------------------------------------------------------- */
+
+static void heard(void *ctx, enum log_level level, const char *text)
+{
+	static const char *const names[] = { "error", "warning", "notice", "info" };
+
+	journal_add(ctx, clock_read(CLOCK_REALTIME), names[level], text);
 }
 
 /* ---- events ------------------------------------------------------------------------ */
@@ -82,6 +96,9 @@ static void on_event(void *ctx, const struct event_head *e)
 {
 	if (e->type == EVENT_HELLO && e->len >= sizeof(struct event_hello))
 		on_hello(ctx, (const void *)e);
+	else if (e->type == EVENT_PACKET && e->len >= sizeof(struct event_packet))
+		capture_event(((struct drain *)ctx)->d, (const void *)e,
+			      &((struct drain *)ctx)->clock);
 	else if (e->type == EVENT_QUIC && e->len >= sizeof(struct event_quic))
 		on_quic(ctx, (const void *)e);
 }
@@ -118,28 +135,50 @@ static void beat(struct daemon *d, const struct clock *c)
 	__atomic_store_n(&kern_control(d->kern)->heartbeat, c->boot, __ATOMIC_RELEASE);
 }
 
+/* "eth0 native, eth1 generic; 12 rules, 1 farms, 0 events lost" */
 static void say_status(struct daemon *d)
 {
 	_cleanup_(freep) struct attachment *list = NULL;
 	uint64_t counters[COUNTER_MAX];
-	size_t n = 0;
+	char devices[256] = "";
+	size_t n = 0, len = 0;
 
 	if (kern_attachments(d->kern, &list, &n) || kern_counters(d->kern, counters))
 		return;
-	sd_notifyf(0, "STATUS=%zu devices, %zu rules, %llu connections proved, %llu events lost%s",
-		   n, d->rules.n, (unsigned long long)counters[COUNTER_CONN_PROVED],
+	for (size_t i = 0; i < n && len < sizeof(devices); i++)
+		len += snprintf(devices + len, sizeof(devices) - len, "%s%s %s%s", i ? ", " : "",
+				list[i].device,
+				list[i].mode == ATTACH_GENERIC ? "generic" : "native",
+				list[i].alive ? "" : " (gone)");
+	sd_notifyf(0, "STATUS=%s; %zu rules, %zu farms, %llu tallies and %llu events lost%s%s",
+		   n ? devices : "attached to nothing", d->rules.n, d->verdicts->farms.n,
+		   (unsigned long long)counters[COUNTER_TALLY_EVICTED],
 		   (unsigned long long)counters[COUNTER_RING_LOST],
+		   kern_control(d->kern)->panic ? "; panic: nothing is dropped" : "",
 		   d->n_troubles ? "; see winnow status" : "");
+}
+
+/* Each second, not each tick: an expired rule hides the one on a wider network. What was
+ * not confirmed goes back first: its rules would end with the time to confirm them. */
+static void expire(struct daemon *d, const struct clock *c)
+{
+	int gone;
+
+	commit_tick(d, c);
+	gone = rulebook_tick(&d->rules, c);
+	if (gone <= 0)
+		return;
+	d->scrape.expiries += gone;
+	log_note("rules: %d expired", gone);
+	audit_self(d, "rule.expire", NULL);
 }
 
 static void tick(struct daemon *d, const struct clock *c)
 {
-	int gone = rulebook_tick(&d->rules, c);
-
-	if (gone > 0) {
-		log_note("rules: %d expired", gone);
-		audit_self(d, "rule.expire", NULL);
-	}
+	scrape_tick(d);
+	capture_tick(d, c);
+	locks_tick(d, c);
+	canary_tick(d, c);
 	drain(d);
 	devices_settle(d);
 	if (d->rules.n_waiting)
@@ -160,6 +199,7 @@ static void timer_ready(struct watch *w, uint32_t events)
 		return;
 	beat(d, &c);
 	server_tick(d->server, c.mono);
+	expire(d, &c);
 	if (c.mono >= d->next_tick) {
 		d->next_tick = c.mono + d->cfg.tick;
 		tick(d, &c);
@@ -216,6 +256,13 @@ static void answer_ready(struct watch *w, uint32_t events)
 	arm_window(d); /* the end of the clean time may be known now */
 }
 
+static void links_ready(struct watch *w, uint32_t events)
+{
+	struct daemon *d = daemon_of(w, links);
+
+	devices_changed(d, d->links_fd);
+}
+
 /* ---- signals --------------------------------------------------------------------------- */
 
 static void signals_ready(struct watch *w, uint32_t events)
@@ -232,7 +279,7 @@ static void signals_ready(struct watch *w, uint32_t events)
 			d->stop = true;
 	}
 	if (reload && !d->stop)
-		settings_reload(d);
+		settings_reload(d, NULL); /* a refusal is a trouble by now */
 }
 
 static int take_signals(struct daemon *d)
@@ -294,6 +341,11 @@ static int open_loop(struct daemon *d)
 		err = watch(d, detector_fd(d->detector), &d->answers, answer_ready);
 	if (!err)
 		arm_window(d);
+	d->links_fd = devices_watch();
+	if (!err && d->links_fd < 0)
+		err = log_fail(-errno, "watch for devices");
+	if (!err)
+		err = watch(d, d->links_fd, &d->links, links_ready);
 	if (!err &&
 	    server_open(d->epoll_fd, d->socket, d->cfg.group, verbs_answer, d, &d->server, &r)) {
 		log_error("%s", r.text);
@@ -332,7 +384,12 @@ int daemon_start(struct daemon *d, const char *config_file)
 			      .timer_fd = -1,
 			      .signal_fd = -1,
 			      .window_fd = -1,
+			      .links_fd = -1,
 			      .started = clock_now() };
+	scrape_init(&d->scrape);
+	d->journal = journal_new();
+	if (d->journal)
+		log_watch(heard, d->journal);
 	if (config_read(config_file, &d->cfg, &r)) {
 		log_error("%s", r.text);
 		return EXIT_USAGE;
@@ -348,12 +405,23 @@ int daemon_start(struct daemon *d, const char *config_file)
 		return err == -EPERM ? EXIT_DENIED : EXIT_NO;
 	warn_unattended(d, &d->started);
 	settings_apply(d);
+	capture_stop(d); /* of one that was killed */
 	beat(d, &d->started);
+	if (settle_switch(d))
+		return EXIT_NO;
 	devices_settle(d);
 	if (farms_begin(d) || open_loop(d))
 		return EXIT_NO;
+	scrape_listen(d, "");
+	err = caps_drop(true);
+	if (err) {
+		log_fail(err, "drop capabilities");
+		return EXIT_NO;
+	}
+	labels_open(d); /* files of others, read with nothing left to lose */
 	audit_self(d, "start", WINNOW_VERSION);
 	log_note("ready, listening at %s", d->socket);
+	say_status(d);
 	sd_notify(0, "READY=1");
 	return EXIT_DONE;
 }
@@ -385,7 +453,11 @@ void daemon_stop(struct daemon *d)
 	struct reason r;
 
 	sd_notify(0, "STOPPING=1");
+	scrape_clear(&d->scrape);
+	labels_clear(&d->labels);
 	server_free(d->server);
+	if (d->kern)
+		capture_stop(d);
 	if (d->kern && d->server)
 		audit_self(d, "stop", d->cfg.detach_on_stop ? "detach" : "keep");
 	if (d->kern && d->stop && d->cfg.detach_on_stop && kern_unpin(d->kern, &r))
@@ -402,5 +474,8 @@ void daemon_stop(struct daemon *d)
 	closep(&d->timer_fd);
 	closep(&d->signal_fd);
 	closep(&d->window_fd);
+	closep(&d->links_fd);
 	closep(&d->lock_fd);
+	log_watch(NULL, NULL);
+	journal_free(d->journal);
 }

@@ -15,8 +15,10 @@
 #include "daemon/allowbook.h"
 #include "daemon/clock.h"
 #include "daemon/config.h"
+#include "daemon/labels.h"
 #include "daemon/namebook.h"
 #include "daemon/rulebook.h"
+#include "daemon/scrape.h"
 #include "daemon/server.h"
 #include "kern/kern.h"
 #include "model/snapshot.h"
@@ -24,13 +26,22 @@
 
 #define TROUBLES_MAX 16
 
+struct capture;
 struct detector;
+struct journal;
 struct verdicts;
 
 /* Things that are wrong now, by what they are about; `status` shows them. */
 struct trouble {
 	char about[32];
 	char text[480];
+};
+
+/* Changes that wait for `commit confirm`; deadline 0: none. */
+struct commit {
+	uint64_t deadline;                    /* ns since 1970 */
+	uint64_t deadline_boot, applied_boot; /* CLOCK_BOOTTIME */
+	uint32_t uid;
 };
 
 struct daemon {
@@ -46,13 +57,20 @@ struct daemon {
 	struct quic_book *quic; /* NULL until the first Initial */
 	struct rulebook rules;
 	struct allowbook allows;
+	struct commit commit;
+	struct capture *capture; /* NULL: nobody captures */
 	struct server *server;
+	struct scrape scrape;
+	struct labels labels;
+	struct journal *journal; /* the newest lines, for winnow monitor */
 	struct detector *detector;
 	struct verdicts *verdicts; /* of the newest window; never NULL once begun */
 	uint64_t farms_store_ns;   /* what writing them took */
 	uint64_t farms_kept;       /* time of the window that is on disk */
 
 	struct clock started;
+	uint64_t next_crowd;                    /* monotonic */
+	uint64_t refused;                       /* by a safety rule */
 	uint64_t next_tick;                     /* monotonic */
 	uint64_t denied, denials_at, denials;   /* audited at most 10 a second */
 	char let_go[CONFIG_INTERFACES_MAX][16]; /* detached by hand: not ours to attach again */
@@ -60,8 +78,8 @@ struct daemon {
 	struct trouble troubles[TROUBLES_MAX];
 	size_t n_troubles;
 
-	int lock_fd, epoll_fd, timer_fd, signal_fd, window_fd;
-	struct watch timer, signals, ring, answers, windows;
+	int lock_fd, epoll_fd, timer_fd, signal_fd, window_fd, links_fd;
+	struct watch timer, signals, ring, answers, windows, links;
 	bool stop;
 };
 
@@ -76,6 +94,8 @@ void daemon_stop(struct daemon *d);
 
 int settle_lock(struct daemon *d);
 int settle_state(struct daemon *d); /* database, kernel, secret, names, allows, rules */
+/* The end of a move to other tables (kern_switch), when rules and settings are in them. */
+int settle_switch(struct daemon *d);
 
 /* ---- devices.c ------------------------------------------------------------------- */
 
@@ -83,6 +103,9 @@ int settle_state(struct daemon *d); /* database, kernel, secret, names, allows, 
  * were let go; says what fails once. */
 void devices_settle(struct daemon *d);
 void devices_let_go(struct daemon *d, const char *device, bool yes);
+/* A descriptor that is readable when a device comes, goes or changes; -1, errno. */
+int devices_watch(void);
+void devices_changed(struct daemon *d, int fd);
 /* Which proof the attached devices allow. */
 void devices_choose_proof(struct daemon *d);
 const char *proof_text(uint32_t proof); /* NULL: none */
@@ -90,7 +113,8 @@ const char *proof_text(uint32_t proof); /* NULL: none */
 /* ---- settings.c: what the configuration says, put into the tables ------------------- */
 
 void settings_apply(struct daemon *d);
-void settings_reload(struct daemon *d); /* SIGHUP: all or nothing */
+/* All or nothing. -EINVAL: refused, and the sentence; the settings before stay. */
+int settings_reload(struct daemon *d, struct reason *r);
 
 /* ---- trouble.c -------------------------------------------------------------------- */
 
@@ -102,10 +126,19 @@ void trouble_set(struct daemon *d, const char *about, const char *fmt, ...)
 
 /* NULL: no memory. */
 struct snapshot *daemon_snapshot(struct daemon *d);
+/* How full the tables are; answers how many there are. */
+#define TABLE_FILLS 5
+struct table_fill {
+	const char *name;
+	uint64_t used, capacity, evicted;
+};
+size_t daemon_tables(struct daemon *d, const uint64_t *counters,
+		     struct table_fill out[TABLE_FILLS]);
 json_t *document_status(struct daemon *d);
 json_t *document_fingerprints(struct daemon *d, const char *name); /* NULL: all */
 json_t *document_rules(struct daemon *d, const struct rule_entry *const *list, size_t n);
 json_t *document_allows(struct daemon *d);
+json_t *document_audit(struct daemon *d, uint64_t most); /* NULL: it cannot be read */
 json_t *source_row(struct daemon *d, const struct snapshot *s, const struct tally *t);
 
 /* ---- verbs.c ---------------------------------------------------------------------------- */

@@ -12,9 +12,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/table.h"
+#include "daemon/caps.h"
 #include "detect/state.h"
 #include "model/snapshot.h"
+#include "store/days.h"
 
 #define SAVE_SHARE 100 /* saving takes at most this part of the time */
 /* Clocks of people and steady clocks drift apart; a step back beyond this is one of
@@ -57,8 +60,9 @@ struct detector {
 	/* the thread's */
 	struct detect *detect;
 	uint64_t known_until, saved_at, save_ns;
-	uint64_t states; /* a sum over farms and their states */
-	bool learnt;
+	uint64_t states;   /* a sum over farms and their states */
+	struct days *days; /* NULL: history is kept by the file alone */
+	bool learnt, anew; /* anew: it knows nothing but what the days tell */
 };
 
 void verdicts_free(struct verdicts *v)
@@ -83,21 +87,6 @@ static void job_clear(struct job *j)
 struct file_head {
 	uint64_t secret, baseline_until;
 };
-
-static int write_all(int fd, const void *at, size_t len)
-{
-	for (const char *p = at; len;) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			p += n;
-			len -= n;
-		}
-	}
-	return 0;
-}
 
 static int save(struct detector *d, struct reason *r)
 {
@@ -188,6 +177,38 @@ static int load(struct detector *d, struct reason *r)
 	return 0;
 }
 
+/* ---- days ----------------------------------------------------------------------- */
+
+static void open_days(struct detector *d, struct reason *r)
+{
+	const char *slash = strrchr(d->file, '/');
+	char dir[PATH_MAX];
+	struct reason why;
+
+	snprintf(dir, sizeof(dir), "%.*sdays", slash ? (int)(slash + 1 - d->file) : 0, d->file);
+	if (!days_open(dir, d->secret, &d->days, &why))
+		detect_past(d->detect, days_find, d->days);
+	else if (!r->text[0])
+		reason_set(r, 0, "%s; until then no more days are written", why.text);
+}
+
+static int recall_day(void *ctx, uint32_t day, const struct past *rows, size_t n)
+{
+	return detect_recall_day(ctx, day, rows, n);
+}
+
+/* A day that this window ended, or the last part of one. */
+static void write_day(struct detector *d, struct verdicts *v)
+{
+	_cleanup_(freep) struct past *rows = NULL;
+	size_t n;
+	uint32_t day = detect_day(d->detect, &rows, &n);
+	int err = day && d->days ? days_write(d->days, day, rows, n, &v->reason) : 0;
+
+	if (err && !v->err)
+		v->err = err;
+}
+
 /* ---- the thread ----------------------------------------------------------------- */
 
 static struct snapshot *read_tables(struct detector *d, const struct job *j)
@@ -274,6 +295,10 @@ static void *work(void *arg)
 	struct detector *d = arg;
 	bool last = false;
 
+	if (caps_drop(false))
+		log_warn("detector: capabilities cannot be dropped");
+	if (d->anew && d->days && days_each(d->days, recall_day, d->detect))
+		log_warn("detector: the days before are not read: no memory");
 	while (!last) {
 		struct verdicts *v = calloc(1, sizeof(*v));
 		struct job *j;
@@ -288,6 +313,8 @@ static void *work(void *arg)
 		last = j->last;
 		if (v && !last)
 			step(d, j, v);
+		if (v && !last)
+			write_day(d, v);
 		if (v && d->known_until && (last || worth_saving(d, v, j->mono)))
 			save_timed(d, v);
 		job_clear(j);
@@ -348,7 +375,11 @@ int detector_new(const struct detector_start *s, struct detector **out, struct r
 	d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	d->detect = detect_new(&s->settings->config);
 	err = d->fd < 0 ? -errno : d->detect ? 0 : -ENOMEM;
-	if (!err && load(d, r) && s->farms)
+	if (!err) {
+		d->anew = load(d, r) != 0;
+		open_days(d, r);
+	}
+	if (!err && d->anew && s->farms)
 		for (size_t i = 0; !err && i < s->farms->n; i++)
 			err = detect_recall(d->detect, &s->farms->farm[i]);
 	if (!err) {
@@ -366,6 +397,7 @@ int detector_new(const struct detector_start *s, struct detector **out, struct r
 		if (d->fd >= 0)
 			close(d->fd);
 		detect_free(d->detect);
+		days_free(d->days);
 		free(d);
 		return reason_set(r, err, "start the detector: %s", strerror(-err));
 	}
@@ -408,6 +440,7 @@ void detector_free(struct detector *d)
 		pthread_join(d->thread, NULL);
 	verdicts_free(d->answer);
 	detect_free(d->detect);
+	days_free(d->days);
 	job_clear(&d->next);
 	close(d->fd);
 	pthread_cond_destroy(&d->given);

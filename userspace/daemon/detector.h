@@ -8,6 +8,10 @@
  * has changed its state at once, otherwise as often as takes a hundredth of the time. Between the
  * two threads only whole jobs and whole answers change hands.
  *
+ * Beside the file, in days/, is what each source did on each of the last 28 days
+ * (store/days.h), written when a day is over. Where the file is lost, damaged or of
+ * another version, what the stacks looked like comes back from those days.
+ *
  * Windows end at whole multiples of their length by the clock of people, told once
  * and then counted by the steady one, so that time never goes back for the detector.
  */

@@ -4,6 +4,11 @@
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 #include "base/cleanup.h"
 
@@ -100,4 +105,31 @@ void devices_settle(struct daemon *d)
 		trouble_set(d, about, NULL);
 	}
 	devices_choose_proof(d);
+}
+
+/* ---- devices that come and go ------------------------------------------------------- */
+
+int devices_watch(void)
+{
+	struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a))) {
+		int err = errno;
+
+		close(fd);
+		errno = err;
+		return -1;
+	}
+	return fd;
+}
+
+void devices_changed(struct daemon *d, int fd)
+{
+	char bytes[8192];
+
+	/* What happened is asked, not read: a full socket buffer loses nothing. */
+	while (recv(fd, bytes, sizeof(bytes), 0) > 0 || errno == ENOBUFS)
+		;
+	devices_settle(d);
 }

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "base/version.h"
+#include "daemon/commit.h"
 #include "daemon/daemon.h"
 #include "daemon/farms.h"
 #include "model/rule_json.h"
@@ -29,8 +30,12 @@ struct snapshot *daemon_snapshot(struct daemon *d)
 
 json_t *source_row(struct daemon *d, const struct snapshot *s, const struct tally *t)
 {
-	return source_json(s, t, namebook_name(&d->names, NAME_STACK, t->stack),
-			   namebook_name(&d->names, NAME_TCP, t->tcp_key));
+	json_t *row = source_json(s, t, namebook_name(&d->names, NAME_STACK, t->stack),
+				  namebook_name(&d->names, NAME_TCP, t->tcp_key));
+
+	if (row)
+		labels_source(d, row, t);
+	return row;
 }
 
 /* ---- status --------------------------------------------------------------------- */
@@ -99,12 +104,6 @@ static json_t *losses_json(struct daemon *d, const uint64_t *n)
 			 (json_int_t)d->names.mismatches);
 }
 
-static json_t *table_json(const char *name, uint64_t used, uint64_t capacity, uint64_t evicted)
-{
-	return json_pack("{s:s, s:I, s:I, s:I}", "name", name, "used", (json_int_t)used, "capacity",
-			 (json_int_t)capacity, "evicted", (json_int_t)evicted);
-}
-
 /* Tags are read without a lock: a row that comes or goes meanwhile may count. */
 #define used_in(sets, n)                                          \
 	({                                                        \
@@ -115,27 +114,40 @@ static json_t *table_json(const char *name, uint64_t used, uint64_t capacity, ui
 		used_;                                            \
 	})
 
-static json_t *tables_json(struct daemon *d, const uint64_t *counters)
+size_t daemon_tables(struct daemon *d, const uint64_t *counters, struct table_fill out[TABLE_FILLS])
 {
 	const struct tally_set *tallies;
 	const struct order_set *orders;
 	const struct flow_set *flows;
-	json_t *out = json_array();
 	size_t n;
 
 	tallies = kern_tallies(d->kern, &n);
-	json_array_append_new(out, table_json("tallies", used_in(tallies, n), n * WAYS,
-					      counters[COUNTER_TALLY_EVICTED]));
+	out[0] = (struct table_fill){ "tallies", used_in(tallies, n), n * WAYS,
+				      counters[COUNTER_TALLY_EVICTED] };
 	orders = kern_orders(d->kern, &n);
-	json_array_append_new(out, table_json("orders", used_in(orders, n), n * WAYS,
-					      counters[COUNTER_ORDER_EVICTED]));
+	out[1] = (struct table_fill){ "orders", used_in(orders, n), n * WAYS,
+				      counters[COUNTER_ORDER_EVICTED] };
 	flows = kern_flows(d->kern, &n);
-	json_array_append_new(out, table_json("flows", used_in(flows, n), n * WAYS,
-					      counters[COUNTER_FLOW_EVICTED]));
+	out[2] = (struct table_fill){ "flows", used_in(flows, n), n * WAYS,
+				      counters[COUNTER_FLOW_EVICTED] };
 	kern_rules(d->kern, &n);
-	json_array_append_new(out, table_json("rules", n - 1 - d->rules.n_free, n - 1, 0));
-	json_array_append_new(out, table_json("names", d->names.names.n, 2 * NAMEBOOK_MAX,
-					      d->names.dropped));
+	out[3] = (struct table_fill){ "rules", n - 1 - d->rules.n_free, n - 1, 0 };
+	out[4] = (struct table_fill){ "names", d->names.names.n, 2 * NAMEBOOK_MAX,
+				      d->names.dropped };
+	return TABLE_FILLS;
+}
+
+static json_t *tables_json(struct daemon *d, const uint64_t *counters)
+{
+	struct table_fill fill[TABLE_FILLS];
+	size_t n = daemon_tables(d, counters, fill);
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(out, json_pack("{s:s, s:I, s:I, s:I}", "name", fill[i].name,
+						     "used", (json_int_t)fill[i].used, "capacity",
+						     (json_int_t)fill[i].capacity, "evicted",
+						     (json_int_t)fill[i].evicted));
 	return out;
 }
 
@@ -168,14 +180,15 @@ static json_t *clients_json(struct daemon *d)
 	struct server_counts c;
 
 	server_counts(d->server, &c);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "now", (json_int_t)c.clients, "requests",
-			 (json_int_t)c.requests, "bad", (json_int_t)c.bad, "pushed_out",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "now", (json_int_t)c.clients,
+			 "requests", (json_int_t)c.requests, "bad", (json_int_t)c.bad, "pushed_out",
 			 (json_int_t)c.pushed_out, "timed_out", (json_int_t)c.timed_out, "denied",
-			 (json_int_t)d->denied);
+			 (json_int_t)d->denied, "refused", (json_int_t)d->refused);
 }
 
 json_t *document_status(struct daemon *d)
 {
+	static const char *const mode[] = { "no", "each", "yes" };
 	struct control *k = kern_control(d->kern);
 	uint64_t n[COUNTER_MAX] = {};
 	struct clock c = clock_now();
@@ -183,18 +196,19 @@ json_t *document_status(struct daemon *d)
 	kern_counters(d->kern, n);
 	return json_pack(
 		"{s:s, s:s, s:i, s:o, s:f, s:b, s:b, s:b, s:o, s:s?, s:o, s:o, s:o, s:o, s:o,"
-		" s:f, s:o, s:s, s:o, s:o, s:o}",
+		" s:f, s:o, s:s, s:o, s:o, s:o, s:o, s:s}",
 		"schema", "winnow.status/1", "version", WINNOW_VERSION, "pid", (int)getpid(),
 		"started", time_json(d->started.real), "uptime",
 		(double)((c.boot - d->started.boot) / NSEC_PER_SEC), "adopted",
-		kern_adopted(d->kern), "panic", k->panic != 0, "enforce", d->cfg.enforce, "devices",
-		devices_json(d), "proof", proof_text(k->proof), "ports", ports_json(d), "counters",
-		counters_json(n), "tables", tables_json(d, n), "rules", rules_count_json(d),
-		"losses", losses_json(d, n), "max_unattended",
-		(double)(k->max_unattended / NSEC_PER_SEC), "heartbeat",
-		time_json(clock_real_of_boot(&c, k->heartbeat)), "database",
+		kern_adopted(d->kern), "panic", k->panic != 0, "enforce",
+		d->cfg.enforce != ENFORCE_NO, "devices", devices_json(d), "proof",
+		proof_text(k->proof), "ports", ports_json(d), "counters", counters_json(n),
+		"tables", tables_json(d, n), "rules", rules_count_json(d), "losses",
+		losses_json(d, n), "max_unattended", (double)(k->max_unattended / NSEC_PER_SEC),
+		"heartbeat", time_json(clock_real_of_boot(&c, k->heartbeat)), "database",
 		d->store ? d->db_lost ? "new" : "ok" : "none", "troubles", troubles_json(d),
-		"clients", clients_json(d), "detector", document_detector(d));
+		"clients", clients_json(d), "detector", document_detector(d), "commit",
+		commit_json(d), "enforce_mode", mode[d->cfg.enforce]);
 }
 
 /* ---- rules and allowed networks ---------------------------------------------------- */
@@ -231,6 +245,30 @@ json_t *document_allows(struct daemon *d)
 						      time_json(e->created)));
 	}
 	return json_pack("{s:s, s:o}", "schema", "winnow.allows/1", "allows", rows);
+}
+
+/* ---- audit ----------------------------------------------------------------------------- */
+
+static void audit_row_json(void *ctx, const struct audit_row *row)
+{
+	json_t *args = json_loads(row->args, 0, NULL);
+
+	json_array_append_new(ctx,
+			      json_pack("{s:s, s:I, s:o, s:I, s:s, s:o, s:i, s:s?}", "schema",
+					"winnow.audit_row/1", "seq", (json_int_t)row->seq, "time",
+					time_json(row->time), "uid", (json_int_t)row->uid, "verb",
+					row->verb, "args", args ? args : json_string(row->args),
+					"result", row->result, "detail", row->detail));
+}
+
+json_t *document_audit(struct daemon *d, uint64_t most)
+{
+	json_t *rows = json_array();
+
+	if (d->store && !store_audit_rows(d->store, most, audit_row_json, rows))
+		return json_pack("{s:s, s:o}", "schema", "winnow.audit/1", "audit", rows);
+	json_decref(rows);
+	return NULL;
 }
 
 /* ---- fingerprints -------------------------------------------------------------------- */
@@ -326,13 +364,13 @@ static json_t *stack_row(struct daemon *d, uint64_t key, const struct stack_sum 
 	    (!e || (strcmp(name, e->name) && strcmp(name, e->raw))) && !has_text(sum->ja4, name) &&
 	    !has_text(sum->ja4_r, name) && !has_text(sum->ja3, name))
 		return NULL;
-	return json_pack("{s:s, s:s, s:s?, s:O?, s:O?, s:O?, s:I, s:I, s:I, s:o, s:o}", "schema",
-			 "winnow.fingerprint/1", "stack", e ? e->name : unnamed, "stack_r",
-			 e ? e->raw : NULL, "ja4", sum->ja4, "ja4_r", sum->ja4_r, "ja3", sum->ja3,
-			 "sources", (json_int_t)sum->sources, "connections",
-			 (json_int_t)sum->connections, "exchanges", (json_int_t)sum->exchanges,
-			 "first_seen", time_json(sum->first_seen), "last_seen",
-			 time_json(sum->last_seen));
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:O?, s:O?, s:O?, s:I, s:I, s:I, s:o, s:o}",
+			 "schema", "winnow.fingerprint/1", "stack", e ? e->name : unnamed, "label",
+			 labels_stack(d, e ? e->name : NULL), "stack_r", e ? e->raw : NULL, "ja4",
+			 sum->ja4, "ja4_r", sum->ja4_r, "ja3", sum->ja3, "sources",
+			 (json_int_t)sum->sources, "connections", (json_int_t)sum->connections,
+			 "exchanges", (json_int_t)sum->exchanges, "first_seen",
+			 time_json(sum->first_seen), "last_seen", time_json(sum->last_seen));
 }
 
 json_t *document_fingerprints(struct daemon *d, const char *name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/farms.h"
+#include "daemon/farms_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +7,10 @@
 
 #include "base/cleanup.h"
 #include "base/table.h"
+#include "daemon/blast.h"
 #include "daemon/detector.h"
 #include "daemon/protect.h"
+#include "daemon/timeline.h"
 #include "model/json.h"
 #include "model/rule_json.h"
 #include "store/secret.h"
@@ -41,7 +43,7 @@ static size_t name_ja4(void *ctx, uint64_t stack, const char **out, size_t max)
 	return n;
 }
 
-static struct farm_names names_of(struct daemon *d)
+struct farm_names farm_names_of(struct daemon *d)
 {
 	return (struct farm_names){ &d->names, name_stack, name_ja4 };
 }
@@ -49,15 +51,27 @@ static struct farm_names names_of(struct daemon *d)
 /* ---- beside the rules in force ------------------------------------------------------ */
 
 struct rule_key {
-	uint64_t hi, lo, plen, stack;
+	uint64_t hi, lo, plen, stack, d1;
 };
 
 static struct rule_key key_of(const struct rule_spec *s, uint64_t stack)
 {
-	return (struct rule_key){ s->src.net.hi, s->src.net.lo, s->src.plen, stack };
+	return (struct rule_key){ s->src.net.hi, s->src.net.lo, s->src.plen, stack,
+				  s->d1_min != 0 };
 }
 
-static const char *origin_farm(const struct rule_entry *e)
+/* In force already, or a wider one: it does not ask for D1. */
+static uint32_t in_force(const struct table *have, struct rule_key key)
+{
+	const uint32_t *handle = table_find(have, &key);
+
+	key.d1 = 0;
+	if (!handle)
+		handle = table_find(have, &key);
+	return handle ? *handle : 0;
+}
+
+const char *rule_farm(const struct rule_entry *e)
 {
 	return e->origin && !strncmp(e->origin, "farm:", 5) ? e->origin + 5 : NULL;
 }
@@ -70,7 +84,7 @@ static int rules_of_farms(const struct rulebook *b, struct table *out)
 		struct rule_key key = key_of(&e->spec, e->stack_key);
 		uint32_t *handle;
 
-		if (!origin_farm(e))
+		if (!rule_farm(e))
 			continue;
 		handle = table_add(out, &key, NULL);
 		if (!handle)
@@ -80,14 +94,15 @@ static int rules_of_farms(const struct rulebook *b, struct table *out)
 	return 0;
 }
 
-static size_t rules_in_force(const struct rulebook *b, const char *farm)
+/* Those that do more than count. */
+static size_t rules_that_act(const struct rulebook *b, const char *farm)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
-		const char *of = origin_farm(b->at[i]);
+		const char *of = rule_farm(b->at[i]);
 
-		n += of && !strcmp(of, farm);
+		n += of && !b->at[i]->shadow && !strcmp(of, farm);
 	}
 	return n;
 }
@@ -110,7 +125,7 @@ static bool is_protected(struct daemon *d, const struct protect *p, const struct
 	return true;
 }
 
-static int spare(struct plan *p, const struct plan_rule *r, const char *why)
+int farms_spare(struct plan *p, const struct plan_rule *r, const char *why)
 {
 	struct plan_spared *more = reallocarray(p->spared, p->n_spared + 1, sizeof(*more));
 
@@ -128,7 +143,7 @@ static int spare(struct plan *p, const struct plan_rule *r, const char *why)
 	return 0;
 }
 
-static int settle_plan(struct daemon *d, struct verdicts *v)
+int farms_settle_plan(struct daemon *d, struct verdicts *v)
 {
 	_cleanup_(table_clearp) struct table have;
 	struct protect guard = {};
@@ -143,16 +158,14 @@ static int settle_plan(struct daemon *d, struct verdicts *v)
 		struct plan_rule *r = &v->plan.rules[i];
 		struct rule_entry e;
 		struct rule_key key;
-		uint32_t *handle;
 
 		err = plan_rule_entry(r, "", "", &e);
 		if (err)
 			break;
 		key = key_of(&e.spec, r->stack);
-		handle = table_find(&have, &key);
-		r->handle = handle ? *handle : 0;
-		if (!handle && is_protected(d, &guard, &e, why))
-			err = spare(&v->plan, r, why);
+		r->handle = in_force(&have, key);
+		if (!r->handle && is_protected(d, &guard, &e, why))
+			err = farms_spare(&v->plan, r, why);
 		else
 			v->plan.rules[kept++] = *r;
 		rule_entry_clear(&e);
@@ -162,11 +175,11 @@ static int settle_plan(struct daemon *d, struct verdicts *v)
 	return err;
 }
 
-static void settle_states(struct daemon *d, struct verdicts *v)
+void farms_settle_states(struct daemon *d, struct verdicts *v)
 {
 	for (size_t i = 0; i < v->farms.n; i++) {
 		struct farm *f = &v->farms.farm[i];
-		bool ruled = rules_in_force(&d->rules, f->id) != 0;
+		bool ruled = rules_that_act(&d->rules, f->id) != 0;
 
 		if (ruled && (f->state == FARM_FLAG || f->state == FARM_PROPOSE))
 			f->state = FARM_ENFORCE;
@@ -174,12 +187,14 @@ static void settle_states(struct daemon *d, struct verdicts *v)
 			f->state = FARM_DECAY;
 		else
 			continue;
+		if (!ruled)
+			farm_unfollow(d, f->id);
 		if (d->detector)
 			detector_enforced(d->detector, f->stack, f->service, ruled);
 	}
 }
 
-static const struct farm *farm_find(const struct verdicts *v, const char *id)
+const struct farm *farm_find(const struct verdicts *v, const char *id)
 {
 	for (size_t i = 0; v && i < v->farms.n; i++)
 		if (!strcmp(v->farms.farm[i].id, id))
@@ -187,10 +202,15 @@ static const struct farm *farm_find(const struct verdicts *v, const char *id)
 	return NULL;
 }
 
+bool farm_known(struct daemon *d, const char *id)
+{
+	return farm_find(d->verdicts, id) != NULL;
+}
+
 /* Whether a state has changed; says so. */
 static bool say_changes(struct daemon *d, const struct verdicts *was, const struct verdicts *v)
 {
-	struct farm_names names = names_of(d);
+	struct farm_names names = farm_names_of(d);
 	bool changed = false;
 
 	for (size_t i = 0; i < v->farms.n; i++) {
@@ -213,13 +233,14 @@ static bool say_changes(struct daemon *d, const struct verdicts *was, const stru
 	return changed;
 }
 
-static void keep(struct daemon *d)
+void farms_keep(struct daemon *d)
 {
 	uint64_t t = clock_read(CLOCK_MONOTONIC);
 
 	if (!d->store)
 		return;
-	if (store_farms_put(d->store, &d->verdicts->farms, &d->verdicts->plan))
+	if (store_farms_put(d->store, &d->verdicts->farms, &d->verdicts->plan) ||
+	    store_forget(d->store, d->verdicts->farms.time))
 		trouble_set(d, "farms", "not written to the state database: %s",
 			    store_error(d->store));
 	else {
@@ -269,8 +290,8 @@ int farms_begin(struct daemon *d)
 		trouble_set(d, "farms", "not read from the state database: %s",
 			    store_error(d->store));
 	start.farms = &v->farms;
-	settle_states(d, v);
-	settle_plan(d, v);
+	farms_settle_states(d, v);
+	farms_settle_plan(d, v);
 	d->verdicts = v;
 	d->farms_kept = v->farms.time;
 	if (v->farms.n)
@@ -307,14 +328,18 @@ void farms_ready(struct daemon *d)
 		trouble_set(d, "detector", NULL);
 	if (!v->judged && was) /* what was known stands until there is something new */
 		swap_farms(v, was);
-	settle_states(d, v);
-	if (settle_plan(d, v))
+	farms_settle_states(d, v);
+	if (farms_settle_plan(d, v))
 		trouble_set(d, "detector", "no memory for the plan");
 	d->verdicts = v;
 	changed = v->judged && say_changes(d, was, v);
 	verdicts_free(was);
+	if (v->judged)
+		farms_follow(d);
 	if (v->judged && (changed || v->saved))
-		keep(d);
+		farms_keep(d);
+	if (v->judged)
+		timeline_note(d);
 }
 
 /* ---- documents ------------------------------------------------------------------------------ */
@@ -329,201 +354,89 @@ json_t *document_detector(struct daemon *d)
 		n[v->farms.farm[i].state]++;
 	for (int s = FARM_WATCH; s < FARM_STATE_MAX; s++)
 		json_object_set_new(states, farm_state_name[s], json_integer(n[s]));
-	return json_pack("{s:f, s:o, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:o}",
+	return json_pack("{s:f, s:o, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:o}",
 			 "window", d->cfg.detect.config.window / 1e9, "baseline_until",
 			 time_json(v->baseline_until), "judged_at", time_json(v->farms.time),
 			 "kept_at", time_json(d->farms_kept), "learning", !v->judged, "rows",
 			 (json_int_t)v->rows, "records", (json_int_t)v->records, "read_ms",
 			 v->read_ns / 1e6, "judge_ms", v->judge_ns / 1e6, "save_ms",
 			 v->save_ns / 1e6, "store_ms", d->farms_store_ns / 1e6, "late",
-			 (json_int_t)detector_late(d->detector), "farms", states);
+			 (json_int_t)detector_late(d->detector), "randomisers",
+			 (json_int_t)v->farms.n_randomisers, "farms", states);
 }
 
 json_t *document_farms(struct daemon *d, const char *id)
 {
-	struct farm_names names = names_of(d);
+	struct farm_names names = farm_names_of(d);
 	json_t *doc = farms_json(&d->verdicts->farms, &d->verdicts->plan, &names);
 	json_t *farms = json_object_get(doc, "farms");
 
 	for (size_t i = json_array_size(farms); id && i--;)
 		if (strcmp(json_string_value(json_object_get(json_array_get(farms, i), "id")), id))
 			json_array_remove(farms, i);
-	if (doc)
-		json_object_set_new(doc, "detector", document_detector(d));
+	if (!doc)
+		return NULL;
+	if (id && json_array_size(farms)) {
+		json_object_set_new(json_array_get(farms, 0), "hydra", hydra_json(d, id));
+		json_object_set_new(json_array_get(farms, 0), "canary", canary_json(d, id));
+	}
+	labels_farms(d, doc);
+	json_object_set_new(doc, "detector", document_detector(d));
 	return doc;
+}
+
+/* What each rule would have hit, and all of the farm's together. */
+static void add_blast(const struct plan *p, size_t farm, json_t *doc, const struct blast_view *view)
+{
+	static const char *const period_name[] = { "minutes", "day" };
+	json_t *rules = json_object_get(doc, "rules"), *all = json_object();
+	struct blast sum[BLAST_PERIODS] = {}, b;
+	struct blast_past past = {}, one;
+	struct rule_entry e;
+	size_t k = 0;
+
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct plan_rule *r = &p->rules[i];
+		json_t *rule;
+
+		if (r->farm != farm || plan_rule_entry(r, "", "-", &e))
+			continue;
+		e.stack_key = r->stack;
+		rule = json_object_get(json_array_get(rules, k++), "collateral");
+		if (rule)
+			json_object_update_new(rule, blast_json(view, &e));
+		for (int q = 0; q < BLAST_PERIODS; q++) {
+			blast_of(view, &e, q, &b);
+			blast_add(&sum[q], &b);
+		}
+		blast_past_of(view, &e, &one);
+		blast_past_add(&past, &one);
+		rule_entry_clear(&e);
+	}
+	for (int q = 0; q < BLAST_PERIODS; q++)
+		json_object_set_new(all, period_name[q], blast_period_json(&sum[q]));
+	json_object_set_new(all, "days", blast_past_json(&past));
+	json_object_set_new(doc, "would_hit", all);
 }
 
 json_t *document_plan(struct daemon *d)
 {
-	struct farm_names names = names_of(d);
+	struct farm_names names = farm_names_of(d);
 
-	return plan_json(&d->verdicts->plan, &d->verdicts->farms, &names);
-}
-
-/* ---- applying ------------------------------------------------------------------------------- */
-
-struct apply {
-	struct daemon *d;
-	uint32_t uid;
-	bool dry_run;
-	struct audit_row *audit;
-	struct answer *a;
-	json_t *farms, *rules;
-	size_t added, failed, refused;
-};
-
-static bool wanted(const json_t *ids, const char *id)
-{
-	json_t *v;
+	const struct plan *p = &d->verdicts->plan;
+	json_t *doc = plan_json(p, &d->verdicts->farms, &names), *farm;
+	struct blast_view view;
 	size_t i;
 
-	json_array_foreach((json_t *)ids, i, v)
-		if (json_is_string(v) && !strcmp(json_string_value(v), id))
-			return true;
-	return false;
-}
-
-static void say_farm(struct apply *p, const struct farm *f, const char *what, size_t rules,
-		     size_t in_force, const char *why)
-{
-	json_array_append_new(p->farms, json_pack("{s:s, s:s, s:I, s:I, s:s?}", "farm", f->id,
-						  "result", what, "rules", (json_int_t)rules,
-						  "already", (json_int_t)in_force, "why", why));
-}
-
-static void farm_fails(struct apply *p, const struct farm *f, size_t n, const struct reason *r,
-		       bool refused)
-{
-	if (refused)
-		p->refused++;
-	else
-		p->failed++;
-	p->a->error = *r;
-	say_farm(p, f, refused ? "refused" : "failed", 0, n, r->text);
-}
-
-static int add_rules(struct apply *p, struct rule_entry *list, size_t n, struct reason *r)
-{
-	struct rulebook *b = &p->d->rules;
-	struct clock c = clock_now();
-	json_t *doc;
-	int err;
-
-	for (size_t i = 0; i < n; i++) {
-		list[i].uid = p->uid;
-		list[i].created = c.real;
-		list[i].handle = 0;
+	if (!doc || blast_look(d, &view))
+		return doc;
+	blast_look_back(&view);
+	json_array_foreach(json_object_get(doc, "farms"), i, farm) {
+		add_blast(p, i, farm, &view);
+		json_object_set_new(farm, "canary", canary_json(d, d->verdicts->farms.farm[i].id));
+		json_object_set_new(farm, "followed",
+				    json_boolean(farm_followed(d, d->verdicts->farms.farm[i].id)));
 	}
-	err = p->dry_run ? 0 : rulebook_add(b, &c, list, n, p->audit, r);
-	if (err)
-		return err;
-	for (size_t i = 0; i < n; i++) {
-		/* The book has the newest last. */
-		const struct rule_entry *e = p->dry_run ? &list[i] : b->at[b->n - n + i];
-
-		doc = document_rules(p->d, &e, 1);
-		json_array_append(p->rules, json_array_get(json_object_get(doc, "rules"), 0));
-		json_decref(doc);
-	}
-	return 0;
-}
-
-static void apply_farm(struct apply *p, size_t index)
-{
-	struct verdicts *v = p->d->verdicts;
-	struct farm *f = &v->farms.farm[index];
-	struct farm_names names = names_of(p->d);
-	struct rule_entry *list;
-	size_t n = 0, already = 0;
-	char stack[STACK_TEXT];
-	struct reason r = {};
-	int err = 0;
-
-	if (f->state != FARM_PROPOSE && f->state != FARM_ENFORCE) {
-		reason_set(&r, 0, "farm %s is in state %s, nothing is proposed%s%s", f->id,
-			   farm_state_name[f->state], f->gate[0] ? ": " : "", f->gate);
-		farm_fails(p, f, 0, &r, true);
-		return;
-	}
-	list = calloc(v->plan.n_rules + 1, sizeof(*list));
-	for (size_t i = 0; list && !err && i < v->plan.n_rules; i++) {
-		const struct plan_rule *rule = &v->plan.rules[i];
-
-		if (rule->farm != index)
-			continue;
-		already += rule->handle != 0;
-		if (!rule->handle)
-			err = plan_rule_entry(rule, f->id, stack_text(f->stack, &names, stack),
-					      &list[n++]);
-	}
-	if (!list || err) {
-		reason_set(&r, -ENOMEM, "out of memory");
-		farm_fails(p, f, already, &r, false);
-	} else if (!n && !already) {
-		reason_set(&r, 0, "farm %s: every member is spared; `winnow plan show` says why",
-			   f->id);
-		farm_fails(p, f, 0, &r, true);
-	} else if (n && add_rules(p, list, n, &r)) {
-		farm_fails(p, f, already, &r, false);
-	} else {
-		p->added += n;
-		say_farm(p, f, p->dry_run ? "would apply" : "applied", n, already, NULL);
-	}
-	for (size_t i = 0; list && i < n; i++)
-		rule_entry_clear(&list[i]);
-	free(list);
-}
-
-static int apply_exit(const struct apply *p)
-{
-	if (p->failed || p->refused) {
-		if (p->added)
-			return EXIT_PARTIAL;
-		return p->refused ? EXIT_REFUSED : EXIT_NO;
-	}
-	return EXIT_DONE;
-}
-
-void farms_apply(struct daemon *d, uint32_t uid, const json_t *ids, bool dry_run,
-		 struct audit_row *audit, struct answer *a)
-{
-	struct apply p = { d, uid, dry_run, audit, a, json_array(), json_array(), 0, 0, 0 };
-	struct verdicts *v = d->verdicts;
-	bool all = !json_array_size(ids);
-	json_t *id;
-	size_t i;
-
-	json_array_foreach((json_t *)ids, i, id) {
-		if (json_is_string(id) && farm_find(v, json_string_value(id)))
-			continue;
-		a->exit = EXIT_NO;
-		reason_set(&a->error, 0, "there is no farm %.40s",
-			   json_is_string(id) ? json_string_value(id) : "of that kind");
-		json_decref(p.farms);
-		json_decref(p.rules);
-		return;
-	}
-	/* Allowed since the window ended, or an address of ours since then. */
-	if (settle_plan(d, v)) {
-		a->exit = EXIT_NO;
-		reason_set(&a->error, 0, "out of memory");
-	}
-	for (i = 0; !a->exit && i < v->farms.n; i++) {
-		enum farm_state state = v->farms.farm[i].state;
-
-		if (all ? state == FARM_PROPOSE || state == FARM_ENFORCE
-			: wanted(ids, v->farms.farm[i].id))
-			apply_farm(&p, i);
-	}
-	a->exit = a->exit ?: apply_exit(&p);
-	if (p.added && !dry_run) {
-		log_note("plan: %zu rules added by uid %u", p.added, uid);
-		settle_plan(d, v);
-		settle_states(d, v);
-		keep(d);
-	}
-	a->data = json_pack("{s:s, s:b, s:I, s:f, s:o, s:o}", "schema", "winnow.applied/1",
-			    "dry_run", dry_run, "added", (json_int_t)p.added, "holdout",
-			    d->cfg.detect.config.holdout / 10000.0, "farms", p.farms, "rules",
-			    p.rules);
+	blast_clear(&view);
+	return doc;
 }

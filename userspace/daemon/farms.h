@@ -22,10 +22,28 @@ json_t *document_farms(struct daemon *d, const char *id);
 json_t *document_plan(struct daemon *d);
 json_t *document_detector(struct daemon *d); /* part of winnow.status/1 */
 
-/* The proposed rules of the farms in `ids` (an array of texts; empty: of all that
- * propose some) come into force. Fills exit, error and data of `a`: each farm with
- * what became of it, and the rules. */
-void farms_apply(struct daemon *d, uint32_t uid, const json_t *ids, bool dry_run,
-		 struct audit_row *audit, struct answer *a);
+bool farm_known(struct daemon *d, const char *id);
+
+struct apply_how {
+	uint32_t uid;
+	const json_t *ids; /* an array of texts; empty: all farms that propose rules */
+	bool dry_run;
+	bool count;      /* only count; false: also rules that only count so far act */
+	bool canary;     /* 1% of the sources, then 10%, then all */
+	bool follow;     /* new members get rules without being asked for */
+	uint64_t within; /* ns to confirm it; 0: for good */
+};
+
+/* The proposed rules of farms come into force. Fills exit, error and data of `a`: each
+ * farm with what became of it, and the rules. */
+void farms_apply(struct daemon *d, const struct apply_how *how, struct audit_row *audit,
+		 struct answer *a);
+
+/* What grew back since a farm's rules act (hydra.c); null: none does. */
+json_t *hydra_json(struct daemon *d, const char *farm);
+
+/* Canaries move on, or back. */
+void canary_tick(struct daemon *d, const struct clock *c);
+json_t *canary_json(struct daemon *d, const char *farm); /* null: it has none */
 
 #endif

@@ -74,23 +74,29 @@ void request_clear(struct request *q)
 	*q = (struct request){};
 }
 
+/* jansson does not look at each answer of the sink: what failed once has failed. */
 struct sink {
 	char *at;
 	size_t n, room;
+	bool failed;
 };
 
 static int sink_add(const char *bytes, size_t len, void *ctx)
 {
 	struct sink *s = ctx;
 
-	if (s->n + len > FRAME_HEAD + (size_t)FRAME_REPLY_MAX)
+	if (s->failed || s->n + len > FRAME_HEAD + (size_t)FRAME_REPLY_MAX) {
+		s->failed = true;
 		return -1;
+	}
 	if (s->n + len > s->room) {
 		size_t room = s->room * 2 > s->n + len ? s->room * 2 : s->n + len;
 		char *more = realloc(s->at, room);
 
-		if (!more)
+		if (!more) {
+			s->failed = true;
 			return -1;
+		}
 		s->at = more;
 		s->room = room;
 	}
@@ -108,7 +114,7 @@ static char *dump(const json_t *doc, size_t *len)
 	if (!s.at)
 		return NULL;
 	s.n = FRAME_HEAD;
-	if (json_dump_callback(doc, sink_add, &s, JSON_COMPACT)) {
+	if (json_dump_callback(doc, sink_add, &s, JSON_COMPACT) || s.failed) {
 		free(s.at);
 		return NULL;
 	}

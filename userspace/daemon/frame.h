@@ -19,7 +19,7 @@
 #include "base/log.h"
 
 #define FRAME_HEAD          4
-#define FRAME_REQUEST_MAX   65536
+#define FRAME_REQUEST_MAX   (1u << 20) /* thousands of rules at a time */
 #define FRAME_REPLY_MAX     (64u << 20)
 #define FRAME_REQUEST_DEPTH 8 /* arrays and objects within each other */
 

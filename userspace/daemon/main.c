@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -11,47 +12,89 @@
 
 static int usage(FILE *to, int code)
 {
-	fputs("usage: winnowd [-c FILE] [-f] [-t]\n"
+	fputs("usage: winnowd [-c FILE] [-f] [-t|-T|-K]\n"
 	      "  -c FILE  read only FILE, not /usr/lib/winnow and /etc/winnow\n"
 	      "  -f       stay in the foreground, as it always does\n"
 	      "  -t       check the configuration and stop\n"
+	      "  -T       the same, and print it as JSON\n"
+	      "  -K       print the keys there are, for winnow.conf(5)\n"
 	      "  -V       print the version\n",
 	      to);
 	return code;
 }
 
-static int check_only(const char *file)
+static int check_only(const char *file, bool show)
 {
-	struct config *c = calloc(1, sizeof(*c));
+	_cleanup_(freep) struct config *c = calloc(1, sizeof(*c));
 	struct reason r;
 	int err = c ? config_read(file, c, &r) : -ENOMEM;
+	json_t *doc;
 
-	free(c);
 	if (err == -ENOMEM)
 		return EXIT_NO;
-	if (err)
+	if (err) {
 		log_error("%s", r.text);
-	return err ? EXIT_USAGE : EXIT_DONE;
+		return EXIT_USAGE;
+	}
+	if (!show)
+		return EXIT_DONE;
+	doc = config_json(c);
+	if (!doc || json_dumpf(doc, stdout, JSON_COMPACT) || putchar('\n') < 0 || fflush(stdout))
+		err = -EIO;
+	json_decref(doc);
+	return err ? EXIT_NO : EXIT_DONE;
+}
+
+/* scdoc: * _ and \ would be markup. */
+static void plain(const char *s)
+{
+	for (; *s; s++) {
+		if (strchr("*_\\", *s))
+			putchar('\\');
+		putchar(*s);
+	}
+}
+
+static int print_keys(void)
+{
+	const char *section = "";
+	struct config_key k;
+
+	for (size_t i = 0; config_key(i, &k) && k.help; i++) {
+		if (strcmp(section, k.section))
+			printf("## [%s]\n\n", section = k.section);
+		printf("*%s* = ", k.name);
+		plain(*k.value ? k.value : "(empty)");
+		fputs("\n\t", stdout);
+		plain(k.help);
+		fputs("\n\n", stdout);
+	}
+	return EXIT_DONE;
 }
 
 int main(int argc, char **argv)
 {
-	bool check = false;
+	bool check = false, show = false;
 	const char *file = NULL;
 	struct daemon *d;
 	int opt, code;
 
 	log_open("winnowd", LOG_NOTE);
-	while ((opt = getopt(argc, argv, "c:fthV")) != -1) {
+	while ((opt = getopt(argc, argv, "c:ftTKhV")) != -1) {
 		switch (opt) {
 		case 'c':
 			file = optarg;
 			break;
 		case 'f':
 			break;
+		case 'T':
+			show = true;
+			/* fallthrough */
 		case 't':
 			check = true;
 			break;
+		case 'K':
+			return print_keys();
 		case 'h':
 			return usage(stdout, EXIT_DONE);
 		case 'V':
@@ -64,7 +107,7 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage(stderr, EXIT_USAGE);
 	if (check)
-		return check_only(file);
+		return check_only(file, show);
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return EXIT_NO;

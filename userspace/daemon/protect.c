@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utmpx.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,6 +14,9 @@
 
 #define RTF_GATEWAY     0x0002 /* linux/route.h */
 #define TCP_ESTABLISHED 1      /* state in /proc/net/tcp */
+
+#define NUMBER_(n) #n
+#define NUMBER(n)  NUMBER_(n)
 
 void protect_clear(struct protect *p)
 {
@@ -172,6 +176,57 @@ static void ssh_sessions(struct protect *p, FILE *f)
 	protect_tcp(p, f, PROTECT_SSH_PORT);
 }
 
+void protect_resolvers(struct protect *p, FILE *f)
+{
+	char line[512], addr[64];
+	struct addr a;
+
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " nameserver %63s", addr) != 1)
+			continue;
+		addr[strcspn(addr, "%")] = '\0';
+		if (!addr_parse(addr, &a))
+			add_host(p, a, "a DNS server");
+	}
+}
+
+/* Who has logged in, not who has only reached the port: that would be anybody. */
+static void logins(struct protect *p)
+{
+	struct utmpx *u;
+
+	setutxent();
+	while ((u = getutxent())) {
+		uint8_t b[16];
+
+		if (u->ut_type != USER_PROCESS)
+			continue;
+		memcpy(b, u->ut_addr_v6, sizeof(b));
+		if (!u->ut_addr_v6[1] && !u->ut_addr_v6[2] && !u->ut_addr_v6[3]) {
+			if (u->ut_addr_v6[0])
+				add_host(p, addr_v4(ntohl(u->ut_addr_v6[0])),
+					 "an administrator's login");
+			continue;
+		}
+		add_host(p, addr_from_bytes(b), "an administrator's login");
+	}
+	endutxent();
+}
+
+void protect_friends(struct protect *p)
+{
+	static const char *const near[] = { "127.0.0.0/8", "::1", "169.254.0.0/16", "fe80::/10" };
+	struct cidr c;
+
+	for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++)
+		if (!cidr_parse(near[i], &c))
+			protect_add(p, c, i < 2 ? "loopback" : "link-local");
+	read_proc(p, "/proc/net/route", protect_routes_v4);
+	read_proc(p, "/proc/net/ipv6_route", protect_routes_v6);
+	read_proc(p, "/etc/resolv.conf", protect_resolvers);
+	logins(p);
+}
+
 void protect_collect(struct protect *p, const char *ssh_connection)
 {
 	char peer[64];
@@ -183,32 +238,42 @@ void protect_collect(struct protect *p, const char *ssh_connection)
 	read_proc(p, "/proc/net/route", protect_routes_v4);
 	read_proc(p, "/proc/net/ipv6_route", protect_routes_v6);
 	own_addresses(p);
+	read_proc(p, "/etc/resolv.conf", protect_resolvers);
+	logins(p);
 	read_proc(p, "/proc/net/tcp", ssh_sessions);
 	read_proc(p, "/proc/net/tcp6", ssh_sessions);
 }
 
-int protect_check(const struct protect *p, const struct rule_spec *s, struct reason *r)
+/* What is wrong with its width; NULL: nothing. */
+static const char *too_wide(const struct cidr *c)
 {
 	static const struct cidr v4 = { { 0, ADDR_V4_MARK }, 96 };
+
+	if (c->plen < 96 && cidr_covers(c, &v4))
+		return "covers all of IPv4";
+	if (cidr_covers(&v4, c) && c->plen < 96 + PROTECT_PLEN_V4)
+		return "is wider than /" NUMBER(PROTECT_PLEN_V4);
+	if (!addr_is_v4(c->net) && c->plen < PROTECT_PLEN_V6)
+		return "is wider than /" NUMBER(PROTECT_PLEN_V6);
+	return NULL;
+}
+
+int protect_check(const struct protect *p, const struct rule_spec *s, struct reason *r)
+{
+	const char *wide = s->has_src ? too_wide(&s->src) : NULL;
 	char rule[ADDR_TEXT], net[ADDR_TEXT];
 
-	if (!s->has_src)
-		return 0;
-	cidr_text(&s->src, rule);
-	if (s->src.plen < 96 && cidr_covers(&s->src, &v4))
-		return reason_set(r, -EACCES, "src %s covers all of IPv4", rule);
-	if (cidr_covers(&v4, &s->src) && s->src.plen < 96 + PROTECT_PLEN_V4)
-		return reason_set(r, -EACCES, "src %s is wider than /%d", rule, PROTECT_PLEN_V4);
-	if (!addr_is_v4(s->src.net) && s->src.plen < PROTECT_PLEN_V6)
-		return reason_set(r, -EACCES, "src %s is wider than /%d", rule, PROTECT_PLEN_V6);
-	if (s->action == RULE_PASS)
+	if (wide)
+		return reason_set(r, -EACCES, "src %s %s", cidr_text(&s->src, rule), wide);
+	if (!s->has_src || s->action == RULE_PASS)
 		return 0;
 	for (size_t i = 0; i < p->n; i++)
 		if (cidr_overlaps(&s->src, &p->at[i].net))
-			return reason_set(r, -EACCES, "src %s covers %s (%s)", rule, p->at[i].what,
+			return reason_set(r, -EACCES, "src %s covers %s (%s)",
+					  cidr_text(&s->src, rule), p->at[i].what,
 					  cidr_text(&p->at[i].net, net));
 	if (p->cut)
 		return reason_set(r, -EACCES, "src %s: no memory to look at protected addresses",
-				  rule);
+				  cidr_text(&s->src, rule));
 	return 0;
 }

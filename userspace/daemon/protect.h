@@ -42,7 +42,12 @@ void protect_add(struct protect *p, struct cidr net, const char *what);
  * SSH_CONNECTION ("peer port own port"), or NULL. */
 void protect_collect(struct protect *p, const char *ssh_connection);
 
+/* Who must get through whatever the rules say: loopback, link-local, gateways, DNS
+ * servers, who is logged in from elsewhere. */
+void protect_friends(struct protect *p);
+
 void protect_constants(struct protect *p);
+void protect_resolvers(struct protect *p, FILE *f);          /* /etc/resolv.conf */
 void protect_routes_v4(struct protect *p, FILE *f);          /* /proc/net/route */
 void protect_routes_v6(struct protect *p, FILE *f);          /* /proc/net/ipv6_route */
 void protect_tcp(struct protect *p, FILE *f, uint16_t port); /* /proc/net/tcp, tcp6 */

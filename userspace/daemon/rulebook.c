@@ -57,8 +57,7 @@ static uint32_t slot_take(struct rulebook *b)
 	return index;
 }
 
-/* Where `handle` is, or would be. */
-static size_t place(const struct rulebook *b, uint32_t handle)
+size_t rulebook_place(const struct rulebook *b, uint32_t handle)
 {
 	size_t lo = 0, hi = b->n;
 
@@ -75,7 +74,7 @@ static size_t place(const struct rulebook *b, uint32_t handle)
 
 struct rule_entry *rulebook_find(const struct rulebook *b, uint32_t handle)
 {
-	size_t i = place(b, handle);
+	size_t i = rulebook_place(b, handle);
 
 	return i < b->n && b->at[i]->handle == handle ? b->at[i] : NULL;
 }
@@ -125,7 +124,7 @@ int book_keep(struct rulebook *b, struct rule_entry *e)
 		return -ENOMEM;
 	*own = *e;
 	*e = (struct rule_entry){};
-	i = place(b, own->handle);
+	i = rulebook_place(b, own->handle);
 	memmove(b->at + i + 1, b->at + i, (b->n - i) * sizeof(b->at[0]));
 	b->at[i] = own;
 	b->n++;
@@ -205,7 +204,7 @@ static bool cuts(const struct rule_entry *e)
 	return !e->spec.existing_keep && (a == RULE_DROP || a == RULE_RESET || a == RULE_REJECT);
 }
 
-int book_put(struct rulebook *b, const struct clock *c, struct rule_entry *e, struct reason *r)
+int book_put(struct rulebook *b, struct rule_entry *e, struct reason *r)
 {
 	struct rule_match m = book_match(e);
 	uint32_t index = slot_take(b);
@@ -214,7 +213,7 @@ int book_put(struct rulebook *b, const struct clock *c, struct rule_entry *e, st
 
 	if (!index)
 		return reason_set(r, -ENOSPC, "rule table full (%zu)", b->n_slots - 1);
-	rule_slot(e, clock_boot_of_real(c, e->expires), b->shadow, &slot);
+	rule_slot(e, b->shadow, &slot);
 	err = kern_rule_put(b->kern, index, &slot, &m, r);
 	if (err) {
 		slot_release(b, index);
@@ -241,7 +240,7 @@ int book_take_out(struct rulebook *b, struct rule_entry *e)
 
 /* Rules on a source alone meet every packet anyway. One look over 262,144 flows is
  * 0.3 ms to 3 ms, so there is one for all rules. */
-static void sweep(struct rulebook *b, const struct rule_entry *list, size_t n)
+void book_sweep(struct rulebook *b, const struct rule_entry *list, size_t n)
 {
 	_cleanup_(freep) struct rule_sweep *todo = calloc(n, sizeof(*todo));
 	size_t k = 0;
@@ -249,7 +248,7 @@ static void sweep(struct rulebook *b, const struct rule_entry *list, size_t n)
 	for (size_t i = 0; todo && i < n; i++) {
 		struct rule_match m = book_match(&list[i]);
 
-		if (list[i].index && m.stack && !b->shadow && cuts(&list[i]))
+		if (list[i].index && m.stack && !b->shadow && !list[i].shadow && cuts(&list[i]))
 			todo[k++] = (struct rule_sweep){ list[i].index, m };
 	}
 	if (k)
@@ -262,8 +261,8 @@ static int write_pending(struct rulebook *b, struct rule_entry *list, size_t n)
 {
 	int err = store_begin(b->store);
 
-	for (size_t i = 0; !err && i < n; i++)
-		err = store_rule_add(b->store, &list[i]);
+	if (!err)
+		err = store_rules_add(b->store, list, n);
 	if (!err)
 		return store_commit(b->store);
 	store_rollback(b->store);
@@ -276,8 +275,8 @@ static int write_live(struct rulebook *b, const struct rule_entry *list, size_t 
 	char detail[48];
 	int err = store_begin(b->store);
 
-	for (size_t i = 0; !err && i < n; i++)
-		err = store_rule_phase(b->store, list[i].handle, RULE_LIVE);
+	if (!err)
+		err = store_rules_live(b->store, list[0].handle, list[n - 1].handle);
 	if (!err && audit) {
 		snprintf(detail, sizeof(detail), "rule %u%s", list[0].handle,
 			 n > 1 ? " and more" : "");
@@ -306,8 +305,10 @@ int rulebook_add(struct rulebook *b, const struct clock *c, struct rule_entry *l
 {
 	int err = make_room(b, n);
 
-	for (size_t i = 0; !err && i < n; i++)
+	for (size_t i = 0; !err && i < n; i++) {
+		list[i].expires_boot = clock_boot_of_real(c, list[i].expires);
 		err = book_keys(b, &list[i], r);
+	}
 	if (err)
 		return err;
 	if (!b->store)
@@ -318,13 +319,16 @@ int rulebook_add(struct rulebook *b, const struct clock *c, struct rule_entry *l
 		return reason_set(r, err, "%s", store_error(b->store));
 	stop_at("add-pending");
 
+	if (n > 1) /* if this fails, they come into force one by one */
+		kern_rules_begin(b->kern);
 	for (size_t i = 0; !err && i < n; i++)
 		if (rule_bound(&list[i]))
-			err = book_put(b, c, &list[i], r);
-	if (err) {
+			err = book_put(b, &list[i], r);
+	if (err)
 		undo(b, c, list, n);
+	kern_rules_commit(b->kern);
+	if (err)
 		return err;
-	}
 	stop_at("add-kernel");
 
 	err = write_live(b, list, n, audit);
@@ -334,7 +338,7 @@ int rulebook_add(struct rulebook *b, const struct clock *c, struct rule_entry *l
 		return err;
 	}
 	stop_at("add-live");
-	sweep(b, list, n);
+	book_sweep(b, list, n);
 	for (size_t i = 0; i < n; i++) {
 		err = book_keep(b, &list[i]);
 		if (err)
@@ -384,6 +388,8 @@ int rulebook_remove(struct rulebook *b, const struct clock *c, const uint32_t *h
 	if (!db)
 		db = write_leaving(b, handle, n);
 	stop_at("del-leaving");
+	if (n > 1)
+		kern_rules_begin(b->kern);
 	for (size_t i = 0; i < n; i++) {
 		struct rule_entry *e = rulebook_find(b, handle[i]);
 
@@ -395,11 +401,13 @@ int rulebook_remove(struct rulebook *b, const struct clock *c, const uint32_t *h
 		if (err) {
 			count(b, e, 1);
 			book_compact(b);
+			kern_rules_commit(b->kern);
 			return reason_set(r, err, "remove rule %u from the kernel: %s", e->handle,
 					  strerror(-err));
 		}
 		use_names(b, e, -1);
 	}
+	kern_rules_commit(b->kern);
 	stop_at("del-kernel");
 	if (!db)
 		db = write_gone(b, c, handle, hits, n, why, audit);
@@ -478,8 +486,8 @@ int rulebook_bind(struct rulebook *b, const struct clock *c)
 			/* If this fails, the next start computes the keys again. */
 			if (b->store)
 				store_rule_keys(b->store, e);
-			if (!book_put(b, c, e, &r))
-				sweep(b, e, 1);
+			if (!book_put(b, e, &r))
+				book_sweep(b, e, 1);
 			bound++;
 		}
 		count(b, e, 1);
@@ -507,7 +515,7 @@ int rulebook_tick(struct rulebook *b, const struct clock *c)
 			due[n++] = e->handle;
 		} else if (b->n_waiting && rule_bound(e) && !s) {
 			count(b, e, -1);
-			book_put(b, c, e, &r);
+			book_put(b, e, &r);
 			count(b, e, 1);
 		}
 	}
@@ -518,16 +526,7 @@ int rulebook_tick(struct rulebook *b, const struct clock *c)
 
 void rulebook_set_shadow(struct rulebook *b, bool on)
 {
-	size_t n;
-	struct rule *slots = kern_rules(b->kern, &n);
-
 	b->shadow = on;
-	for (size_t i = 0; i < b->n; i++) {
-		struct rule *s = b->at[i]->index ? &slots[b->at[i]->index] : NULL;
-
-		if (s && on)
-			__atomic_fetch_or(&s->flags, RULE_SHADOW, __ATOMIC_RELAXED);
-		else if (s)
-			__atomic_fetch_and(&s->flags, (uint8_t)~RULE_SHADOW, __ATOMIC_RELAXED);
-	}
+	for (size_t i = 0; i < b->n; i++)
+		book_impose(b, b->at[i]);
 }

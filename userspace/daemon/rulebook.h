@@ -11,6 +11,11 @@
  * it was there); a leaving one goes. WINNOW_STOP_AT names a step at which the
  * process stops itself (SIGSTOP) so that tests can kill it exactly there.
  *
+ * A rule may be *pending*: it was put in force, or made to do more than count, on
+ * condition that somebody confirms it. Its expiry in the kernel is the deadline, so
+ * that it ends also when this process is dead. What changes about a rule later is
+ * written to the database first; a start imposes that on the kernel.
+ *
  * Without a database (disk full, read-only) nothing is added; removing works in
  * the kernel and says -EREMOTEIO: it would come back with the database.
  */
@@ -63,6 +68,8 @@ int rulebook_add(struct rulebook *b, const struct clock *c, struct rule_entry *l
 int rulebook_remove(struct rulebook *b, const struct clock *c, const uint32_t *handle, size_t n,
 		    const char *why, struct audit_row *audit, struct reason *r);
 
+/* Where in at[] `handle` is, or would be. */
+size_t rulebook_place(const struct rulebook *b, uint32_t handle);
 struct rule_entry *rulebook_find(const struct rulebook *b, uint32_t handle);
 struct rule_hits rulebook_hits(const struct rulebook *b, const struct clock *c,
 			       const struct rule_entry *e);
@@ -75,5 +82,32 @@ int rulebook_bind(struct rulebook *b, const struct clock *c);
 /* Removes what has expired, tries waiting rules again. Returns how many expired. */
 int rulebook_tick(struct rulebook *b, const struct clock *c);
 void rulebook_set_shadow(struct rulebook *b, bool on);
+
+/* ---- rulebook_change.c ------------------------------------------------------------- */
+
+/* What becomes of rules that are there. */
+struct rule_change {
+	enum {
+		CHANGE_ENFORCE, /* act; `deadline`: pending until then */
+		CHANGE_COUNT,   /* only count */
+		CHANGE_CONFIRM, /* pending no more */
+		CHANGE_CANARY,  /* `canary` per 10,000 */
+		CHANGE_RENEW,   /* expire at `expires` */
+	} what;
+	uint64_t deadline, expires; /* ns since 1970 */
+	uint16_t canary, holdout;
+	uint32_t epoch; /* ENFORCE: 0 leaves canary, holdout and epoch as they are */
+};
+
+/* All or none; handles that are not there are skipped. The database is written first,
+ * -EREMOTEIO: there is none, nothing has changed. */
+int rulebook_change(struct rulebook *b, const struct clock *c, const uint32_t *handle, size_t n,
+		    const struct rule_change *change, struct audit_row *audit, struct reason *r);
+/* Handles of rules that are pending, malloc'ed. */
+int rulebook_pending(const struct rulebook *b, uint32_t **out, size_t *n);
+/* Pending no more and as before: added ones go, enforced ones count. -EREMOTEIO: in
+ * the kernel, not in the database. */
+int rulebook_revert(struct rulebook *b, const struct clock *c, const char *why,
+		    struct audit_row *audit, struct reason *r);
 
 #endif

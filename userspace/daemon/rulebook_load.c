@@ -117,11 +117,26 @@ static int end_row(struct start *s, struct rule_entry *e, uint32_t index, const 
 	return err;
 }
 
-static bool over(const struct start *s, const struct rule_entry *e, uint32_t index)
+/* While the pins last, time is the kernel's; after a reboot, people's. */
+static bool over(const struct start *s, struct rule_entry *e, uint32_t index)
 {
-	if (index)
-		return s->slots[index].expires && s->slots[index].expires <= s->c->boot;
-	return e->expires && e->expires <= s->c->real;
+	if (index && !e->expires_boot)
+		e->expires_boot = s->slots[index].expires;
+	else if (!index)
+		e->expires_boot = clock_boot_of_real(s->c, e->expires);
+	return e->expires_boot && e->expires_boot <= s->c->boot;
+}
+
+/* Nobody confirmed in time that it may do more than count. */
+static bool back_to_counting(const struct start *s, struct rule_entry *e)
+{
+	if (e->pending != RULE_ENFORCED || (e->then && e->then <= s->c->real))
+		return false;
+	e->pending = RULE_SETTLED;
+	e->shadow = true;
+	e->expires = e->then;
+	e->expires_boot = clock_boot_of_real(s->c, e->then);
+	return true;
 }
 
 static int live_row(struct start *s, struct rule_entry *e, uint32_t index)
@@ -132,15 +147,19 @@ static int live_row(struct start *s, struct rule_entry *e, uint32_t index)
 
 	if (s->rekeyed && bare_key(&e->spec))
 		return end_row(s, e, index, "secret lost", &s->did->removed);
-	if (over(s, e, index))
-		return end_row(s, e, index, "expired", &s->did->expired);
-	err = refresh_keys(s, e);
+	if (over(s, e, index) && !back_to_counting(s, e))
+		return end_row(s, e, index, e->pending ? "not confirmed" : "expired",
+			       &s->did->expired);
+	err = store_rule_state(s->b->store, e);
+	if (!err)
+		err = refresh_keys(s, e);
 	if (err)
 		return err;
 	want = book_match(e);
 	if (index && s->slots[index].gen == e->gen && rule_bound(e) &&
 	    same_match(&want, &s->match[index])) {
 		e->index = index;
+		book_impose(s->b, e);
 	} else {
 		err = index ? drop_slot(s, index) : 0;
 		if (!err && rule_bound(e))
@@ -149,7 +168,7 @@ static int live_row(struct start *s, struct rule_entry *e, uint32_t index)
 			return err;
 		/* No room: it waits, and status says so. */
 		if (rule_bound(e))
-			book_put(s->b, s->c, e, &why);
+			book_put(s->b, e, &why);
 	}
 	s->did->live++;
 	return book_keep(s->b, e);
@@ -194,6 +213,8 @@ static int entry_of_slot(const struct start *s, uint32_t index, struct rule_entr
 		.index = index,
 		.created = s->c->real,
 		.expires = clock_real_of_boot(s->c, slot->expires),
+		.expires_boot = slot->expires,
+		.shadow = slot->flags & RULE_SHADOW,
 		.ja4_key = m->ja4,
 		.stack_key = m->stack,
 		.order_key = m->order,

@@ -2,6 +2,7 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
 #include "daemon/clock.h"
@@ -38,6 +41,7 @@ struct server {
 	int fd, epoll_fd;
 	gid_t group;
 	bool has_group;
+	bool given; /* by systemd, who keeps it */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	server_fn fn;
 	void *ctx;
@@ -296,17 +300,32 @@ static int group_of(const char *name, gid_t *out)
 	return *name && !*end ? 0 : -ENOENT;
 }
 
-static int listen_at(struct server *s, struct reason *r)
+/* A socket that systemd made: its path, mode and group are the unit's. */
+static int take_given(struct server *s, struct reason *r)
+{
+	int n = sd_listen_fds(1);
+
+	if (n <= 0)
+		return -ENOENT;
+	s->fd = SD_LISTEN_FDS_START;
+	s->given = true;
+	if (n > 1 || sd_is_socket_unix(s->fd, SOCK_STREAM, 1, NULL, 0) <= 0)
+		return reason_set(r, -EINVAL,
+				  "what the service manager gave is not one listening unix socket. "
+				  "Try: one ListenStream= in winnowd.socket");
+	return fcntl(s->fd, F_SETFL, O_NONBLOCK) ? -errno : 0;
+}
+
+static int bind_at(struct server *s)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = &s->watch };
 	mode_t mask;
 	int err;
 
 	strcpy(a.sun_path, s->path);
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->fd < 0)
-		return reason_set(r, -errno, "make a socket: %s", strerror(errno));
+		return -errno;
 	unlink(s->path); /* of a dead daemon: the pid file says we are alone */
 	mask = umask(0117);
 	err = bind(s->fd, (struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
@@ -315,6 +334,18 @@ static int listen_at(struct server *s, struct reason *r)
 		err = -errno;
 	if (!err && listen(s->fd, 128))
 		err = -errno;
+	return err;
+}
+
+static int listen_at(struct server *s, struct reason *r)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = &s->watch };
+	int err = take_given(s, r);
+
+	if (err == -EINVAL)
+		return err;
+	if (err == -ENOENT)
+		err = bind_at(s);
 	if (!err && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->fd, &e))
 		err = -errno;
 	return err ? reason_set(r, err, "listen at %s: %s", s->path, strerror(-err)) : 0;
@@ -363,7 +394,8 @@ void server_free(struct server *s)
 		client_close(&s->clients[i]);
 	if (s->fd >= 0) {
 		close(s->fd);
-		unlink(s->path);
+		if (!s->given)
+			unlink(s->path);
 	}
 	free(s);
 }

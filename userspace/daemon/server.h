@@ -2,8 +2,8 @@
 /*
  * server.h - the control socket: who asks, what he may, and no way to stop us.
  *
- * A stream socket, 0660. The kernel says who the peer is (SO_PEERCRED, and
- * SO_PEERGROUPS for his other groups): root and the daemon's own user may do
+ * A stream socket, 0660, or the one that systemd hands over. The kernel says who the peer is
+ * (SO_PEERCRED, and SO_PEERGROUPS for his other groups): root and the daemon's own user may do
  * everything, members of the socket's group may read, others nothing.
  *
  * Bounds: SERVER_CLIENTS at a time - one more pushes out the one that has been

@@ -45,7 +45,7 @@ void settings_apply(struct daemon *d)
 	c->max_unattended = d->cfg.max_unattended;
 	c->name_budget = NAME_BUDGET;
 	c->source_name_budget = SOURCE_NAME_BUDGET;
-	rulebook_set_shadow(&d->rules, !d->cfg.enforce);
+	rulebook_set_shadow(&d->rules, d->cfg.enforce == ENFORCE_NO);
 	if (d->detector)
 		detector_configure(d->detector, &d->cfg.detect);
 }
@@ -66,38 +66,77 @@ static const char *needs_restart(const struct config *a, const struct config *b)
 	return NULL;
 }
 
-void settings_reload(struct daemon *d)
+static int reload_refused(struct daemon *d, struct reason *out, const char *why)
 {
-	_cleanup_(freep) struct config *next = malloc(sizeof(*next));
-	struct clock c = clock_now();
-	const char *key;
-	struct reason r = {};
+	d->scrape.refused++;
+	d->scrape.last_refused = true;
+	trouble_set(d, "configuration", "%s; the settings before stay in force", why);
+	return reason_set(out, -EINVAL, "%s; the settings before stay in force", why);
+}
 
-	if (!next)
-		return;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(c.mono / 1000));
-	if (config_read(d->config_file, next, &r)) {
-		trouble_set(d, "configuration", "%s; the settings before stay in force", r.text);
-		sd_notify(0, "READY=1");
-		return;
+/* Allow wins in the kernel; who allows a network during an incident must not be
+ * stopped by the rules it is about. */
+static void say_overlaps(const struct daemon *d)
+{
+	char net[ADDR_TEXT];
+
+	for (size_t i = 0; i < d->cfg.n_allow; i++) {
+		size_t n = 0;
+
+		for (size_t k = 0; k < d->rules.n; k++) {
+			const struct rule_spec *s = &d->rules.at[k]->spec;
+
+			n += s->has_src && s->action != RULE_PASS &&
+			     cidr_overlaps(&s->src, &d->cfg.allow[i]);
+		}
+		if (n)
+			log_warn("allow = %s: %zu rules do nothing there now",
+				 cidr_text(&d->cfg.allow[i], net), n);
 	}
+}
+
+static int reload(struct daemon *d, struct config *next, struct reason *out)
+{
+	struct clock c = clock_now();
+	char was[sizeof(d->cfg.metrics)];
+	struct reason r = {};
+	const char *key;
+
+	if (config_read(d->config_file, next, &r))
+		return reload_refused(d, out, r.text);
 	key = needs_restart(&d->cfg, next);
 	if (key) {
-		trouble_set(d, "configuration",
-			    "%s has changed, which needs a restart; the settings before stay in "
-			    "force",
-			    key);
-		sd_notify(0, "READY=1");
-		return;
+		snprintf(r.text, sizeof(r.text), "%s has changed, which needs a restart", key);
+		return reload_refused(d, out, r.text);
 	}
 	trouble_set(d, "configuration", NULL);
+	d->scrape.reloads++;
+	d->scrape.last_refused = false;
+	strcpy(was, d->cfg.metrics);
 	d->cfg = *next;
 	if (allowbook_configure(&d->allows, &c, &d->cfg, &r))
 		trouble_set(d, "allow", "%s", r.text);
 	else
 		trouble_set(d, "allow", NULL);
+	say_overlaps(d);
 	settings_apply(d);
+	scrape_listen(d, was);
+	labels_open(d);
 	devices_settle(d);
 	log_note("configuration read again");
+	return 0;
+}
+
+int settings_reload(struct daemon *d, struct reason *r)
+{
+	_cleanup_(freep) struct config *next = malloc(sizeof(*next));
+	int err;
+
+	if (!next)
+		return reason_set(r, -ENOMEM, "out of memory");
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		   (unsigned long long)(clock_read(CLOCK_MONOTONIC) / 1000));
+	err = reload(d, next, r);
 	sd_notify(0, "READY=1");
+	return err;
 }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "daemon/commit.h"
 #include "store/secret.h"
 
 static int make_dir(const char *path, mode_t mode)
@@ -197,7 +198,7 @@ static int settle_books(struct daemon *d, const struct clock *c, struct reason *
 	err = rulebook_init(&d->rules, d->kern, d->store, &d->names);
 	if (err)
 		return reason_set(r, err, "out of memory");
-	d->rules.shadow = !d->cfg.enforce;
+	d->rules.shadow = d->cfg.enforce == ENFORCE_NO;
 	err = rulebook_load(&d->rules, c, d->db_lost, rekey, &did, r);
 	if (err)
 		return err;
@@ -253,5 +254,23 @@ int settle_state(struct daemon *d)
 	}
 	if (err)
 		log_error("%s", r.text);
+	else
+		commit_load(d);
+	return err;
+}
+
+int settle_switch(struct daemon *d)
+{
+	uint64_t start = clock_read(CLOCK_MONOTONIC);
+	struct kern_moved m;
+	struct reason r = {};
+	int err = kern_switch(d->kern, &m, &r);
+
+	if (err)
+		log_error("%s", r.text);
+	else if (m.happened)
+		log_note("the tables had another layout or size: %zu rules, %zu tallies and %zu "
+			 "connections taken over, in %.1f ms",
+			 m.rules, m.tallies, m.flows, (clock_read(CLOCK_MONOTONIC) - start) / 1e6);
 	return err;
 }

@@ -8,49 +8,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "daemon/check.h"
-#include "daemon/daemon.h"
+#include "daemon/call.h"
 #include "daemon/farms.h"
-#include "daemon/protect.h"
-#include "model/rule_json.h"
+#include "daemon/timeline.h"
 
 #define SOURCES_DEFAULT 10000
 #define SOURCES_MAX     50000
 #define ARGS_AUDITED    4096 /* bytes of a request that the audit keeps */
-
-struct call {
-	struct daemon *d;
-	const struct peer *peer;
-	json_t *args;
-	struct answer *a;
-	struct audit_row audit;
-	bool audited; /* with the change, in one transaction */
-};
-
-static void fail(struct call *c, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static void fail(struct call *c, int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	c->a->exit = code;
-	va_start(ap, fmt);
-	vsnprintf(c->a->error.text, sizeof(c->a->error.text), fmt, ap);
-	va_end(ap);
-}
-
-static void answer(struct call *c, json_t *data)
-{
-	if (data)
-		c->a->data = data;
-	else
-		fail(c, EXIT_NO, "out of memory");
-}
-
-static const char *text_arg(struct call *c, const char *name)
-{
-	return json_string_value(json_object_get(c->args, name));
-}
 
 /* ---- status, devices ---------------------------------------------------------------- */
 
@@ -156,16 +120,6 @@ static void verb_source_list(struct call *c)
 	answer(c, s ? sources(c, s, limit, false, 0, 0) : NULL);
 }
 
-static bool addr_arg(struct call *c, struct addr *out)
-{
-	const char *text = text_arg(c, "addr");
-
-	if (text && !addr_parse(text, out))
-		return true;
-	fail(c, EXIT_USAGE, "addr: expected an IPv4 or IPv6 address");
-	return false;
-}
-
 static void verb_source_show(struct call *c)
 {
 	_cleanup_(snapshot_freep) struct snapshot *s = NULL;
@@ -202,261 +156,6 @@ static void verb_fp_show(struct call *c)
 		fail(c, EXIT_NO, "%.100s was never seen", name);
 }
 
-/* ---- rules --------------------------------------------------------------------------- */
-
-static void verb_rule_list(struct call *c)
-{
-	const struct rulebook *b = &c->d->rules;
-
-	answer(c, document_rules(c->d, (const struct rule_entry *const *)b->at, b->n));
-}
-
-/* {"words": [...]} as typed, or {"rule": "text"}. */
-static int spec_arg(struct call *c, struct rule_spec *out)
-{
-	const char *word[RULE_WORDS_MAX], *text = text_arg(c, "rule");
-	json_t *words = json_object_get(c->args, "words"), *v;
-	size_t i;
-
-	if (text)
-		return rule_parse(text, out, &c->a->error);
-	if (json_array_size(words) > RULE_WORDS_MAX)
-		return reason_set(&c->a->error, -EINVAL, "a rule of more than %d words",
-				  RULE_WORDS_MAX);
-	json_array_foreach(words, i, v) {
-		word[i] = json_string_value(v);
-		if (!word[i])
-			return reason_set(&c->a->error, -EINVAL, "word %zu is no text", i + 1);
-	}
-	return rule_parse_words(word, json_array_size(words), out, &c->a->error);
-}
-
-/* What no rule may do, whoever asks. */
-static int check_safe(struct call *c, const struct rule_spec *s)
-{
-	const struct allow_entry *allow = NULL;
-	char rule[ADDR_TEXT], net[ADDR_TEXT];
-	struct protect p = {};
-	int err;
-
-	if (s->has_src && s->action != RULE_PASS)
-		allow = allowbook_overlap(&c->d->allows, &s->src);
-	if (allow)
-		return reason_set(&c->a->error, -EACCES,
-				  "src %s covers %s, which is on the allow list%s%s",
-				  cidr_text(&s->src, rule), cidr_text(&allow->net, net),
-				  *allow->reason ? ": " : "", allow->reason);
-	protect_collect(&p, text_arg(c, "ssh_connection"));
-	err = protect_check(&p, s, &c->a->error);
-	protect_clear(&p);
-	return err;
-}
-
-static void dry_run(struct call *c, const struct rule_entry *e)
-{
-	const struct rule_entry *list[] = { e };
-	struct check_reach reach;
-	json_t *doc;
-
-	if (check_reach(c->d, e, &reach)) {
-		fail(c, EXIT_NO, "out of memory");
-		return;
-	}
-	doc = document_rules(c->d, list, 1);
-	if (doc)
-		json_object_update_new(
-			doc,
-			json_pack("{s:o, s:{s:I, s:I, s:I}}", "text",
-				  json_sprintf("Dry run: nothing was changed. Of %llu sources "
-					       "tallied now, %llu match, with %llu connections "
-					       "and %llu exchanges.",
-					       (unsigned long long)reach.all_sources,
-					       (unsigned long long)reach.sources,
-					       (unsigned long long)reach.connections,
-					       (unsigned long long)reach.exchanges),
-				  "would_match", "sources", (json_int_t)reach.sources,
-				  "connections", (json_int_t)reach.connections, "exchanges",
-				  (json_int_t)reach.exchanges));
-	answer(c, doc);
-}
-
-static void add_rule(struct call *c, struct rule_entry *e)
-{
-	struct clock now = clock_now();
-	const struct rule_entry *kept;
-	uint32_t handle;
-	int err;
-
-	e->created = now.real;
-	e->expires = e->spec.lifetime ? now.real + e->spec.lifetime : 0;
-	err = rulebook_add(&c->d->rules, &now, e, 1, &c->audit, &c->a->error);
-	if (err) {
-		c->a->exit = EXIT_NO;
-		return;
-	}
-	c->audited = true;
-	/* The book has the newest handle last. */
-	kept = c->d->rules.at[c->d->rules.n - 1];
-	handle = kept->handle;
-	log_note("rule %u added by uid %u: %s", handle, c->peer->uid, kept->spec.reason);
-	answer(c, document_rules(c->d, &kept, 1));
-}
-
-static void verb_rule_add(struct call *c)
-{
-	_cleanup_(rule_entry_clear) struct rule_entry e = { .uid = c->peer->uid,
-							    .canary = 10000,
-							    .origin = strdup("operator") };
-	struct reason ignored;
-	int err = e.origin ? spec_arg(c, &e.spec) : -ENOMEM;
-
-	if (err) {
-		c->a->exit = err == -EINVAL ? EXIT_USAGE : EXIT_NO;
-		return;
-	}
-	if (check_safe(c, &e.spec)) {
-		c->a->exit = EXIT_REFUSED;
-		return;
-	}
-	if (!json_is_true(json_object_get(c->args, "dry_run"))) {
-		add_rule(c, &e);
-		return;
-	}
-	if (e.spec.ja4)
-		namebook_key(&c->d->names, NAME_JA4, e.spec.ja4, &e.ja4_key);
-	if (e.spec.stack)
-		namebook_key(&c->d->names, NAME_STACK, e.spec.stack, &e.stack_key);
-	if (e.spec.order)
-		namebook_key(&c->d->names, NAME_ORDER, e.spec.order, &e.order_key);
-	(void)ignored;
-	c->audited = true; /* nothing happened */
-	dry_run(c, &e);
-}
-
-static void remove_rules(struct call *c, const uint32_t *handle, size_t n, const char *why)
-{
-	struct clock now = clock_now();
-	int err = rulebook_remove(&c->d->rules, &now, handle, n, why, &c->audit, &c->a->error);
-
-	c->audited = !err;
-	if (err)
-		c->a->exit = err == -EREMOTEIO ? EXIT_PARTIAL : EXIT_NO;
-}
-
-static void verb_rule_del(struct call *c)
-{
-	json_t *arg = json_object_get(c->args, "handle");
-	json_int_t n = json_integer_value(arg);
-	uint32_t handle = n;
-
-	if (!json_is_integer(arg) || n < 1 || n > UINT32_MAX) {
-		fail(c, EXIT_USAGE, "handle: expected a number");
-		return;
-	}
-	if (!rulebook_find(&c->d->rules, handle)) {
-		fail(c, EXIT_NO, "there is no rule %u", handle);
-		return;
-	}
-	remove_rules(c, &handle, 1, "deleted");
-}
-
-static void verb_rule_flush(struct call *c)
-{
-	struct rulebook *b = &c->d->rules;
-	_cleanup_(freep) uint32_t *handle = calloc(b->n ? b->n : 1, sizeof(*handle));
-	size_t n = b->n;
-
-	if (!handle) {
-		fail(c, EXIT_NO, "out of memory");
-		return;
-	}
-	for (size_t i = 0; i < n; i++)
-		handle[i] = b->at[i]->handle;
-	verb_rule_list(c);
-	if (json_is_true(json_object_get(c->args, "dry_run")))
-		c->audited = true;
-	else if (n)
-		remove_rules(c, handle, n, "flushed");
-}
-
-static void verb_rule_check(struct call *c)
-{
-	const char *name = text_arg(c, "stack");
-	bool dropped = false;
-	uint64_t stack = 0;
-	struct addr a;
-
-	if (!addr_arg(c, &a))
-		return;
-	if (name && fp_form(name) == FP_NONE) {
-		fail(c, EXIT_USAGE, "stack: \"%.100s\" is no name of a stack", name);
-		return;
-	}
-	if (name && namebook_key(&c->d->names, NAME_STACK, name, &stack)) {
-		fail(c, EXIT_NO, "stack %.100s was never seen", name);
-		return;
-	}
-	answer(c, check_source(c->d, a, stack, &dropped));
-	if (c->a->data)
-		c->a->exit = dropped ? EXIT_DONE : EXIT_NO;
-}
-
-/* ---- allowed networks, panic --------------------------------------------------------- */
-
-static void verb_allow_list(struct call *c)
-{
-	answer(c, document_allows(c->d));
-}
-
-static bool cidr_arg(struct call *c, struct cidr *out)
-{
-	const char *text = text_arg(c, "cidr");
-	int err = text ? cidr_parse(text, out) : -EINVAL;
-
-	if (err == -EDOM)
-		fail(c, EXIT_USAGE, "cidr: %.60s has bits set behind its prefix length", text);
-	else if (err)
-		fail(c, EXIT_USAGE, "cidr: expected an address or network");
-	return !err;
-}
-
-static int allow_exit(int err)
-{
-	return err == -EREMOTEIO ? EXIT_PARTIAL : err ? EXIT_NO : EXIT_DONE;
-}
-
-static void verb_allow_add(struct call *c)
-{
-	const char *reason = text_arg(c, "reason");
-	struct allow_row row = { .reason = reason,
-				 .origin = "operator",
-				 .uid = c->peer->uid,
-				 .created = clock_now().real };
-	int err;
-
-	if (!cidr_arg(c, &row.net))
-		return;
-	if (reason && strlen(reason) > RULE_REASON_MAX) {
-		fail(c, EXIT_USAGE, "reason: longer than %d bytes", RULE_REASON_MAX);
-		return;
-	}
-	err = allowbook_add(&c->d->allows, &row, &c->audit, &c->a->error);
-	c->audited = !err;
-	c->a->exit = allow_exit(err);
-}
-
-static void verb_allow_del(struct call *c)
-{
-	struct cidr net;
-	int err;
-
-	if (!cidr_arg(c, &net))
-		return;
-	err = allowbook_remove(&c->d->allows, &net, &c->audit, &c->a->error);
-	c->audited = !err;
-	c->a->exit = allow_exit(err);
-}
-
 /* ---- farms ------------------------------------------------------------------------------ */
 
 static void verb_farm_list(struct call *c)
@@ -477,30 +176,14 @@ static void verb_farm_show(struct call *c)
 		fail(c, EXIT_NO, "there is no farm %.40s", id);
 }
 
-static void verb_plan_show(struct call *c)
+static void verb_farm_history(struct call *c)
 {
-	answer(c, document_plan(c->d));
-}
+	const char *id = text_arg(c, "id");
 
-static void verb_plan_apply(struct call *c)
-{
-	farms_apply(c->d, c->peer->uid, json_object_get(c->args, "ids"),
-		    json_is_true(json_object_get(c->args, "dry_run")), &c->audit, c->a);
-	c->audited = c->a->exit == EXIT_DONE; /* each farm's rules with their own row */
-}
-
-static void verb_panic(struct call *c)
-{
-	struct control *k = kern_control(c->d->kern);
-	json_t *on = json_object_get(c->args, "on");
-
-	if (!json_is_boolean(on)) {
-		fail(c, EXIT_USAGE, "on: expected true or false");
-		return;
-	}
-	__atomic_store_n(&k->panic, json_is_true(on), __ATOMIC_SEQ_CST);
-	log_warn("panic %s by uid %u", json_is_true(on) ? "on: nothing is dropped" : "off",
-		 c->peer->uid);
+	if (!id)
+		fail(c, EXIT_USAGE, "id: expected a farm, like f1");
+	else
+		answer(c, document_history(c->d, id));
 }
 
 /* ---- the table ------------------------------------------------------------------------- */
@@ -519,6 +202,8 @@ static const struct verb {
 	{ "fp.show", false, verb_fp_show },
 	{ "rule.list", false, verb_rule_list },
 	{ "rule.add", true, verb_rule_add },
+	{ "rule.import", true, verb_rule_import },
+	{ "rule.enforce", true, verb_rule_enforce },
 	{ "rule.del", true, verb_rule_del },
 	{ "rule.check", false, verb_rule_check },
 	{ "rule.flush", true, verb_rule_flush },
@@ -527,9 +212,22 @@ static const struct verb {
 	{ "allow.del", true, verb_allow_del },
 	{ "farm.list", false, verb_farm_list },
 	{ "farm.show", false, verb_farm_show },
+	{ "farm.history", false, verb_farm_history },
 	{ "plan.show", false, verb_plan_show },
 	{ "plan.apply", true, verb_plan_apply },
+	{ "fp.label", true, verb_fp_label },
+	{ "farm.mark", true, verb_farm_mark },
+	{ "events", false, verb_events },
+	{ "config.show", false, verb_config_show },
+	{ "config.reload", true, verb_config_reload },
+	{ "commit.confirm", true, verb_commit_confirm },
+	{ "commit.rollback", true, verb_commit_rollback },
 	{ "panic", true, verb_panic },
+	{ "capture.start", true, verb_capture_start },
+	{ "capture.fetch", true, verb_capture_fetch },
+	{ "capture.stop", true, verb_capture_stop },
+	{ "audit.list", false, verb_audit },
+	{ "audit.verify", false, verb_audit_verify },
 };
 
 static const struct verb *verb_find(const char *name)
