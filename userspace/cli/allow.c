@@ -42,20 +42,25 @@ int cmd_allow_add(int argc, char **argv)
 {
 	_cleanup_(freep) char *reason = NULL;
 
-	if (argc > 2 && strcmp(argv[2], "reason"))
+	if (argc == 2)
+		return cli_usage("a reason is missing, like: reason \"our office\"");
+	if (strcmp(argv[2], "reason"))
 		return cli_usage("%s: expected the word reason and a text", argv[2]);
 	if (argc == 3)
 		return cli_usage("the text behind reason is missing");
 	reason = words_joined(argc, argv, 3);
 	if (!reason)
 		return cli_fail(CLI_NO, "allow add: no memory");
-	return ask_act("allow.add",
-		       json_pack("{s:s, s:s?}", "cidr", argv[1], "reason", *reason ? reason : NULL),
+	return ask_act("allow.add", json_pack("{s:s, s:s}", "cidr", argv[1], "reason", reason),
 		       "%s: allowed; no rule touches it from now on.", argv[1]);
 }
 
 int cmd_allow_del(int argc, char **argv)
 {
-	return ask_act("allow.del", json_pack("{s:s}", "cidr", argv[1]),
-		       "%s: no longer allowed; rules may touch it.", argv[1]);
+	const char *within = cli_option("--confirm-within");
+
+	return ask_act("allow.del", with_how(json_pack("{s:s}", "cidr", argv[1])),
+		       "%s: no longer allowed; rules may touch it.%s%s%s", argv[1],
+		       within ? " Allowed again in " : "", within ? within : "",
+		       within ? ", unless `winnow commit confirm` comes first." : "");
 }

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -94,29 +95,50 @@ void reply_free(struct reply *r)
 	r->data = NULL;
 }
 
+/* Where complaints of this thread go; text NULL: to the person at stderr. */
+static _Thread_local struct {
+	char *text;
+	size_t size;
+} quiet;
+
+static int complain(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static int complain(int code, const char *fmt, ...)
+{
+	char said[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said, sizeof(said), fmt, ap);
+	va_end(ap);
+	if (!quiet.text)
+		return cli_fail(code, "%s", said);
+	snprintf(quiet.text, quiet.size, "%s", said);
+	return code;
+}
+
 static int no_connection(int err)
 {
 	const char *at = cli.socket;
 
 	if (err == EACCES || err == EPERM)
-		return cli_fail(
+		return complain(
 			CLI_DENIED,
 			"connect %s: not permitted. Try: sudo, or a user of the group that owns "
 			"the socket",
 			at);
 	if (err == ENOENT || err == ECONNREFUSED || err == ENOTDIR)
-		return cli_fail(
+		return complain(
 			CLI_NO_DAEMON,
 			"connect %s: winnowd is not running%s. Try: sudo systemctl start winnowd, "
 			"or --socket PATH if its socket is elsewhere",
 			at, err == ECONNREFUSED ? " (nobody listens there)" : " (no socket there)");
 	if (err == EAGAIN || err == ETIMEDOUT)
-		return cli_fail(
+		return complain(
 			CLI_NO,
 			"connect %s: winnowd took no connection in %d s. Try: journalctl -u "
 			"winnowd",
 			at, CLIENT_TIMEOUT);
-	return cli_fail(CLI_NO, "connect %s: %s. Try: ls -l %s", at, strerror(err), at);
+	return complain(CLI_NO, "connect %s: %s. Try: ls -l %s", at, strerror(err), at);
 }
 
 /* A descriptor, or minus the exit code, with the error said. */
@@ -127,14 +149,14 @@ static int client_connect(void)
 	_cleanup_(closep) int fd = -1;
 
 	if (strlen(cli.socket) >= sizeof(a.sun_path))
-		return -cli_fail(CLI_USAGE,
+		return -complain(CLI_USAGE,
 				 "--socket %s: a socket path has at most %zu characters. Give a "
 				 "shorter one",
 				 cli.socket, sizeof(a.sun_path) - 1);
 	strcpy(a.sun_path, cli.socket);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -cli_fail(CLI_NO, "open a socket: %s", strerror(errno));
+		return -complain(CLI_NO, "open a socket: %s", strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
@@ -146,29 +168,29 @@ static int no_answer(const char *verb, int err)
 {
 	switch (-err) {
 	case ETIMEDOUT:
-		return cli_fail(CLI_NO,
+		return complain(CLI_NO,
 				"%s: winnowd did not answer in %d s. Try: journalctl -u winnowd",
 				verb, CLIENT_TIMEOUT);
 	case ECONNRESET:
 	case EPIPE:
-		return cli_fail(CLI_NO,
+		return complain(CLI_NO,
 				"%s: winnowd closed the connection before its answer was complete. "
 				"Try again, and journalctl -u winnowd if it repeats",
 				verb);
 	case EMSGSIZE:
-		return cli_fail(
+		return complain(
 			CLI_NO,
 			"%s: the frame on %s is longer than %u bytes. Try: winnow --version on "
 			"both sides",
 			verb, cli.socket, FRAME_MAX);
 	case EBADMSG:
-		return cli_fail(
+		return complain(
 			CLI_NO,
 			"%s: what answers on %s does not speak winnow. Check --socket and the "
 			"version of winnowd",
 			verb, cli.socket);
 	default:
-		return cli_fail(CLI_NO, "%s: talk to %s: %s", verb, cli.socket, strerror(-err));
+		return complain(CLI_NO, "%s: talk to %s: %s", verb, cli.socket, strerror(-err));
 	}
 }
 
@@ -185,9 +207,9 @@ static int reply_read(const char *verb, const json_t *doc, struct reply *r)
 	r->exit = (int)json_integer_value(code);
 	r->data = json_is_null(data) ? NULL : json_incref(data);
 	if (json_is_string(error))
-		cli_fail(r->exit, "%s", json_string_value(error));
+		complain(r->exit, "%s", json_string_value(error));
 	else if (r->exit && !r->data)
-		cli_fail(r->exit,
+		complain(r->exit,
 			 "%s: winnowd refused and gave no reason. Try: journalctl -u winnowd",
 			 verb);
 	return 0;
@@ -215,5 +237,15 @@ int client_ask(const char *verb, json_t *args, struct reply *r)
 	close(fd);
 	json_decref(ask);
 	json_decref(doc);
+	return r->exit;
+}
+
+int client_try(const char *verb, json_t *args, struct reply *r, char *why, size_t size)
+{
+	why[0] = '\0';
+	quiet.text = why;
+	quiet.size = size;
+	client_ask(verb, args, r);
+	quiet.text = NULL;
 	return r->exit;
 }

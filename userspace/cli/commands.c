@@ -11,6 +11,8 @@ const struct object objects[] = {
 	{ "allow", "networks that no rule may touch" },
 	{ "farm", "account farms: sources that one operator drives" },
 	{ "plan", "the rules that would stop the farms" },
+	{ "config", "the settings of winnowd" },
+	{ "commit", "changes that undo themselves unless confirmed" },
 	{ NULL, NULL },
 };
 
@@ -36,6 +38,53 @@ const struct command commands[] = {
 			"One screen: devices and modes, the proof of connections in use, protected\n"
 			"ports, packets by verdict, how full the tables are, rules, and every kind of\n"
 			"loss with its count.",
+	},
+	{
+		.verb = "top",
+		.args = "",
+		.summary = "watch traffic, stacks, farms, rules and losses live",
+		.run = cmd_top,
+		.help =
+			"One screen that goes on: traffic by verdict, how full the tables are, what was\n"
+			"lost, and a list: 1 stacks, 2 farms, 3 sources, 4 rules, 5 losses. Enter opens\n"
+			"a row, s sorts, / filters, space pauses, h lists all keys, q quits. `-b` prints\n"
+			"pages instead, whole and without colour, for a pipe or a log; with -j or\n"
+			"--jsonl each page is one winnow.top/1 document.",
+		.options = {
+			{ "-b", NULL, "print pages instead of drawing on the terminal" },
+			{ "-n", "N", "so many pages, then end; without -b ignored" },
+			{ "-d", "SECONDS", "between pages, 2 unless given" },
+			{ "--list", "stacks|farms|sources|rules|losses", "the list to begin with" },
+		},
+	},
+	{
+		.verb = "monitor",
+		.args = "",
+		.summary = "what winnowd says, as it says it",
+		.run = cmd_monitor,
+		.help =
+			"Rules that come and go, farms that change their state, devices, panic, reloads,\n"
+			"troubles: one line each, text or --jsonl. Ends with the daemon, or by ctrl-C.",
+		.options = {
+			{ "--last", "N", "begin with the newest N; 0 unless given" },
+			{ "-n", "N", "end after N lines" },
+		},
+	},
+	{
+		.verb = "doctor",
+		.args = "[DEV...]",
+		.summary = "what on this host helps or hinders winnow, and what to do",
+		.run = cmd_doctor,
+		.words_max = -1,
+		.help =
+			"Looks at kernel, BTF, JIT, lockdown, capabilities, bpf file system, memory and\n"
+			"clock; at each device (those named, else those watched, else the default\n"
+			"route's): driver, MTU, offloads, bonds, other XDP programs; and at the running\n"
+			"winnowd. Each line has a state (ok, note, warn, bad), what was found, why it\n"
+			"matters and what to do. Attaches nothing. Exit 1 when something is bad.",
+		.options = {
+			{ "--fix", NULL, "mend what is safe to: mount the bpf file system, make it writable, JIT on" },
+		},
 	},
 	{
 		.verb = "attach",
@@ -112,6 +161,18 @@ const struct command commands[] = {
 			"NAME is a stack, a JA4, a JA4_r or a JA3. Exit 1 when it was never seen.",
 	},
 	{
+		.object = "fp",
+		.verb = "label",
+		.args = "STACK [LABEL]",
+		.summary = "give a stack a name of your own; none: take it away",
+		.run = cmd_fp_label,
+		.words_min = 1,
+		.words_max = 2,
+		.help =
+			"The label is shown wherever the stack is, instead of that of a known program. It\n"
+			"is for people: no rule and no evidence looks at it. At most 64 bytes.",
+	},
+	{
 		.object = "rule",
 		.verb = "list",
 		.args = "",
@@ -140,9 +201,32 @@ const struct command commands[] = {
 			"  winnow rule add src 203.0.113.9 stack NAME action reset for 12h reason \"ticket 4711\"\n"
 			"\n"
 			"Exit 6 when the rule would cover an allowed network, the gateway, your own\n"
-			"connection, or a prefix shorter than /16 (IPv6: /32).",
+			"connection, or a prefix shorter than /16 (IPv6: /32); when it has no source\n"
+			"or state and would hit more than max_share of the proved sources outside\n"
+			"farms; when its source carries most stacks (a balancer).",
 		.options = {
 			{ "--dry-run", NULL, "say what the rule would hit, change nothing" },
+			{ "--enforce", NULL, "act at once; without it a rule only counts (enforce = each)" },
+			{ "--count", NULL, "only count, whatever the configuration says" },
+			{ "--confirm-within", "DURATION", "take it back unless `commit confirm` comes in time" },
+		},
+	},
+	{
+		.object = "rule",
+		.verb = "enforce",
+		.args = "HANDLE",
+		.summary = "let a rule act that has only counted so far",
+		.run = cmd_rule_enforce,
+		.words_min = 1,
+		.words_max = 1,
+		.help =
+			"`rule list` says what it would have hit. --count is the way back. Exit 6 for\n"
+			"a rule without source or state that would have hit more than max_share of\n"
+			"the proved sources outside farms in the last day.",
+		.options = {
+			{ "--count", NULL, "the other way: only count from now on" },
+			{ "--dry-run", NULL, "say what the rule would hit, change nothing" },
+			{ "--confirm-within", "DURATION", "count again unless `commit confirm` comes in time" },
 		},
 	},
 	{
@@ -185,6 +269,38 @@ const struct command commands[] = {
 		},
 	},
 	{
+		.object = "rule",
+		.verb = "export",
+		.args = "",
+		.summary = "write the rules for another host, or for CrowdSec",
+		.run = cmd_rule_export,
+		.help =
+			"A line each, as `rule add` takes it; with --jsonl as JSON objects with the life\n"
+			"that is left, with --csv the columns that `cscli decisions import` reads. CSV has\n"
+			"rules on a source alone: a narrower rule would be wider there, so it is left out,\n"
+			"and said. Hits are not part of any.",
+	},
+	{
+		.object = "rule",
+		.verb = "import",
+		.args = "FILE",
+		.summary = "add the rules of a file: lines, JSON lines or CSV",
+		.run = cmd_rule_import,
+		.words_min = 1,
+		.words_max = 1,
+		.help =
+			"What `rule export` writes; - is standard input, # begins a comment. Lines as `rule\n"
+			"add` takes them are sent some thousands at a time, each lot whole or not at all.\n"
+			"JSON lines and CSV go one by one, and what is refused is named with its line; of\n"
+			"CSV value, and duration, scope, type and reason where there are such columns, and\n"
+			"type ban becomes action drop. Exit 5 when only some were added.",
+		.options = {
+			{ "--enforce", NULL, "act at once; without it rules only count (enforce = each)" },
+			{ "--count", NULL, "only count, whatever the configuration says" },
+			{ "--dry-run", NULL, "of JSON lines and CSV: check every line, add none" },
+		},
+	},
+	{
 		.object = "allow",
 		.verb = "list",
 		.args = "",
@@ -196,13 +312,14 @@ const struct command commands[] = {
 	{
 		.object = "allow",
 		.verb = "add",
-		.args = "CIDR [reason TEXT]",
+		.args = "CIDR reason TEXT",
 		.summary = "let a network pass whatever the rules say",
 		.run = cmd_allow_add,
 		.words_min = 1,
 		.words_max = -1,
 		.help =
-			"CIDR is an address or a network, IPv4 or IPv6.",
+			"CIDR is an address or a network, IPv4 or IPv6. Loopback, link-local, the\n"
+			"default gateways, DNS servers and who is logged in are always allowed.",
 	},
 	{
 		.object = "allow",
@@ -214,6 +331,9 @@ const struct command commands[] = {
 		.words_max = 1,
 		.help =
 			"CIDR as `allow list` shows it.",
+		.options = {
+			{ "--confirm-within", "DURATION", "allow it again unless `commit confirm` comes in time" },
+		},
 	},
 	{
 		.object = "farm",
@@ -253,6 +373,29 @@ const struct command commands[] = {
 			"be without each kind of evidence; what the plan would hit.",
 	},
 	{
+		.object = "farm",
+		.verb = "confirm",
+		.args = "ID reason TEXT",
+		.summary = "note that a farm is one",
+		.run = cmd_farm_confirm,
+		.words_min = 2,
+		.words_max = -1,
+		.help =
+			"Written to the audit and shown with the farm. Changes no rule: `plan apply` does.",
+	},
+	{
+		.object = "farm",
+		.verb = "dismiss",
+		.args = "ID reason TEXT",
+		.summary = "note that a farm is none",
+		.run = cmd_farm_dismiss,
+		.words_min = 2,
+		.words_max = -1,
+		.help =
+			"Written to the audit and shown with the farm. Rules of it that are in force stay:\n"
+			"`rule del` takes them out.",
+	},
+	{
 		.object = "plan",
 		.verb = "show",
 		.args = "",
@@ -274,11 +417,85 @@ const struct command commands[] = {
 			"All farms that are proposed, or those named. Each rule is on one source and\n"
 			"one stack, has an expiry and says which farm it is from. Asks first on a\n"
 			"terminal; elsewhere it needs --yes. Exit 5 when some farms' rules could not\n"
-			"be added, 6 when a farm is not proposed or all its members are spared.",
+			"be added, 6 when a farm is not proposed, is dismissed, or all its members are\n"
+			"spared.\n"
+			"\n"
+			"Rules that only count so far act when the plan is applied again with\n"
+			"--enforce. A canary begins with 1% of the sources, goes on to 10% and to all\n"
+			"(canary_step apart), holds 2% out, and counts again by itself when more\n"
+			"benign sources were hit than the plan said at most.\n"
+			"\n"
+			"A farm that is dropped moves. With --follow each window's new members get their\n"
+			"rules by themselves (audited as plan.follow), until none of its rules acts any\n"
+			"more or the farm is dismissed.",
 		.options = {
 			{ "--yes", NULL, "do not ask" },
 			{ "--dry-run", NULL, "show what would be added, change nothing" },
+			{ "--enforce", NULL, "act at once; without it a rule only counts (enforce = each)" },
+			{ "--count", NULL, "only count, whatever the configuration says" },
+			{ "--confirm-within", "DURATION", "take it back unless `commit confirm` comes in time" },
+			{ "--canary", NULL, "begin with 1% of the sources" },
+			{ "--follow", NULL, "rules for members found later, without asking" },
 		},
+	},
+	{
+		.object = "config",
+		.verb = "check",
+		.args = "",
+		.summary = "whether the configuration files are good",
+		.run = cmd_config_check,
+		.help =
+			"Reads what winnowd would read: /usr/lib/winnow/winnow.conf, then\n"
+			"/etc/winnow/winnow.conf, then /etc/winnow/winnow.conf.d/*.conf. What is wrong is\n"
+			"named with its file and line. Exit 1 when something is. Needs no daemon.",
+		.options = {
+			{ "-c", "FILE", "read only this file" },
+		},
+	},
+	{
+		.object = "config",
+		.verb = "show",
+		.args = "",
+		.summary = "the settings in force",
+		.run = cmd_config_show,
+		.help =
+			"Every key with its value, as a file that could be read again. With --files\n"
+			"what the files say now, whatever the running winnowd has read.",
+		.options = {
+			{ "--origin", NULL, "say where each was set: file and line, or default" },
+			{ "--files", NULL, "the files, not the running winnowd" },
+			{ "-c", "FILE", "only this file" },
+		},
+	},
+	{
+		.object = "config",
+		.verb = "reload",
+		.args = "",
+		.summary = "let winnowd read its configuration again",
+		.run = cmd_config_reload,
+		.help =
+			"All or nothing, as with SIGHUP: when anything is wrong nothing is changed,\n"
+			"exit 1, and the sentence says what, with file and line.",
+	},
+	{
+		.object = "commit",
+		.verb = "confirm",
+		.args = "",
+		.summary = "keep the changes that wait",
+		.run = cmd_commit_confirm,
+		.help =
+			"Only from a login that is younger than the changes, else exit 6: that you can\n"
+			"still get in is what it is to show. Without it the kernel ends the rules at\n"
+			"the deadline and allows again what was allowed, also when winnowd is dead.",
+	},
+	{
+		.object = "commit",
+		.verb = "rollback",
+		.args = "",
+		.summary = "take back the changes that wait",
+		.run = cmd_commit_rollback,
+		.help =
+			"Added rules go, enforced ones count again, deleted allow entries are back.",
 	},
 	{
 		.verb = "panic",
@@ -292,6 +509,52 @@ const struct command commands[] = {
 			"it needs --yes.",
 		.options = {
 			{ "--yes", NULL, "do not ask before `panic off`" },
+		},
+	},
+	{
+		.verb = "capture",
+		.args = "",
+		.summary = "packets that rules act on, or would, as a pcapng file",
+		.run = cmd_capture,
+		.help =
+			"tcpdump cannot see what is dropped before the stack. Writes the first 256 bytes\n"
+			"of packets as they came, each with its rule and what was done, or would have\n"
+			"been, as a comment. Ends with an interrupt or after --count.",
+		.options = {
+			{ "-w", "FILE", "where to; - is standard output" },
+			{ "--rule", "HANDLE", "only of this rule" },
+			{ "--farm", "ID", "only of this farm's rules" },
+			{ "--rate", "N", "packets a second, at most 10000; 100 unless given" },
+			{ "--count", "N", "end after so many" },
+		},
+	},
+	{
+		.verb = "audit",
+		.args = "[verify]",
+		.summary = "who did what, and what came of it; verify: was it changed",
+		.run = cmd_audit,
+		.words_max = 1,
+		.help =
+			"Every act and every refusal, oldest first: who, what, and the answer. Rows are\n"
+			"chained by hashes; `audit verify` names the first that was changed or is\n"
+			"missing, and exits 1.",
+		.options = {
+			{ "--limit", "N", "the newest N, at most 50000; 100 unless given" },
+		},
+	},
+	{
+		.verb = "report",
+		.args = "",
+		.summary = "write what is known of the farms as one HTML page",
+		.run = cmd_report,
+		.help =
+			"The verdict first; for each farm its course, the evidence against the nearest\n"
+			"harmless explanation, the hidden leg beside the stack's other sources, where the\n"
+			"members are, the rules and what they would cost. One file that loads nothing\n"
+			"from anywhere; -j prints the data in it, winnow.report/1.",
+		.options = {
+			{ "-o", "FILE", "where to write it; standard output unless given" },
+			{ "--farm", "ID", "only this farm" },
 		},
 	},
 	{
@@ -339,112 +602,8 @@ const struct command commands[] = {
 		.options = {
 			{ "--scdoc", NULL, "print the commands as scdoc source, for winnow(8)" },
 			{ "--results", NULL, "print what a hello's result can be, for winnow-fingerprints(7)" },
+			{ "--metrics", NULL, "print the metrics there are, for winnow-metrics(7)" },
 		},
 	},
 	{ .verb = NULL },
 };
-
-const struct object *object_find(const char *name)
-{
-	for (const struct object *o = objects; o->name; o++)
-		if (!strcmp(o->name, name))
-			return o;
-	return NULL;
-}
-
-static void candidate_add(struct candidates *c, const char *name)
-{
-	if (c->n < CANDIDATES_MAX)
-		c->name[c->n++] = name;
-}
-
-/* 2: the very word, 1: a prefix, 0: neither. */
-static int word_fits(const char *word, const char *name)
-{
-	size_t len = strlen(word);
-
-	if (!strcmp(word, name))
-		return 2;
-	return len && !strncmp(word, name, len);
-}
-
-const char *command_first(const char *word, struct candidates *c)
-{
-	c->n = 0;
-	for (const struct object *o = objects; o->name; o++) {
-		int fits = word_fits(word, o->name);
-
-		if (fits == 2) {
-			c->n = 1;
-			return c->name[0] = o->name;
-		}
-		if (fits)
-			candidate_add(c, o->name);
-	}
-	for (const struct command *cmd = commands; cmd->verb; cmd++) {
-		int fits = cmd->object ? 0 : word_fits(word, cmd->verb);
-
-		if (fits == 2) {
-			c->n = 1;
-			return c->name[0] = cmd->verb;
-		}
-		if (fits)
-			candidate_add(c, cmd->verb);
-	}
-	return c->n == 1 ? c->name[0] : NULL;
-}
-
-static int same_object(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
-
-const struct command *command_find(const char *object, const char *word, struct candidates *c)
-{
-	const struct command *found = NULL;
-
-	if (object && !strcmp(word, "ls"))
-		word = "list";
-	c->n = 0;
-	for (const struct command *cmd = commands; cmd->verb; cmd++) {
-		int fits = same_object(object, cmd->object) ? word_fits(word, cmd->verb) : 0;
-
-		if (fits == 2) {
-			c->n = 1;
-			c->name[0] = cmd->verb;
-			return cmd;
-		}
-		if (fits) {
-			candidate_add(c, cmd->verb);
-			found = cmd;
-		}
-	}
-	return c->n == 1 ? found : NULL;
-}
-
-const char *candidates_text(const struct candidates *c, char *out, size_t size)
-{
-	size_t len = 0;
-
-	out[0] = '\0';
-	for (size_t i = 0; i < c->n && len < size; i++)
-		len += snprintf(out + len, size - len, "%s%s", i ? ", " : "", c->name[i]);
-	return out;
-}
-
-static const struct cli_option *option_in(const struct cli_option *o, const char *name)
-{
-	for (; o->name; o++)
-		if (!strcmp(o->name, name))
-			return o;
-	return NULL;
-}
-
-const struct cli_option *option_find(const struct command *cmd, const char *name)
-{
-	const struct cli_option *o = cmd ? option_in(cmd->options, name) : NULL;
-
-	if (!strcmp(name, "-h"))
-		name = "--help";
-	return o ? o : option_in(global_options, name);
-}

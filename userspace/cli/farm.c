@@ -52,6 +52,8 @@ static const struct column columns[] = {
 	  .brief = "exch" },
 	{ .head = "rules in force", .key = "rules", .derive = rules, .brief = "rules" },
 	{ .head = "flagged", .key = "flagged_at", .kind = COL_AGE },
+	{ .head = "label", .key = "label", .elastic = true },
+	{ .head = "mark", .key = "mark" },
 	{ 0 },
 };
 
@@ -63,6 +65,9 @@ static const struct column member_columns[] = {
 	{ .head = "split", .key = "split", .kind = COL_COUNT },
 	{ .head = "direct", .key = "direct", .kind = COL_COUNT },
 	{ .head = "D* ms", .key = "dstar_ms" },
+	{ .head = "AS", .key = "asn" },
+	{ .head = "country", .key = "country" },
+	{ .head = "network", .key = "org", .elastic = true },
 	{ 0 },
 };
 
@@ -72,6 +77,33 @@ int cmd_farm_list(int argc, char **argv)
 {
 	return ask_rows("farm.list", NULL, "farms", ROW_SCHEMA, columns,
 			"No farm. `winnow status` shows whether the detector is still learning.");
+}
+
+static void say_hydra(const json_t *farm)
+{
+	const json_t *h = json_object_get(farm, "hydra"), *c = json_object_get(farm, "canary");
+	const json_t *half = json_object_get(h, "half_life_seconds");
+
+	if (json_is_object(c))
+		say("Canary: %.0f%% of the sources since %s; %lld benign sources hit, at most %.1f "
+		    "before it counts again.",
+		    100 * json_number_value(json_object_get(c, "share")),
+		    json_text_at(c, "since", "?"), (long long)json_int_at(c, "benign_hits"),
+		    json_number_value(json_object_get(c, "benign_at_most")));
+	if (!json_is_object(h))
+		return;
+	say("Since its rules act (%s, %lld sources): %lld new members, %.1f expected; %.0f%% "
+	    "displaced.",
+	    json_text_at(h, "since", "?"), (long long)json_int_at(h, "ruled"),
+	    (long long)json_int_at(h, "births"),
+	    json_number_value(json_object_get(h, "births_expected")),
+	    json_number_value(json_object_get(h, "displacement_percent")));
+	if (json_is_number(half))
+		say("Half of what was ruled was replaced after %.0f s.", json_number_value(half));
+	if (json_int_at(h, "ruled_again"))
+		say("%lld of the new ones have a rule, after %lld connections (median).",
+		    (long long)json_int_at(h, "ruled_again"),
+		    (long long)json_int_at(h, "connections_before_rule"));
 }
 
 /* The farm in the format asked for; a person gets its members in a table. */
@@ -86,6 +118,9 @@ int cmd_farm_show(int argc, char **argv)
 	farm = json_array_get(json_object_get(r.data, "farms"), 0);
 	if (cli.format == FORMAT_TABLE) {
 		rows_print(r.data, "farms", ROW_SCHEMA, columns, "No such farm.", r.exit);
+		say_hydra(farm);
+		if (*json_text_at(farm, "undecided", ""))
+			say("%s", json_text_at(farm, "undecided", ""));
 		putchar('\n');
 	}
 	if (cli.format == FORMAT_TABLE || cli.format == FORMAT_CSV)
@@ -117,4 +152,32 @@ int cmd_farm_explain(int argc, char **argv)
 	json_object_set(r.data, "plan", (json_t *)plan_of_farm(plan.data, argv[1]) ?: json_null());
 	json_print(stdout, r.data, cli.format == FORMAT_JSONL);
 	return r.exit;
+}
+
+/* ID reason TEXT..., or ID TEXT... */
+static int mark(int argc, char **argv, const char *word, const char *said)
+{
+	int first = !strcmp(argv[2], "reason") ? 3 : 2;
+	char reason[512] = "";
+	size_t len = 0;
+
+	for (int i = first; i < argc && len < sizeof(reason); i++)
+		len += snprintf(reason + len, sizeof(reason) - len, "%s%s", i > first ? " " : "",
+				argv[i]);
+	if (!*reason || len >= sizeof(reason))
+		return cli_usage("reason: expected some words, %zu bytes at most",
+				 sizeof(reason) - 1);
+	return ask_act("farm.mark",
+		       json_pack("{s:s, s:s, s:s}", "id", argv[1], "mark", word, "reason", reason),
+		       said, argv[1]);
+}
+
+int cmd_farm_confirm(int argc, char **argv)
+{
+	return mark(argc, argv, "confirmed", "%s: confirmed.");
+}
+
+int cmd_farm_dismiss(int argc, char **argv)
+{
+	return mark(argc, argv, "dismissed", "%s: dismissed. Its rules, if any, stay in force.");
 }

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "cli/rows.h"
+#include "model/farm.h"
 
 static double number(const json_t *o, const char *path)
 {
@@ -120,6 +121,13 @@ static void evidence(FILE *out, const json_t *f)
 	}
 	fprintf(out, "  %-12s %+6.1f  how rare farms are\n", "prior", number(f, "prior"));
 	fprintf(out, "  %-12s %+6.1f\n", "decision", number(f, "bits"));
+	if (json_int_at(f, "history.scored"))
+		fprintf(out,
+			"  Against %lld days: score %.1f nats, P(a clean day scores that) %.3g by %lld "
+			"clean days; e %.3g, needs %.3g\n",
+			(long long)json_int_at(f, "history.days"), number(f, "history.llr_nats"),
+			number(f, "history.p"), (long long)json_int_at(f, "history.scored"),
+			number(f, "history.e"), number(f, "history.e_needed"));
 	if (best) {
 		word(out, "  What rules out %s: ", f, "nearest_benign", "it");
 		word(out, "%s\n", best, "counts", "?");
@@ -166,7 +174,15 @@ static void would_hit(FILE *out, const json_t *f, const json_t *plan)
 	}
 	if (*json_text_at(f, "gate", ""))
 		word(out, "  held back: %s\n", f, "gate", "");
+	if (*json_text_at(f, "undecided", ""))
+		word(out, "  %s\n", f, "undecided", "");
 	gates(out, plan);
+}
+
+void farm_report_blind(FILE *out)
+{
+	for (int i = 0; i < FARM_NOT_DECIDABLE; i++)
+		fprintf(out, "Not decidable from packets: %s.\n", farm_not_decidable[i]);
 }
 
 void farm_report(FILE *out, const json_t *farm, const json_t *plan)
@@ -174,4 +190,6 @@ void farm_report(FILE *out, const json_t *farm, const json_t *plan)
 	head(out, farm);
 	evidence(out, farm);
 	would_hit(out, farm, plan);
+	fputc('\n', out);
+	farm_report_blind(out);
 }

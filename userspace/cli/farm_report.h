@@ -21,4 +21,7 @@ const json_t *plan_of_farm(const json_t *plan, const char *id);
 /* Sum of a count over the farm's members. */
 json_int_t farm_sum(const json_t *farm, const char *count);
 
+/* What no list of farms shows. */
+void farm_report_blind(FILE *out);
+
 #endif

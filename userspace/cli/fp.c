@@ -43,3 +43,12 @@ int cmd_fp_show(int argc, char **argv)
 	}
 	return r.exit;
 }
+
+int cmd_fp_label(int argc, char **argv)
+{
+	if (argc == 2)
+		return ask_act("fp.label", json_pack("{s:s}", "stack", argv[1]),
+			       "%s: no label of yours now.", argv[1]);
+	return ask_act("fp.label", json_pack("{s:s, s:s}", "stack", argv[1], "label", argv[2]),
+		       "%s: called \"%s\" from now on.", argv[1], argv[2]);
+}

@@ -135,6 +135,10 @@ int cmd_help(int argc, char **argv)
 		manual_results(stdout);
 		return CLI_DONE;
 	}
+	if (cli_option("--metrics")) {
+		manual_metrics(stdout);
+		return CLI_DONE;
+	}
 	if (argc == 1) {
 		overview(stdout);
 		return CLI_DONE;

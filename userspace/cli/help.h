@@ -19,6 +19,7 @@ void help_print(FILE *out, const char *object, const struct command *cmd);
 void manual_print(FILE *out);
 /* Every `result` of winnow.hello/1, for winnow-fingerprints(7). */
 void manual_results(FILE *out);
+void manual_metrics(FILE *out);
 
 void completion_bash(FILE *out);
 void completion_zsh(FILE *out);

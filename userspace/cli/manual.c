@@ -9,6 +9,7 @@
 #include "abi.h"
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "export/metrics.h"
 
 /* Plain text: * _ and \ would be markup, a first character other than a letter
  * could begin a list or a table. */
@@ -105,5 +106,22 @@ void manual_results(FILE *out)
 		fputs("*\n\t", out);
 		text(out, results[i].text);
 		fputs(".\n\n", out);
+	}
+}
+
+void manual_metrics(FILE *out)
+{
+	for (int f = 0; f < METRIC_FAMILY_MAX; f++) {
+		const struct metric_family_info *i = &metric_families[f];
+
+		fprintf(out, "*%s*", i->name);
+		if (*i->labels) {
+			fputs(" {", out);
+			text(out, i->labels);
+			fputs("}", out);
+		}
+		fprintf(out, ", %s\n\t", i->type);
+		text(out, i->help);
+		fputs("\n\n", out);
 	}
 }

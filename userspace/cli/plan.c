@@ -57,6 +57,21 @@ static const struct column columns[] = {
 
 #define ROW_SCHEMA "winnow.plan_farm/1"
 
+/* "f1: in the last day 41.9 sources of the farm (812 exchanges at most), 0.1 benign (...)" */
+static void say_blast(const char *id, const json_t *farm, const char *period, const char *words)
+{
+	const json_t *b = json_at(farm, period);
+
+	if (json_is_object(b))
+		say("%s: %s it would have hit %.1f sources of a farm (at most %.0f exchanges), %.1f "
+		    "benign (at most %.0f, 95%%); %lld are allow-listed and spared, %lld in protected networks",
+		    id, words, json_number_value(json_at(b, "farm.sources")),
+		    json_number_value(json_at(b, "farm.exchanges_at_most")),
+		    json_number_value(json_at(b, "benign.sources")),
+		    json_number_value(json_at(b, "benign.upper95")),
+		    (long long)json_int_at(b, "allowed"), (long long)json_int_at(b, "protected"));
+}
+
 static void say_details(const json_t *plan)
 {
 	const json_t *farm, *v;
@@ -65,6 +80,16 @@ static void say_details(const json_t *plan)
 	json_array_foreach(json_object_get(plan, "farms"), i, farm) {
 		const char *id = json_text_at(farm, "farm", "?");
 
+		if (json_is_number(json_object_get(farm, "source_life_seconds")))
+			say("%s: half of its sources live %.0f s at most; rules live twice that",
+			    id, json_number_value(json_object_get(farm, "source_life_seconds")));
+		else if (json_array_size(json_object_get(farm, "rules")))
+			say("%s: how long its sources live is not known yet; rules live as long as "
+			    "rule_ttl lets them",
+			    id);
+		say_blast(id, farm, "would_hit.minutes", "in the last 10 minutes");
+		say_blast(id, farm, "would_hit.day", "in the last day");
+		say_blast(id, farm, "would_hit.days", "on the stored days");
 		json_array_foreach(json_object_get(farm, "gates"), k, v)
 			if (!json_is_true(json_object_get(v, "met")))
 				say("%s: not by itself: %s", id, json_text_at(v, "text", "?"));
@@ -111,9 +136,16 @@ static void say_applied(const json_t *data, bool dry)
 		    json_text_at(farm, "result", "?"), (long long)json_int_at(farm, "rules"),
 		    (long long)json_int_at(farm, "already"), *why ? ": " : "", why);
 	}
-	say("%s%lld rules; holdout %.1f%% of the sources.",
+	say("%s%lld rules added, %lld that only counted act now; holdout %.1f%% of the sources.%s",
 	    dry ? "Dry run, nothing was changed: " : "", (long long)json_int_at(data, "added"),
-	    100 * json_number_value(json_object_get(data, "holdout")));
+	    (long long)json_int_at(data, "enforced"),
+	    100 * json_number_value(json_object_get(data, "holdout")),
+	    json_is_true(json_object_get(data, "only_counts"))
+		    ? " They only count; --enforce lets them act."
+		    : "");
+	if (json_is_string(json_object_get(data, "confirm_before")))
+		say("Taken back at %s unless you log in anew and say `winnow commit confirm`.",
+		    json_text_at(data, "confirm_before", "?"));
 }
 
 int cmd_plan_apply(int argc, char **argv)
@@ -130,7 +162,11 @@ int cmd_plan_apply(int argc, char **argv)
 		json_decref(ids);
 		return code;
 	}
-	client_ask("plan.apply", json_pack("{s:o, s:b}", "ids", ids, "dry_run", dry), &r);
+	client_ask("plan.apply",
+		   with_how(json_pack("{s:o, s:b, s:b}", "ids", ids, "canary",
+				      cli_option("--canary") != NULL, "follow",
+				      cli_option("--follow") != NULL)),
+		   &r);
 	if (!r.data)
 		return r.exit;
 	if (cli.format == FORMAT_TABLE)
@@ -138,4 +174,14 @@ int cmd_plan_apply(int argc, char **argv)
 	else
 		json_print(stdout, r.data, cli.format == FORMAT_JSONL);
 	return r.exit;
+}
+
+int cmd_commit_confirm(int argc, char **argv)
+{
+	return ask_act("commit.confirm", NULL, "Confirmed: the changes stay.");
+}
+
+int cmd_commit_rollback(int argc, char **argv)
+{
+	return ask_act("commit.rollback", NULL, "Taken back: everything is as it was.");
 }

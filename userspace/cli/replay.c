@@ -118,7 +118,7 @@ static void on_hello(void *ctx, const struct replay_hello *given)
 		run.unproved += !(h->handshake && h->handshake->flags & HS_HELLO_PROVED);
 	} else {
 		run.failed[e->result < HELLO_RESULT_MAX ? e->result : 0]++;
-		if (e->result == HELLO_NOT_TLS)
+		if (hello_is_other(e->result))
 			return; /* a connection, but no ClientHello */
 	}
 	run.hellos++;
@@ -129,9 +129,9 @@ static void on_hello(void *ctx, const struct replay_hello *given)
 		stop = 1;
 }
 
-static void on_tick(void *ctx, uint64_t at)
+static uint64_t on_tick(void *ctx, uint64_t at)
 {
-	run.view->tick(run.replay, at);
+	return run.view->tick(run.replay, at);
 }
 
 static double since(const struct timespec *a, const struct timespec *b)
@@ -266,6 +266,9 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 	if (err)
 		return cli_fail(err == -EPERM ? CLI_DENIED : CLI_NO, "replay: %s", r.text);
 	run.replay = p;
+	err = run.view->begin(&kern_control(replay_kern(p))->secret, &r);
+	if (err)
+		return cli_fail(CLI_NO, "replay: %s", r.text);
 	err = quic_book_new(&kern_control(replay_kern(p))->secret, &quic);
 	if (err)
 		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
@@ -274,9 +277,6 @@ static int play(struct capture *capture, const char *path, struct replay_config 
 	clock_gettime(CLOCK_MONOTONIC, &run.started);
 	term = getenv("TERM");
 	run.progress = isatty(STDERR_FILENO) && term && strcmp(term, "dumb");
-	err = run.view->begin();
-	if (err)
-		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
 	end = replay_run(p, capture, &r);
 	err = run.view->finish(p);
 	if (err)
@@ -333,17 +333,6 @@ static int read_proxies(struct proxies *p)
 	return p->code;
 }
 
-/* What a build of another day will do. */
-static const char *not_yet(void)
-{
-	static const char *const options[] = { "--state" };
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (cli_option(options[i]))
-			return options[i];
-	return NULL;
-}
-
 int cmd_replay(int argc, char **argv)
 {
 	_cleanup_(capture_freep) struct capture *capture = NULL;
@@ -356,10 +345,9 @@ int cmd_replay(int argc, char **argv)
 				   .quic = open_quic,
 				   .quic_expire = expire_quic };
 	struct reason r = {};
+	uint64_t size;
 	int err;
 
-	if (not_yet())
-		return cli_usage("%s: not part of this build", not_yet());
 	if (!!cli_option("--hellos") + !!cli_option("--sources") + !!cli_option("--farms") > 1)
 		return cli_usage("one of --hellos, --sources and --farms");
 	err = cli_option("--farms") || cli_option("--events") ? replay_farms_options() : 0;
@@ -373,6 +361,8 @@ int cmd_replay(int argc, char **argv)
 	}
 	if (argc < 2)
 		return cli_usage("which capture?");
+	if (cli_option("--state") && !cli_option("--farms"))
+		return cli_usage("--state: history is of farms. Try: --farms --state DIR");
 	run.view = cli_option("--farms")     ? &replay_farms
 		   : cli_option("--sources") ? &replay_sources
 					     : &replay_hellos;
@@ -399,6 +389,9 @@ int cmd_replay(int argc, char **argv)
 	c.n_proxies = proxies.n;
 	if (capture_open(argv[1], &capture, &r))
 		return cli_fail(CLI_NO, "replay: %s", r.text);
-	kern_config_default(&c.kern);
+	capture_position(capture, &size);
+	kern_config_replay(&c.kern, size);
+	if (c.n_proxies)
+		c.kern.proxied = c.kern.flows;
 	return play(capture, argv[1], &c);
 }

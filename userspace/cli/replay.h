@@ -20,12 +20,14 @@ struct replay_name {
 };
 
 struct replay_view {
+	/* Before anything is read. What the tables are keyed with may be changed, where they
+	 * go on from earlier ones. */
+	int (*begin)(struct secret *secret, struct reason *r);
 	/* -errno ends nothing; the summary says that something was not printed. */
-	int (*begin)(void);
 	int (*hello)(const struct replay_name *n);
 	int (*finish)(struct replay *p);
-	/* May be NULL. Before each frame, with its time, ns since 1970. */
-	void (*tick)(struct replay *p, uint64_t at);
+	/* May be NULL. Before a frame, with its time, ns since 1970; answers when next. */
+	uint64_t (*tick)(struct replay *p, uint64_t at);
 };
 
 extern const struct replay_view replay_hellos, replay_sources, replay_farms;

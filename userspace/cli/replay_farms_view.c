@@ -2,8 +2,10 @@
 /* `winnow replay --farms`: the detector on the tables of a capture, and
  * `winnow replay --events`: on a stream of events. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <ini.h>
 
@@ -16,8 +18,9 @@
 #include "detect/state.h"
 #include "kern/kern.h"
 #include "model/snapshot.h"
+#include "store/secret.h"
 
-static struct farms_run *run;
+static struct judge *run;
 static int failed; /* a window could not be judged */
 
 static struct detect_settings settings;
@@ -67,6 +70,7 @@ int replay_farms_options(void)
 	const char *until = cli_option("--baseline-until"), *window = cli_option("--window");
 	const char *file = cli_option("-c");
 	struct detect_config *c = &settings.config;
+	uint64_t length;
 	int code;
 
 	detect_settings_default(&settings);
@@ -78,9 +82,11 @@ int replay_farms_options(void)
 	if (until && farms_time(until, &c->baseline_until))
 		return cli_usage("--baseline-until %s: neither RFC 3339 nor seconds since 1970",
 				 until);
-	if (window && (duration_parse(window, &c->window) || c->window < NSEC_PER_SEC ||
-		       c->window > 86400 * NSEC_PER_SEC))
+	if (window &&
+	    (duration_parse(window, &length) || length < NSEC_PER_SEC || length > NSEC_PER_DAY))
 		return cli_usage("--window %s: a duration from 1s to 24h", window);
+	if (window)
+		detect_config_window(c, length);
 	begun = c->baseline_until || !settings.baseline;
 	return CLI_DONE;
 }
@@ -95,14 +101,31 @@ static int answer(void)
 		err = farms_explain(run, stdout);
 	else
 		err = farms_print(run, cli_option("--plan"), stdout);
-	farms_free(run);
+	judge_free(run);
 	run = NULL;
 	return err ? err : failed;
 }
 
-static int begin(void)
+/* The secret that all captures of one state directory are keyed with. */
+static int shared_secret(const char *dir, struct secret *secret, struct reason *r)
 {
-	return farms_new(&settings.config, &run);
+	char path[PATH_MAX];
+	int err;
+
+	if (snprintf(path, sizeof(path), "%s/secret", dir) >= (int)sizeof(path))
+		return reason_set(r, -ENAMETOOLONG, "--state %.60s...: too long a path", dir);
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return reason_set(r, -errno, "make %s: %s", dir, strerror(errno));
+	err = secret_read(path, secret, r);
+	return err == -ENOENT ? secret_write(path, secret, r) : err;
+}
+
+static int begin(struct secret *secret, struct reason *r)
+{
+	const char *dir = cli_option("--state");
+	int err = dir ? shared_secret(dir, secret, r) : 0;
+
+	return err ? err : judge_open(&settings.config, dir, secret_id(secret), &run, r);
 }
 
 static int hello(const struct replay_name *n)
@@ -111,7 +134,7 @@ static int hello(const struct replay_name *n)
 
 	if (e->result != HELLO_OK)
 		return 0;
-	return farms_name(run, e->hello.stack_key, n->text->stack, n->text->ja4, e->hello.flags);
+	return judge_name(run, e->hello.stack_key, n->text->stack, n->text->ja4, e->hello.flags);
 }
 
 /* The tables as they stand, called the state at `at` (ns since 1970). */
@@ -130,34 +153,40 @@ static int window(struct replay *p, uint64_t at)
 	orders = kern_orders(replay_kern(p), &n_orders);
 	err = snapshot_add_sets(s, sets, n_sets, orders, n_orders);
 	if (!err)
-		err = farms_stacks(run, s);
+		err = judge_stacks(run, s);
 	if (!err)
 		err = kern_losses(replay_kern(p), &s->losses);
 	if (!err && !begun) {
 		settings.config.baseline_until = detect_clean_until(&settings, s);
 		begun = settings.config.baseline_until;
-		farms_configure(run, &settings.config);
+		judge_configure(run, &settings.config);
 	}
 	if (!err && !begun) {
-		farms_skip(run, at);
+		judge_skip(run, at);
 		return 0;
 	}
-	return err ? err : farms_window(run, s);
+	return err ? err : judge_window(run, s);
 }
 
 /* Before the frame of this time is fed: the windows that ended before it. */
-static void tick(struct replay *p, uint64_t at)
+static uint64_t tick(struct replay *p, uint64_t at)
 {
-	while (!failed && farms_due(run, at) <= at)
-		failed = window(p, farms_due(run, at));
+	while (!failed && judge_due(run, at) <= at)
+		failed = window(p, judge_due(run, at));
+	return failed ? UINT64_MAX : judge_due(run, at);
 }
 
 static int finish(struct replay *p)
 {
 	const struct replay_stats *s = replay_stats(p);
+	struct reason r = {};
 
 	if (s->frames && !failed)
-		failed = window(p, farms_due(run, s->last_ns));
+		failed = window(p, judge_due(run, s->last_ns));
+	if (!failed && judge_keep(run, &r))
+		cli_fail(CLI_NO, "replay --state: %s", r.text);
+	else if (failed && judge_error(run))
+		cli_fail(CLI_NO, "replay: %s", judge_error(run));
 	return answer();
 }
 
@@ -172,12 +201,14 @@ int replay_events(const char *path, const volatile sig_atomic_t *stop)
 	in = strcmp(path, "-") ? fopen(path, "re") : fdopen(dup(STDIN_FILENO), "r");
 	if (!in)
 		return cli_fail(CLI_NO, "replay --events %s: %s", path, strerror(errno));
-	err = farms_new(&settings.config, &run);
+	err = judge_open(&settings.config, cli_option("--state"), JUDGE_EVENTS, &run, &r);
 	if (err)
-		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
+		return cli_fail(CLI_NO, "replay: %s", r.text);
 	if (!begun)
-		farms_clean_for(run, settings.baseline);
+		judge_clean_for(run, settings.baseline);
 	err = farms_events(run, in, stop, &r);
+	if (!err)
+		err = judge_keep(run, &r);
 	failed = answer();
 	if (err)
 		return cli_fail(CLI_NO, "replay --events %s: %s; what came before is judged above",

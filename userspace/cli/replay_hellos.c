@@ -14,8 +14,9 @@
 #include "cli/units.h"
 
 static size_t n_rows;
+static struct hello_line line;
 
-static int begin(void)
+static int begin(struct secret *secret, struct reason *r)
 {
 	n_rows = 0;
 	if (cli.format == FORMAT_JSON)
@@ -55,22 +56,21 @@ static void row_print(const struct replay_name *n)
 
 static int hello(const struct replay_name *n)
 {
-	json_t *o;
+	int err;
 
 	if (cli.format == FORMAT_TABLE) {
 		row_print(n);
 		n_rows++;
 		return 0;
 	}
-	o = hello_json(n->h->time_ns, n->h->hello, n->h->handshake, n->text);
-	if (!o)
-		return -ENOMEM;
+	err = hello_json(&line, n->h->time_ns, n->h->hello, n->h->handshake, n->text);
+	if (err)
+		return err;
 	if (cli.format == FORMAT_JSON && n_rows)
 		putchar(',');
-	json_dumpf(o, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	fwrite(line.text, 1, line.len, stdout);
 	if (cli.format == FORMAT_JSONL)
 		putchar('\n');
-	json_decref(o);
 	n_rows++;
 	return 0;
 }
@@ -79,6 +79,7 @@ static int finish(struct replay *p)
 {
 	if (cli.format == FORMAT_JSON)
 		puts("]}");
+	hello_line_clear(&line);
 	return 0;
 }
 

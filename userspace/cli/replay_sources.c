@@ -17,7 +17,7 @@
 static struct table stacks; /* stack_key -> char * */
 static struct table tcps;   /* tcp_key -> char * */
 
-static int begin(void)
+static int begin(struct secret *secret, struct reason *r)
 {
 	table_init(&stacks, sizeof(uint64_t), sizeof(char *));
 	table_init(&tcps, sizeof(uint32_t), sizeof(char *));

@@ -3,6 +3,8 @@
  * The grammar of a rule is the daemon's (model/rule.h); the client hands over
  * the words as they were typed.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +16,12 @@
 static json_t *action(const json_t *rule)
 {
 	const char *name = json_text_at(rule, "action", "?");
+	const char *counts = json_is_true(json_at(rule, "only_counts")) ? " (counts)" : "";
 	const json_t *rate = json_at(rule, "rate");
 
-	return json_is_number(rate) ? json_sprintf("%s %g/s", name, json_number_value(rate))
-				    : json_string(name);
+	return json_is_number(rate)
+		       ? json_sprintf("%s %g/s%s", name, json_number_value(rate), counts)
+		       : json_sprintf("%s%s", name, counts);
 }
 
 /* What it matches, in the words of `rule add`. */
@@ -40,6 +44,8 @@ static json_t *match(const json_t *rule)
 
 static const char *paint_action(const char *text)
 {
+	if (strstr(text, "(counts)"))
+		return "36";
 	if (!strncmp(text, "limit", 5))
 		return "33";
 	if (!strcmp(text, "pass"))
@@ -64,10 +70,45 @@ static const struct column columns[] = {
 
 #define ROW_SCHEMA "winnow.rule/1"
 
+struct listing {
+	json_t *all;
+	size_t n;
+};
+
+/* JSON lines as they come; what needs all rows, when they are there. */
+static void page_kept(void *ctx, json_t *doc)
+{
+	json_t *rules = json_object_get(doc, "rules");
+	struct listing *l = ctx;
+
+	l->n += json_array_size(rules);
+	if (cli.format == FORMAT_JSONL) {
+		rows_print(doc, "rules", ROW_SCHEMA, columns, "", CLI_DONE);
+	} else if (!l->all) {
+		l->all = json_incref(doc);
+		json_object_del(doc, "next");
+	} else {
+		json_array_extend(json_object_get(l->all, "rules"), rules);
+	}
+}
+
+static int rules_print(const char *none, size_t *n)
+{
+	struct listing l = {};
+	int code = ask_rules(page_kept, &l);
+
+	if (l.all && !code)
+		rows_print(l.all, "rules", ROW_SCHEMA, columns, none, code);
+	json_decref(l.all);
+	*n = l.n;
+	return code;
+}
+
 int cmd_rule_list(int argc, char **argv)
 {
-	return ask_rows("rule.list", NULL, "rules", ROW_SCHEMA, columns,
-			"There are no rules. `winnow rule add help` shows how to make one.");
+	size_t n;
+
+	return rules_print("There are no rules. `winnow rule add help` shows how to make one.", &n);
 }
 
 int cmd_rule_add(int argc, char **argv)
@@ -83,10 +124,7 @@ int cmd_rule_add(int argc, char **argv)
 		}
 	}
 	/* The daemon sees who is logged in, but not through what: sudo, a container. */
-	client_ask("rule.add",
-		   json_pack("{s:o, s:b, s:s*}", "words", words, "dry_run", dry, "ssh_connection",
-			     getenv("SSH_CONNECTION")),
-		   &r);
+	client_ask("rule.add", with_how(json_pack("{s:o}", "words", words)), &r);
 	if (!r.data)
 		return r.exit;
 	/* Scripts want the handle; people and a dry run the whole rule. */
@@ -99,6 +137,27 @@ int cmd_rule_add(int argc, char **argv)
 	rows_print(r.data, "rules", ROW_SCHEMA, columns, "", r.exit);
 	if (dry && !r.exit)
 		say("%s", json_text_at(r.data, "text", "Dry run: nothing was changed."));
+	return r.exit;
+}
+
+int cmd_rule_enforce(int argc, char **argv)
+{
+	long long handle = cli_number(argv[1], 1, UINT32_MAX);
+	bool dry = cli_option("--dry-run") != NULL;
+	_cleanup_(reply_free) struct reply r = { 0 };
+
+	if (handle < 0)
+		return cli_usage("%s: not a handle; `winnow rule list` shows them", argv[1]);
+	client_ask("rule.enforce", with_how(json_pack("{s:I}", "handle", (json_int_t)handle)), &r);
+	if (!r.data)
+		return r.exit;
+	if (cli.format != FORMAT_TABLE || dry)
+		rows_print(r.data, "rules", ROW_SCHEMA, columns, "", r.exit);
+	if (dry)
+		say("%s", json_text_at(r.data, "text", "Dry run: nothing was changed."));
+	else
+		say("Rule %lld %s", handle,
+		    cli_option("--count") ? "only counts now." : "acts from now on.");
 	return r.exit;
 }
 
@@ -162,16 +221,20 @@ int cmd_rule_flush(int argc, char **argv)
 	bool dry = cli_option("--dry-run") != NULL;
 	_cleanup_(reply_free) struct reply r = { 0 };
 	int code = dry ? CLI_DONE : ask_first("Remove every rule?");
-	size_t n;
+	size_t n = 0;
 
 	if (code)
 		return code;
-	client_ask("rule.flush", json_pack("{s:b}", "dry_run", dry), &r);
-	if (!r.data)
-		return r.exit;
-	n = json_array_size(json_object_get(r.data, "rules"));
 	if (cli.format != FORMAT_TABLE || dry)
-		rows_print(r.data, "rules", ROW_SCHEMA, columns, "There are no rules.", r.exit);
+		code = rules_print("There are no rules.", &n);
+	if (code)
+		return code;
+	if (!dry) {
+		client_ask("rule.flush", NULL, &r);
+		if (!r.data)
+			return r.exit;
+		n = json_int_at(r.data, "rules");
+	}
 	say(dry ? "Dry run: %zu rule%s would go." : "%zu rule%s removed.", n, n == 1 ? "" : "s");
 	return r.exit;
 }

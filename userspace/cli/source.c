@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
+#include "cli/source_report.h"
 
 static int by_value(const void *a, const void *b)
 {
@@ -33,8 +34,7 @@ static json_int_t median(const json_t *row, bool resumed)
 	return n % 2 ? seen[n / 2] : (seen[n / 2 - 1] + seen[n / 2]) / 2;
 }
 
-/* Full and resumed handshakes are two populations; the full ones say more. */
-static json_t *dstar_median(const json_t *row)
+json_t *source_dstar(const json_t *row)
 {
 	json_int_t us = median(row, false);
 
@@ -69,9 +69,13 @@ static const struct column columns[] = {
 	{ .head = "D* median",
 	  .key = "dstar_median_us",
 	  .kind = COL_US,
-	  .derive = dstar_median,
+	  .derive = source_dstar,
 	  .brief = "D*" },
 	{ .head = "flags", .key = "flags", .elastic = true, .derive = flags },
+	{ .head = "label", .key = "label", .elastic = true },
+	{ .head = "os", .key = "os", .elastic = true },
+	{ .head = "AS", .key = "asn" },
+	{ .head = "country", .key = "country" },
 	{ 0 },
 };
 
@@ -106,40 +110,41 @@ int cmd_source_list(int argc, char **argv)
 	return r.exit;
 }
 
-static void matrix(const json_t *m)
+static void matrix(FILE *out, const json_t *m)
 {
 	static const char *const edge[D_BINS] = { "<3ms", "<10ms", "<30ms", "<100ms", "more" };
 
-	printf("  %-10s", "D1 \\ D*");
+	fprintf(out, "  %-10s", "D1 \\ D*");
 	for (int c = 0; c < D_BINS; c++)
-		printf(" %6s", edge[c]);
+		fprintf(out, " %6s", edge[c]);
 	for (int r = 0; r < D_BINS; r++) {
-		printf("\n  %-10s", edge[r]);
+		fprintf(out, "\n  %-10s", edge[r]);
 		for (int c = 0; c < D_BINS; c++)
-			printf(" %6lld", (long long)json_integer_value(
-						 json_array_get(json_array_get(m, r), c)));
+			fprintf(out, " %6lld",
+				(long long)json_integer_value(
+					json_array_get(json_array_get(m, r), c)));
 	}
-	putchar('\n');
+	fputc('\n', out);
 }
 
 /* Bin b holds gaps of 2^b - 1 to 2^(b+1) - 2 seconds. */
-static void gaps(const json_t *g)
+static void gaps(FILE *out, const json_t *g)
 {
 	bool any = false;
 	json_t *v;
 	size_t b;
 
-	printf("  gaps between exchanges:");
+	fprintf(out, "  gaps between exchanges:");
 	json_array_foreach((json_t *)g, b, v) {
 		if (!json_integer_value(v))
 			continue;
-		printf("  %llds..%lld", (1LL << b) - 1, (long long)json_integer_value(v));
+		fprintf(out, "  %llds..%lld", (1LL << b) - 1, (long long)json_integer_value(v));
 		any = true;
 	}
-	puts(any ? "" : "  none");
+	fputs(any ? "\n" : "  none\n", out);
 }
 
-static void details(const json_t *rows)
+void source_report(FILE *out, const json_t *rows)
 {
 	const json_t *row;
 	size_t i;
@@ -149,10 +154,10 @@ static void details(const json_t *rows)
 			text_safe(json_text_at(row, "stack", "no ClientHello"));
 		_cleanup_(freep) char *tcp = text_safe(json_text_at(row, "tcp", "not seen"));
 
-		printf("\n%s to port %lld\n  tcp %s\n", stack ? stack : "?",
-		       (long long)json_int_at(row, "service"), tcp ? tcp : "?");
-		matrix(json_object_get(row, "d1dstar"));
-		gaps(json_object_get(row, "gaps"));
+		fprintf(out, "\n%s to port %lld\n  tcp %s\n", stack ? stack : "?",
+			(long long)json_int_at(row, "service"), tcp ? tcp : "?");
+		matrix(out, json_object_get(row, "d1dstar"));
+		gaps(out, json_object_get(row, "gaps"));
 	}
 }
 
@@ -169,6 +174,6 @@ int cmd_source_show(int argc, char **argv)
 		return r.exit;
 	rows_print(r.data, "sources", ROW_SCHEMA, columns, "Never seen.", r.exit);
 	if (cli.format == FORMAT_TABLE)
-		details(json_object_get(r.data, "sources"));
+		source_report(stdout, json_object_get(r.data, "sources"));
 	return r.exit;
 }

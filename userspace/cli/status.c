@@ -196,6 +196,9 @@ static void detector(const json_t *d)
 		       json_text_at(v, "judged_at", "no time yet"),
 		       (long long)json_int_at(v, "records"),
 		       json_number_value(json_object_get(v, "judge_ms")));
+	if (json_int_at(v, "randomisers"))
+		printf(", %lld randomisers (another stack with every connection)",
+		       (long long)json_int_at(v, "randomisers"));
 	if (json_int_at(v, "late"))
 		printf(", %lld windows late", (long long)json_int_at(v, "late"));
 	putchar('\n');
