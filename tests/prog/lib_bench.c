@@ -23,9 +23,9 @@ struct bench *bench_open(const struct bench_sizes *sizes)
 		.flows = s->flows ? s->flows : 1024,
 		.handshakes = s->handshakes ? s->handshakes : 1024,
 		.reassembly = s->reassembly ? s->reassembly : 64,
-		.rules = 256,
-		.prefixes = 256,
-		.ring_bytes = 1 << 20,
+		.rules = s->rules ? s->rules : 256,
+		.prefixes = s->rules ? s->rules : 256,
+		.ring_bytes = s->ring_bytes ? s->ring_bytes : 1 << 20,
 	};
 	struct bench *b = calloc(1, sizeof(*b));
 	struct reason r;
@@ -148,6 +148,8 @@ static void on_event(void *ctx, const struct event_head *e)
 
 	if (e->type == EVENT_HELLO) {
 		memcpy(&b->hello.e, e, sizeof(b->hello.e));
+		memcpy(b->hello.bytes, ((const struct event_hello *)e)->bytes,
+		       b->hello.e.hello_len);
 		b->hello.n++;
 	} else if (e->type == EVENT_HANDSHAKE) {
 		memcpy(&b->handshake.e, e, sizeof(b->handshake.e));

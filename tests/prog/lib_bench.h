@@ -26,8 +26,9 @@
 #define SEC  (1000 * MSEC)
 
 struct seen_hello {
-	struct event_hello e; /* without its bytes */
-	size_t n;             /* events so far */
+	struct event_hello e;
+	uint8_t bytes[HELLO_MAX]; /* of the message */
+	size_t n;                 /* events so far */
 };
 
 struct seen_handshake {
@@ -46,8 +47,9 @@ struct bench {
 
 /* Tables of so many rows; 0: 1,024 (rules 256). */
 struct bench_sizes {
-	uint32_t tallies, orders, flows, handshakes, reassembly;
-	bool live; /* the machine's clock and live parsing: for frames alone */
+	uint32_t tallies, orders, flows, handshakes, reassembly, rules;
+	uint32_t ring_bytes; /* 0: 1 MiB */
+	bool live;           /* the machine's clock and live parsing: for frames alone */
 };
 
 struct bench *bench_open(const struct bench_sizes *sizes);

@@ -85,10 +85,12 @@ void hello_build(struct bytes *out, const struct hello_spec *s)
 	bytes_add(out, random, sizeof(random));
 	bytes_add(out, "\40", 1);
 	bytes_add(out, random, sizeof(random));
-	add16(out, sizeof(ciphers) + 2);
+	add16(out, sizeof(ciphers) + (s->variant >> 16 ? 4 : 2));
 	for (size_t i = 0; i < sizeof(ciphers) / 2; i++)
 		add16(out, ciphers[i]);
 	add16(out, 0x1400 + s->variant);
+	if (s->variant >> 16)
+		add16(out, 0xd000 + (s->variant >> 16));
 	bytes_add(out, "\1\0", 2);
 	len = out->len + 2 + e->len;
 	if (s->len > len + 4) {

@@ -231,6 +231,37 @@ static void a_late_decoy_never_gives_its_name(void **state)
 	}
 }
 
+/* 27: a RST or FIN that the server never took (a bad checksum, say) ends nothing: before
+ * the hello, between its pieces, behind it, and all of these. */
+static void an_end_that_was_none_hides_nothing(void **state)
+{
+	static const uint8_t ends[] = { RST, RST | ACK, FIN | ACK };
+	struct bench *b = bench_of(state);
+	uint16_t port = 5000;
+
+	for (size_t e = 0; e < sizeof(ends); e++)
+		for (int where = 1; where < 8; where++) {
+			struct path p = path_v4(e * 8 + where, ++port);
+			struct conn c;
+
+			made(&real, &(struct hello_spec){ .variant = 1, .len = 400 }, 200);
+			conn_new(&c, b, &p);
+			conn_open(&c);
+			if (where & 1)
+				conn_close(&c, ends[e]);
+			c.snd = c.isn_c + 1;
+			conn_send(&c, real.wire.b, 200);
+			if (where & 2)
+				conn_close(&c, ends[e]);
+			c.snd = c.isn_c + 1 + 200;
+			conn_send(&c, real.wire.b + 200, real.wire.len - 200);
+			if (where & 4)
+				conn_close(&c, ends[e]);
+			go_on(&c);
+			assert_int_equal(name_of(b, &p), bench_keys(b, &real.msg).stack_key);
+		}
+}
+
 /* 27, 36: what is no TLS at all does not become a hello by a decoy over its bytes. */
 static void a_decoy_over_other_protocols_never_gives_its_name(void **state)
 {
@@ -315,6 +346,7 @@ int main(void)
 		BENCH(real_early_data_costs_no_name),
 		BENCH(junk_before_the_hello_never_gives_a_wrong_name),
 		BENCH(a_late_decoy_never_gives_its_name),
+		BENCH(an_end_that_was_none_hides_nothing),
 		BENCH(a_decoy_over_other_protocols_never_gives_its_name),
 		BENCH(a_rule_holds_for_the_hello_that_reached_the_server),
 	};

@@ -210,7 +210,7 @@ static void a_cut_frame_is_a_truncated_hello_only_if_it_begins_as_one(void **sta
 		f.len = f.data + 40;
 		bench_in(b, &f);
 		bench_events(b);
-		assert_int_equal(b->hello.e.result, tls ? HELLO_TRUNCATED : HELLO_NOT_TLS);
+		assert_int_equal(b->hello.e.result, tls ? HELLO_TRUNCATED : HELLO_HTTP);
 	}
 }
 
@@ -284,7 +284,7 @@ static void what_stands_before_the_hello_record_is_stepped_over_or_named(void **
 		{ "\26\3\0\0\0", 5, HELLO_OK },  /* an empty record of SSL 3.0 */
 		{ "\26\3\11\0\0", 5, HELLO_OK }, /* version 3.9 */
 		{ "\26\2\0\0\0", 5, HELLO_NOT_TLS },
-		{ "\26\376\375\0\0", 5, HELLO_NOT_TLS },      /* DTLS */
+		{ "\26\376\375\0\0", 5, HELLO_DTLS },
 		{ "\27\3\3\0\1\1", 6, HELLO_NOT_TLS },        /* application data */
 		{ "\26\3\1\0\4\0\0\0\0", 9, HELLO_BAD_TYPE }, /* a HelloRequest */
 		{ "\26\3\1\0\4\2\0\0\0", 9, HELLO_BAD_TYPE }, /* a ServerHello */
@@ -324,9 +324,14 @@ static void more_than_sixteen_kib_is_too_long(void **state)
 	struct path p = path_v4(1, 0);
 	size_t n = 0, sizes[] = { 16000 };
 
-	hello_build(&msg, &(struct hello_spec){ .len = 16384 });
+	/* The limit is the stream's, so that no split and no record decides it. */
+	hello_build(&msg, &(struct hello_spec){ .len = 16384 - 5 });
 	record_wrap(&wire, &msg);
 	expect_named(b, &p, &(struct piece){ 0, wire.len }, 1);
+	expect_named(b, &p, (struct piece[]){ { 0, 9000 }, { 9000, wire.len - 9000 } }, 2);
+	hello_build(&msg, &(struct hello_spec){ .len = 16384 - 4 });
+	record_wrap(&wire, &msg);
+	assert_int_equal(sent(b, &p), HELLO_TOO_LONG);
 	hello_build(&msg, &(struct hello_spec){ .len = 16385 });
 	wire.len = 0;
 	records_wrap(&wire, &msg, sizes, 2);
@@ -340,7 +345,8 @@ static void more_than_sixteen_kib_is_too_long(void **state)
 	assert_int_equal(sent_in(b, &p, &(struct piece){ 0, 100 }, 1), HELLO_TOO_LONG);
 }
 
-/* Fault 36: SSLv2, HTTP, SSH, PROXY. SSLv3 and TLS 1.0-1.3 are in test_tls_names.c. */
+/* Fault 36: SSLv2, DTLS, HTTP, SSH, PROXY. SSLv3 and TLS 1.0-1.3 are in test_tls_names.c,
+ * QUIC in e2e/21. Cut anywhere, they are the same. */
 static void other_protocols_are_named_by_their_first_bytes(void **state)
 {
 	static const struct {
@@ -348,10 +354,22 @@ static void other_protocols_are_named_by_their_first_bytes(void **state)
 		size_t len;
 		enum hello_result r;
 	} cases[] = {
-		{ "GET / HTTP/1.1\r\n\r\n", 18, HELLO_NOT_TLS },
-		{ "POST / HTTP/1.1\r\n\r\n", 19, HELLO_NOT_TLS },
-		{ "SSH-2.0-OpenSSH_9.2\r\n", 21, HELLO_NOT_TLS },
-		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24, HELLO_NOT_TLS },
+		{ "GET / HTTP/1.1\r\n\r\n", 18, HELLO_HTTP },
+		{ "POST / HTTP/1.1\r\n\r\n", 19, HELLO_HTTP },
+		{ "PUT / HTTP/1.1\r\n\r\n", 18, HELLO_HTTP },
+		{ "HEAD / HTTP/1.1\r\n\r\n", 19, HELLO_HTTP },
+		{ "DELETE / HTTP/1.1\r\n\r\n", 21, HELLO_HTTP },
+		{ "OPTIONS * HTTP/1.1\r\n\r\n", 22, HELLO_HTTP },
+		{ "PATCH / HTTP/1.1\r\n\r\n", 20, HELLO_HTTP },
+		{ "TRACE / HTTP/1.1\r\n\r\n", 20, HELLO_HTTP },
+		{ "CONNECT a:443 HTTP/1.1\r\n\r\n", 26, HELLO_HTTP },
+		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24, HELLO_HTTP },
+		{ "SSH-2.0-OpenSSH_9.2\r\n", 21, HELLO_SSH },
+		{ "STARTTLS\r\n", 10, HELLO_NOT_TLS },
+		{ "HELO example.net\r\n", 18, HELLO_NOT_TLS },
+		{ "get / http/1.1\r\n\r\n", 18, HELLO_NOT_TLS },
+		{ "\26\376\375\0\0\0\0\0\0\0\0\0\4\1\0\0\0", 17, HELLO_DTLS },
+		{ "\26\376\377\0\0\0\0\0\0\0\0\0\4\1\0\0\0", 17, HELLO_DTLS },
 		{ "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", 32, HELLO_UNEXPECTED_PROXY },
 		{ "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\14", 16, HELLO_UNEXPECTED_PROXY },
 		{ "\200\56\1\0\2\0\25\0\0\0\20", 11, HELLO_SSLV2 },
@@ -365,8 +383,49 @@ static void other_protocols_are_named_by_their_first_bytes(void **state)
 		wire.len = 0;
 		bytes_add(&wire, cases[i].b, cases[i].len);
 		assert_int_equal(sent_in(b, &p, &(struct piece){ 0, wire.len }, 1), cases[i].r);
+		for (size_t at = 1; at < 12 && at < wire.len; at++)
+			assert_int_equal(sent_in(b, &p,
+						 (struct piece[]){ { 0, at },
+								   { at, wire.len - at } },
+						 2),
+					 cases[i].r);
 		/* One row without a name; a stranger's PROXY header is nobody's. */
 		assert_int_equal(!bench_tally(b, &p, 0), cases[i].r == HELLO_UNEXPECTED_PROXY);
+	}
+}
+
+/* Fault 36: over UDP a DTLS hello is counted by name; what else comes there is not. */
+static void a_dtls_hello_over_udp_is_counted(void **state)
+{
+	static const struct {
+		uint8_t first, major, message;
+		uint64_t dtls;
+	} cases[] = {
+		{ 22, 0xfe, 1, 1 },  /* ClientHello */
+		{ 22, 0xfe, 16, 0 }, /* ClientKeyExchange */
+		{ 23, 0xfe, 1, 0 },   { 22, 3, 1, 0 },
+		{ 0x56, 0xfe, 1, 0 }, /* QUIC with a short header */
+	};
+	struct bench *b = bench_of(state);
+	struct path p = path_v4(1, 4000);
+	static struct frame f;
+
+	kern_ports(b->k)->udp[443 / 64] |= 1ULL << 443 % 64;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t udp[8 + 60] = { 0 };
+
+		put16(udp, p.sport);
+		put16(udp + 2, p.dport);
+		put16(udp + 4, sizeof(udp));
+		udp[8] = cases[i].first;
+		udp[9] = cases[i].major;
+		udp[10] = 0xfd;
+		udp[8 + 13] = cases[i].message;
+		frame_ip(&f, &p, false, 17, udp, sizeof(udp));
+		bench_mark(b);
+		assert_int_equal(bench_in(b, &f), XDP_PASS);
+		expect_count(b, UDP, 1);
+		expect_count(b, HELLO_DTLS, cases[i].dtls);
 	}
 }
 
@@ -513,6 +572,7 @@ int main(void)
 		BENCH(what_stands_before_the_hello_record_is_stepped_over_or_named),
 		BENCH(more_than_sixteen_kib_is_too_long),
 		BENCH(other_protocols_are_named_by_their_first_bytes),
+		BENCH(a_dtls_hello_over_udp_is_counted),
 		BENCH(a_source_has_four_slots_and_others_are_not_touched),
 		BENCH(hellos_untouched_for_ten_seconds_give_way_and_are_counted),
 		BENCH(drips_from_fifty_sources_do_not_starve_the_others),

@@ -374,6 +374,29 @@ static void a_syn_sent_again_with_other_options_is_one_connection(void **state)
 	assert_int_equal(proved_once(b, &p)->rtt_min, 0);
 }
 
+/* 30. A server that dials out from its protected port while the peer dials in: both SYNs
+ * are a SYN, each is answered by SYN|ACK. */
+static void a_simultaneous_open_is_one_connection(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct path p = path_v4(1, 1);
+	struct frame f;
+	struct conn c;
+
+	prepared(b);
+	conn_new(&c, b, &p);
+	conn_syn(&c);
+	frame_tcp(&f, &p, true, &(struct segment){ .seq = c.isn_s, .flags = SYN });
+	bench_out(b, &f);
+	conn_segment(&c, &(struct segment){ .seq = c.isn_c, .ack = c.rcv, .flags = SYN | ACK });
+	assert_int_equal(c.verdict, XDP_PASS);
+	conn_synack(&c);
+	conn_ack(&c);
+	conn_hello(&c, &msg);
+	conn_finish(&c);
+	proved_once(b, &p);
+}
+
 /* 31 */
 static void data_of_a_connection_that_began_before_us_is_no_connection(void **state)
 {
@@ -526,6 +549,7 @@ int main(void)
 		BENCH(a_spoofed_syn_at_any_moment_costs_the_victim_nothing),
 		BENCH(a_reused_port_is_a_new_connection_and_the_newest_wins),
 		BENCH(a_syn_sent_again_with_other_options_is_one_connection),
+		BENCH(a_simultaneous_open_is_one_connection),
 		BENCH(data_of_a_connection_that_began_before_us_is_no_connection),
 		BENCH(a_whole_hello_in_the_syn_is_named_and_proved),
 		BENCH(odd_flags_pass_and_begin_nothing),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kern/internal.h"
 #include "lib_bench.h"
 
 static struct bytes msg, wire, stream;
@@ -316,6 +317,32 @@ static void rules_on_the_headers_source_act_on_its_flow_alone(void **state)
 	assert_int_equal(other.verdict, XDP_PASS);
 }
 
+/* The map is an LRU: what it forgets passes, moves nothing and is counted. */
+static void a_forgotten_header_is_counted_and_nobodys(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct path p = path_v4(1, 6500), who = victim();
+	struct tally before;
+	struct conn c;
+	uint64_t key = 0;
+	int fd = kern_map_fd(b->k, "proxied");
+
+	believe(b);
+	set_stream(V1_TEXT, sizeof(V1_TEXT) - 1);
+	send_cut(b, &c, &p, NULL, 0);
+	conn_finish(&c);
+	conn_send(&c, stream.b, 200);
+	expect_count(b, PROXIED_LOST, 0);
+	before = *bench_tally(b, &who, 0);
+	assert_int_equal(bpf_map_get_next_key(fd, NULL, &key), 0);
+	assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
+	conn_send(&c, stream.b, 200);
+	assert_int_equal(c.verdict, XDP_PASS);
+	expect_count(b, PROXIED_LOST, 1);
+	assert_memory_equal(bench_tally(b, &who, 0), &before, sizeof(before));
+	assert_int_equal(bench_tallies(b), 1);
+}
+
 static void without_proxy_from_nobody_is_believed(void **state)
 {
 	struct bench *b = bench_of(state);
@@ -344,6 +371,7 @@ int main(void)
 		BENCH(version_two_has_local_unspec_and_tlvs),
 		BENCH(a_strangers_header_moves_nothing_of_the_victims),
 		BENCH(rules_on_the_headers_source_act_on_its_flow_alone),
+		BENCH(a_forgotten_header_is_counted_and_nobodys),
 		BENCH(without_proxy_from_nobody_is_believed),
 	};
 

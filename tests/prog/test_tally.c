@@ -281,6 +281,7 @@ static struct bench *resized(void **state, const struct bench_sizes *s)
 	return *state;
 }
 
+/* Fault 66. */
 static void seventeen_rows_in_one_set_of_eight_are_nine_evictions(void **state)
 {
 	struct bench *b = resized(state, &(struct bench_sizes){ .tallies = 8 });

@@ -389,7 +389,7 @@ static void a_hello_behind_other_bytes_is_no_second_hello(void **state)
 	conn_finish(&c);
 	bench_events(b);
 	assert_int_equal(b->hello.n, 1);
-	assert_int_equal(b->hello.e.result, HELLO_NOT_TLS);
+	assert_int_equal(b->hello.e.result, HELLO_HTTP);
 	expect_count(b, HRR, 0);
 	assert_int_equal(bench_tallies(b), 1);
 	assert_int_equal(bench_tally(b, &p, 0)->stack, 0);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool lab_entered;
+
 bool lab_enter(void)
 {
 	if (geteuid() || unshare(CLONE_NEWNET | CLONE_NEWNS) ||
@@ -23,7 +25,25 @@ bool lab_enter(void)
 		return false;
 	}
 	lab_run("ip link set lo up");
+	lab_entered = true;
 	return true;
+}
+
+int lab_wires(void **state)
+{
+	if (lab_entered)
+		lab_run("ip link add w0 type veth peer name w1 && ip link set w0 up && "
+			"ip link set w1 up");
+	return 0;
+}
+
+int lab_no_wires(void **state)
+{
+	if (lab_entered) {
+		lab_run("ip link del w0 2>/dev/null; ip link del w9 2>/dev/null; true");
+		lab_run("rm -rf %s", LAB_PINS);
+	}
+	return 0;
 }
 
 void lab_run(const char *fmt, ...)

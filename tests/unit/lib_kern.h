@@ -16,6 +16,19 @@
 
 /* Enters both namespaces. False (and a word on stderr): not permitted here. */
 bool lab_enter(void);
+extern bool lab_entered;
+
+/* Skips the test where the lab could not be entered. */
+#define need_lab()                \
+	do {                      \
+		(void)state;      \
+		if (!lab_entered) \
+			skip();   \
+	} while (0)
+
+/* Fixtures: a pair of devices, w0 and w1; no such pair, no w9 and no pins. */
+int lab_wires(void **state);
+int lab_no_wires(void **state);
 /* Runs a shell command; the test fails if it does. */
 void lab_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The first line a shell command prints. */

@@ -25,6 +25,8 @@
 
 char dir[64], pins[96], conf[96];
 pid_t daemon_pid;
+const char *tick = "100ms";
+uint32_t table_rules = 128;
 static char winnowd[4096];
 
 /* ---- a daemon to handle -------------------------------------------------------- */
@@ -35,10 +37,11 @@ void write_conf(const char *more)
 
 	assert_non_null(f);
 	fprintf(f,
-		"[winnow]\nstate_dir = %s/state\nrun_dir = %s/run\nbpffs = %s\ntick = 100ms\n%s\n"
+		"[winnow]\nstate_dir = %s/state\nrun_dir = %s/run\nbpffs = %s\ntick = %s\n%s%s\n"
 		"[tables]\ntallies = 512\norders = 512\nflows = 512\nhandshakes = 512\n"
-		"rules = 128\nprefixes = 128\nreassembly = 64\nring_bytes = 65536\n",
-		dir, dir, pins, more);
+		"rules = %u\nprefixes = 128\nreassembly = 64\nring_bytes = 65536\n",
+		dir, dir, pins, tick, strstr(more, "enforce") ? "" : "enforce = yes\n", more,
+		table_rules);
 	fclose(f);
 }
 
@@ -79,7 +82,7 @@ bool logged(const char *text)
 	return false;
 }
 
-static int dial(void)
+int dial(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -151,6 +154,25 @@ json_t *ask(const char *verb, json_t *args)
 	return reply;
 }
 
+json_t *ask_quietly(const char *verb)
+{
+	json_t *q = json_pack("{s:s, s:{}}", "verb", verb, "args");
+	_cleanup_(freep) char *text = json_dumps(q, JSON_COMPACT);
+	_cleanup_(freep) char *body = NULL;
+	_cleanup_(closep) int fd = dial();
+	uint32_t n = htonl(strlen(text));
+
+	json_decref(q);
+	if (fd < 0 || write(fd, &n, 4) != 4 ||
+	    write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
+	    recv(fd, &n, 4, MSG_WAITALL) != 4)
+		return NULL;
+	body = malloc(ntohl(n));
+	if (recv(fd, body, ntohl(n), MSG_WAITALL) != (ssize_t)ntohl(n))
+		return NULL;
+	return json_loadb(body, ntohl(n), 0, NULL);
+}
+
 /* The exit code; `error`, if not NULL, is part of the sentence. */
 int exit_of(const char *verb, json_t *args, const char *error)
 {
@@ -197,7 +219,7 @@ struct kern *kernel(void)
 				 .orders = 512,
 				 .flows = 512,
 				 .handshakes = 512,
-				 .rules = 128,
+				 .rules = table_rules,
 				 .prefixes = 128,
 				 .ring_bytes = 65536,
 				 .reassembly = 64,

@@ -22,7 +22,9 @@
 #include "store/store.h"
 
 extern char dir[64], pins[96], conf[96];
-extern pid_t daemon_pid; /* 0: none */
+extern pid_t daemon_pid;     /* 0: none */
+extern uint32_t table_rules; /* likewise, and of kernel() */
+extern const char *tick;     /* of the next write_conf() */
 
 /* Root, and a namespace with 198.51.100.10 and the gateway 198.51.100.1. */
 bool daemon_possible(void);
@@ -43,6 +45,9 @@ void nap(void); /* 5 ms, between two looks at what is awaited */
 /* One request; args are used up. */
 int send_request(const char *verb, json_t *args); /* the connection */
 json_t *ask(const char *verb, json_t *args);      /* the reply */
+/* A connection, -1: refused; the reply, NULL: none came. For tests of rough company. */
+int dial(void);
+json_t *ask_quietly(const char *verb);
 /* Its exit code; `error`, if not NULL, is part of the sentence. */
 int exit_of(const char *verb, json_t *args, const char *error);
 json_t *rule(const char *text);  /* args of rule.add */

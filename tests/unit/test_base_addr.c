@@ -234,6 +234,7 @@ static void overlap_is_covering_either_way(void **state)
 	assert_false(cidr_overlaps(&other, &narrow));
 }
 
+/* Fault 53. */
 static void a_source_is_a_v4_host_or_a_v6_half(void **state)
 {
 	char out[ADDR_TEXT];

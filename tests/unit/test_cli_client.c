@@ -419,7 +419,7 @@ static void on_a_terminal_flush_asks_and_only_yes_goes_on(void **state)
 static void yes_lets_flush_through_where_nobody_can_be_asked(void **state)
 {
 	(void)state;
-	against("{\"exit\":0,\"data\":{\"rules\":[{\"handle\":1},{\"handle\":2}]}}",
+	against("{\"exit\":0,\"data\":{\"schema\":\"winnow.flushed/1\",\"rules\":2}}",
 		LINE("rule", "flush", "--yes"), 0);
 	assert_int_equal(c.exit, CLI_DONE);
 	assert_string_equal(c.err, "2 rules removed.\n");
@@ -465,10 +465,10 @@ static void a_pipe_gets_every_column_whole(void **state)
 	assert_int_equal(
 		strncmp(c.out,
 			"src,stack,service,connections,exchanges,bytes_in,bytes_out,last_seen,"
-			"dstar_median_us,flags\n192.0.2.1,",
-			90),
+			"dstar_median_us,flags,label,os,asn,country\n192.0.2.1,",
+			111),
 		0);
-	assert_non_null(strstr(c.out, ",2500000,2026-03-01T11:58:30Z,2000,resumed\n"));
+	assert_non_null(strstr(c.out, ",2500000,2026-03-01T11:58:30Z,2000,resumed,,,,\n"));
 	against(SOURCE, LINE("source", "ls", "--jsonl"), 0);
 	assert_int_equal(strncmp(c.out, "{\"schema\":\"winnow.source/1\",\"src\":\"192.0.2.1\"",
 				 45),

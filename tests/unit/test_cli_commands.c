@@ -251,7 +251,7 @@ static void help_and_manual_hold_each_command_once_and_no_other(void **state)
 
 static char *shell(const char *command)
 {
-	static char text[8192];
+	static char text[1 << 17];
 	FILE *f = popen(command, "r");
 	size_t n;
 
@@ -361,7 +361,7 @@ static void bash_offers_exactly_the_table(void **state)
 		assert_non_null(strstr(got, want));
 	}
 	bash_offers("winnow fp \"\"", 2, got, sizeof(got));
-	assert_string_equal(got, " list show help \n");
+	assert_string_equal(got, " list show label help \n");
 	bash_offers("winnow attach eth0 --mode \"\"", 4, got, sizeof(got));
 	assert_string_equal(got, " native generic \n");
 	bash_offers("winnow rule flush --", 3, got, sizeof(got));

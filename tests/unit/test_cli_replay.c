@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -199,12 +200,37 @@ static void a_missing_capability_exits_4_and_is_named(void **state)
 	assert_string_equal(c.err, "winnow: replay: CAP_BPF is missing. Try: run as root\n");
 }
 
+/* Does a thread of `pid` wait in system call `nr`? */
+static bool waits_in(pid_t pid, long nr)
+{
+	char path[320];
+	bool found = false;
+	struct dirent *d;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	while (!found && tasks && (d = readdir(tasks))) {
+		long at = -1;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/syscall", pid, d->d_name);
+		f = fopen(path, "r");
+		found = f && fscanf(f, "%ld", &at) == 1 && at == nr;
+		if (f)
+			fclose(f);
+	}
+	if (tasks)
+		closedir(tasks);
+	return found;
+}
+
 /* Its standard input is a pipe that never ends: the capture, then silence. */
 static int fed_by_a_pipe(int argc, char **argv)
 {
 	int feed[2], file = open(CURL, O_RDONLY);
 	pid_t self = getpid(), pid;
-	char b[65536], stat[64];
+	char b[65536];
 	ssize_t n;
 
 	n = read(file, b, sizeof(b));
@@ -213,16 +239,8 @@ static int fed_by_a_pipe(int argc, char **argv)
 	pid = fork();
 	if (pid == 0) {
 		/* The signal comes when the reader has taken it all and waits. */
-		snprintf(stat, sizeof(stat), "/proc/%d/syscall", self);
-		for (;;) {
-			int fd = open(stat, O_RDONLY);
-			ssize_t got = read(fd, b, 4);
-
-			close(fd);
-			if (got == 4 && memcmp(b, "0 0x", 4) == 0) /* read(2) */
-				break;
+		while (!waits_in(self, SYS_poll))
 			usleep(1000);
-		}
 		kill(self, SIGINT);
 		_exit(0);
 	}

@@ -76,7 +76,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.ports[1], 8443);
 	assert_int_equal(c.mode, ATTACH_GENERIC);
 	assert_int_equal(c.proof, PROOF_WISH_SOCKET);
-	assert_false(c.enforce);
+	assert_int_equal(c.enforce, ENFORCE_NO);
 	assert_int_equal(c.n_allow, 2);
 	assert_int_equal(c.allow[0].plen, 104);
 	assert_int_equal(c.tick, 90 * NSEC_PER_SEC);
@@ -122,12 +122,18 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 	refused("[winnow]\ntick = 10\n", 2, "no duration");
 	refused("[winnow]\ntick = 1ms\n", 2, "from 100ms to 5m");
 	refused("[winnow]\nmode = fast\n", 2, "none of native, generic");
-	refused("[winnow]\nenforce = maybe\n", 2, "none of no, yes");
+	refused("[winnow]\nenforce = maybe\n", 2, "none of no, each, yes");
 	refused("[winnow]\nallow = 10.0.0.1/8\n", 2, "has bits set behind");
 	refused("[winnow]\nallow = 10.0.0.0/8 example.org\n", 2, "\"example.org\" is no address");
 	refused("[winnow]\nproxy_from = 10.0.0.0/8 lb1\n", 2, "proxy_from: \"lb1\" is no address");
 	refused("[winnow]\nproxy_from = 10.1.0.0/8\n", 2, "has bits set behind");
 	refused("[winnow]\n\nproxy_from = 0.0.0.0/0\n", 3, "everybody is no proxy");
+	refused("[winnow]\nallow = 10.0.0.0/8, 10.0.0.0/8\n", 2, "10.0.0.0/8 is there twice");
+	refused("[winnow]\nmetrics = 0.0.0.0:9751\n", 2, "not on loopback");
+	refused("[winnow]\nmetrics = [2001:db8::1]:9751\n", 2, "not on loopback");
+	refused("[winnow]\nmetrics = 127.0.0.1\n", 2, "neither ADDRESS:PORT nor a path");
+	refused("[winnow]\nmetrics = localhost:9751\n", 2, "neither ADDRESS:PORT nor a path");
+	refused("[winnow]\nmetrics = 127.0.0.1:99999\n", 2, "neither ADDRESS:PORT nor a path");
 	refused("[winnow]\nproxy_from = ::/0\n", 2, "everybody is no proxy");
 	refused("[winnow]\nstate_dir = here\n", 2, "does not begin with /");
 	refused("[winnow]\ninterfaces = averyverylongname0\n", 2, "no device name");
@@ -177,9 +183,82 @@ static void numbers_of_the_detector_are_settings_too(void **state)
 	refused("[winnow]\nspread = 1\n", 2, "belongs in [detect]");
 }
 
+/* What `config show` and the manual print is what the reader takes, and the default. */
+static void the_default_of_each_key_is_what_the_table_says(void **state)
+{
+	static struct config c, def;
+	struct config_key k;
+	struct reason r = {};
+	char text[1024];
+	size_t n = 0;
+
+	(void)state;
+	for (; config_key(n, &k); n++) {
+		const char *value = k.value;
+		char number[SETTING_WHY];
+
+		assert_true(n < CONFIG_KEYS_MAX);
+		config_default(&def);
+		if (!value)
+			for (size_t i = 0; detect_setting_name(i); i++)
+				if (!strcmp(detect_setting_name(i), k.name))
+					value = detect_setting_text(&def.detect, i, number);
+		if (!*value)
+			continue;
+		snprintf(text, sizeof(text), "[%s]\n%s = %s\n", k.section, k.name, value);
+		write_file(text, strlen(text));
+		memcpy(&c, &def, sizeof(c));
+		if (config_read_file(file, &c, &r))
+			fail_msg("%s = %s: %s", k.name, value, r.text);
+		assert_string_equal(c.set[n].value, value);
+		assert_memory_equal(&c, &def, offsetof(struct config, files));
+	}
+	assert_true(n > 40);
+}
+
+static void where_each_key_was_set_is_known(void **state)
+{
+	static struct config c;
+	char where[64];
+	struct reason r;
+	json_t *doc, *row;
+	size_t i;
+	int seen = 0;
+
+	(void)state;
+	c = read_ok("[winnow]\n\nports = 8443 9443\n[detect]\nspread = 0.7\n");
+	write_file("[winnow]\ntick = 3s\n", 19);
+	assert_int_equal(config_read_file(file, &c, &r), 0);
+	doc = config_json(&c);
+	assert_int_equal(json_array_size(json_object_get(doc, "files")), 2);
+	json_array_foreach(json_object_get(doc, "settings"), i, row) {
+		const char *key, *value, *origin;
+
+		assert_int_equal(json_unpack(row, "{s:s, s:s, s:s}", "key", &key, "value", &value,
+					     "origin", &origin),
+				 0);
+		snprintf(where, sizeof(where), "%s:%d", file,
+			 !strcmp(key, "ports")    ? 3
+			 : !strcmp(key, "spread") ? 5
+						  : 2);
+		if (!strcmp(key, "ports"))
+			assert_string_equal(value, "8443 9443");
+		if (!strcmp(key, "ports") || !strcmp(key, "spread") || !strcmp(key, "tick")) {
+			assert_string_equal(origin, where);
+			seen++;
+		} else {
+			assert_string_equal(origin, "default");
+		}
+	}
+	assert_int_equal(seen, 3);
+	json_decref(doc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_default_of_each_key_is_what_the_table_says),
+		cmocka_unit_test(where_each_key_was_set_is_known),
 		cmocka_unit_test(numbers_of_the_detector_are_settings_too),
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(a_later_file_replaces_an_earlier_one),

@@ -116,7 +116,10 @@ static void a_damaged_database_costs_no_rule(void **state)
 				      " state seen>=2 action limit 2/s reason y"),
 				 NULL),
 			 0);
-	assert_int_equal(exit_of("allow.add", json_pack("{s:s}", "cidr", "198.51.100.0/24"), NULL),
+	assert_int_equal(exit_of("allow.add",
+				 json_pack("{s:s, s:s}", "cidr", "198.51.100.0/24", "reason",
+					   "ours"),
+				 NULL),
 			 0);
 	daemon_end(SIGKILL);
 	snprintf(path, sizeof(path), "%s/state/state.db", dir);
@@ -411,6 +414,98 @@ static void a_device_detached_by_hand_stays_so(void **state)
 	assert_int_equal(devices(), 1);
 }
 
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* Whether v0 carries a program, by the kernel's own word. */
+static bool v0_has_a_program(void)
+{
+	return !system("ip -d link show v0 2>/dev/null | grep -q 'prog/xdp'");
+}
+
+/* Fault 63: the pinned link of the old device is dead and says nothing. With a tick of
+ * five minutes only the netlink watch can notice. */
+static void a_device_made_again_is_attached_within_a_second(void **state)
+{
+	long long gone;
+
+	(void)state;
+	tick = "5m";
+	write_conf("interfaces = v0\n");
+	daemon_up(NULL);
+	tick = "100ms";
+	assert_true(v0_has_a_program());
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(system("ip link del v0 && ip link add v0 type veth peer name v1"),
+				 0);
+		gone = now_ms();
+		while (!v0_has_a_program() && now_ms() - gone < 5000)
+			nap();
+		if (now_ms() - gone >= 1000)
+			fail_msg("%lld ms without a program", now_ms() - gone);
+	}
+	assert_int_equal(system("ip addr add 198.51.100.10/24 dev v0 && ip link set v0 up && "
+				"ip link set v1 up && ip route add default via 198.51.100.1"),
+			 0);
+	assert_int_equal(devices(), 1);
+}
+
+/* CapEff of each of its threads, or-ed. */
+static unsigned long long capabilities(void)
+{
+	char line[256], command[96];
+	unsigned long long all = 0, one;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "cat /proc/%d/task/*/status", daemon_pid);
+	f = popen(command, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "CapEff: %llx", &one) == 1 ||
+		    sscanf(line, "CapPrm: %llx", &one) == 1)
+			all |= one;
+	pclose(f);
+	return all;
+}
+
+/* After the attachment CAP_NET_ADMIN is left (and root's way past file modes). What a
+ * daemon has to do for months goes on working: rules of every kind, allows, reload, a
+ * device that comes back, audit. */
+static void capabilities_go_and_everything_still_works(void **state)
+{
+	(void)state;
+	write_conf("interfaces = v0\n");
+	daemon_up(NULL);
+	assert_int_equal(capabilities() & ~(1ULL << 12 | 1ULL << 1), 0);
+	assert_int_equal(exit_of("rule.add", rule("src 203.0.113.9 action drop reason x"), NULL),
+			 0);
+	assert_int_equal(exit_of("rule.add", rule("src 203.0.0.0/16 action drop reason x"), NULL),
+			 0);
+	assert_int_equal(exit_of("rule.add", rule("stack " RAW " action reset reason z"), NULL), 0);
+	assert_int_equal(exit_of("allow.add",
+				 json_pack("{s:s, s:s}", "cidr", "192.0.2.0/24", "reason", "x"),
+				 NULL),
+			 0);
+	assert_int_equal(exit_of("rule.del", json_pack("{s:i}", "handle", 2), NULL), 0);
+	assert_int_equal(exit_of("detach", json_pack("{s:s}", "device", "v0"), NULL), 0);
+	assert_false(v0_has_a_program());
+	assert_int_equal(exit_of("attach", json_pack("{s:s}", "device", "v0"), NULL), 0);
+	assert_true(v0_has_a_program());
+	assert_int_equal(system("tc filter show dev v0 egress | grep -q winnow_egress"), 0);
+	assert_int_equal(exit_of("audit.verify", NULL, NULL), 0);
+	kill(daemon_pid, SIGHUP);
+	for (int i = 0; i < 1000 && !logged("configuration read again"); i++)
+		nap();
+	assert_true(logged("configuration read again"));
+	assert_int_equal(listed(), 2);
+	daemon_end(SIGTERM);
+	assert_int_equal(in_kernel(), 2);
+}
+
 /* As a user who is in the socket's group and nothing else. */
 static int exit_of_member(const char *verb, json_t *args)
 {
@@ -481,6 +576,8 @@ int main(void)
 		claim(a_second_daemon_names_the_first),
 		claim(a_reload_is_all_or_nothing),
 		claim(a_device_detached_by_hand_stays_so),
+		claim(a_device_made_again_is_attached_within_a_second),
+		claim(capabilities_go_and_everything_still_works),
 		claim(a_group_member_reads_and_what_he_may_not_is_audited),
 		claim(stop_detaches_when_asked_to),
 	};

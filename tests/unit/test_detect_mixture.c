@@ -62,7 +62,7 @@ static struct mixture_component find(const uint8_t *held)
 	for (size_t i = 0; i < N; i++)
 		w[i] = rows[i].x[1] >= 2;
 	mixture_count(rows, w, N, 1, NULL, start);
-	mixture_fit(&base, rows, held, N, start, &c, posterior);
+	mixture_fit(&base, rows, held, NULL, N, start, &c, posterior);
 	return c;
 }
 

@@ -13,6 +13,7 @@
 #include "base/addr.h"
 #include "base/time.h"
 #include "detect/detect.h"
+#include "detect/state.h"
 #include "detect/stats.h"
 #include "model/tallies.h"
 
@@ -36,6 +37,8 @@ static size_t n_visits;
 static uint64_t seed;
 static struct detect_config config;
 static struct farms farms;
+static double ruled_at;             /* s: from this window on SDK's farm is dropped; 0: never */
+static void (*each_window)(double); /* s, its end; may be NULL */
 static struct plan plan;
 
 static int set_up(void **state)
@@ -44,6 +47,8 @@ static int set_up(void **state)
 	n_visits = 0;
 	seed = 11;
 	burden = 0;
+	ruled_at = 0;
+	each_window = NULL;
 	config = detect_config_default();
 	config.window = 10 * SECOND;
 	config.baseline_until = START + 600 * SECOND;
@@ -160,7 +165,11 @@ static void judge(double until)
 		assert_int_equal(tallies_snapshot(t, false, &s), 0);
 		plan_clear(&plan);
 		farms_clear(&farms);
+		if (ruled_at && due > START + (uint64_t)ruled_at * SECOND)
+			detect_enforced(d, SDK, 443, true);
 		assert_int_equal(detect_step(d, s, &farms, &plan), 0);
+		if (each_window)
+			each_window((due - START) / 1e9);
 		snapshot_free(s);
 		due = detect_next(d, due);
 	}
@@ -216,7 +225,7 @@ static void a_farm_behind_300_exits_is_found_in_a_stack_it_shares(void **state)
 	assert_true(farms.farm[0].flagged_at < START + 800 * SECOND);
 	for (size_t i = 0; i < plan.n_rules; i++)
 		assert_true(plan.rules[i].stack == SDK && plan.rules[i].src &&
-			    plan.rules[i].expires);
+			    plan.rules[i].expires && plan.rules[i].d1_min >= 100);
 }
 
 /* Everything is slower while the farm runs: sources that were direct when clean say by
@@ -271,6 +280,163 @@ static void residents_of_exits_are_spared_or_told_apart(void **state)
 	}
 	assert_int_equal(bare, 0);
 	assert_true(plan.n_rules >= 260);
+}
+
+/* Each exit is used for four minutes, then another one: rules live no longer than twice
+ * that. Where exits stay, how long is not known, and rule_ttl stands. */
+static void rules_live_twice_as_long_as_exits(void **state)
+{
+	uint64_t now = START + 1800 * SECOND;
+
+	site(1800);
+	for (int i = 0; i < 1200; i++) {
+		double from = 620 + i / 200 * 240 + 60 * chance();
+
+		even(addr_v4(0x60000000 + ((uint32_t)i * 7919 % 4096 << 16 | (i & 255) << 8 | 9)),
+		     SDK, 15, from, from + 240, 20 + 60 * chance());
+	}
+	judge(1800);
+	assert_int_equal(flagged(), 1);
+	assert_true(plan.n_rules > 300);
+	assert_true(plan.farms[0].life > 200 && plan.farms[0].life < 260);
+	for (size_t i = 0; i < plan.n_rules; i++)
+		assert_true(plan.rules[i].expires > now + 400 * SECOND &&
+			    plan.rules[i].expires < now + 520 * SECOND);
+}
+
+static void rules_live_as_long_as_rule_ttl_where_exits_stay(void **state)
+{
+	struct addr exits[300];
+
+	config.rule_ttl = 7200 * SECOND;
+	site(1200);
+	farm(SDK, exits, 620, 1200);
+	judge(1200);
+	assert_true(plan.n_rules > 280 && plan.farms[0].life < 0);
+	assert_true(plan.rules[0].expires == START + 8400 * SECOND);
+}
+
+/* ---- a farm that moves when it is dropped ---------------------------------------------- */
+
+static struct addr fresh[300];
+static uint32_t before_rule[300]; /* connections until its first rule; 0: none yet */
+
+static uint32_t visits_of(struct addr src, double until)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < n_visits; i++)
+		n += visits[i].t <= until && visits[i].e.src.lo == src.lo;
+	return n;
+}
+
+static void note_rules(double now)
+{
+	for (int i = 0; i < 300; i++)
+		if (!before_rule[i] && rules_for(&fresh[i], 1))
+			before_rule[i] = visits_of(fresh[i], now);
+}
+
+/* A farm in the SDK's stack, dropped at 1,200 s; after that it never comes by its old
+ * exits again. */
+static void drop_a_farm(void)
+{
+	struct addr exits[300];
+
+	site(1260);
+	farm(SDK, exits, 620, 1200);
+	ruled_at = 1200;
+	each_window = note_rules;
+	memset(before_rule, 0, sizeof(before_rule));
+	for (int i = 0; i < 300; i++)
+		fresh[i] = addr_v4(0x70000000 + ((uint32_t)i * 6151 % 4096 << 16 | i << 8 | 9));
+}
+
+static void move_in(int n)
+{
+	for (int i = 0; i < n; i++)
+		even(fresh[i], SDK, 10, 1205, 1260, 20 + 60 * chance());
+}
+
+/* Thirty of the new exits have somebody behind them who uses the stack himself, and
+ * there are new people besides: nobody of them is named but by what waits. */
+static void replacements_are_known_by_their_first_connections(void **state)
+{
+	size_t soon = 0, bare = 0;
+
+	drop_a_farm();
+	move_in(300);
+	for (int i = 0; i < 30; i++)
+		for (double t = 1202 + 10 * chance(); t < 1260; t += 8)
+			visit(t, fresh[i], SDK, 0, false);
+	people(20, SDK, 1200, 1260);
+	judge(1260);
+	for (int i = 30; i < 300; i++)
+		soon += before_rule[i] == 1 || before_rule[i] == 2;
+	print_message("# %zu of 270 are ruled within 2 connections\n", soon);
+	assert_true(soon >= 257);
+	assert_true(rules_for(fresh, 300) >= 285);
+	for (size_t r = 0; r < plan.n_rules; r++)
+		bare += rules_for(fresh, 300) && !plan.rules[r].d1_min &&
+			plan.rules[r].src >= 0x70000000;
+	assert_int_equal(bare, 0);
+	for (size_t r = 0; r < plan.n_rules; r++)
+		assert_true(plan.rules[r].src >= 0x60000000); /* nobody of people() */
+}
+
+/* Nine exits among two hundred new people. */
+static void among_many_new_people_it_takes_more_than_one_connection(void **state)
+{
+	size_t ruled = 0;
+
+	drop_a_farm();
+	move_in(9);
+	for (int i = 0; i < 200; i++)
+		even(anywhere(), SDK, 10, 1200, 1260, 0);
+	judge(1230); /* two or three connections each */
+	for (int i = 0; i < 9; i++)
+		ruled += before_rule[i] == 1 || before_rule[i] == 2;
+	assert_int_equal(ruled, 0);
+}
+
+/* Before anything is dropped, one connection is none. */
+static void nobody_replaces_what_was_not_dropped(void **state)
+{
+	size_t soon = 0;
+
+	drop_a_farm();
+	ruled_at = 0;
+	move_in(300);
+	judge(1220);
+	for (int i = 0; i < 300; i++)
+		soon += before_rule[i] != 0;
+	assert_int_equal(soon, 0);
+}
+
+/* A relay that opens after the drop has its exits in few networks. */
+static void a_relay_that_opens_after_the_drop_replaces_nobody(void **state)
+{
+	drop_a_farm();
+	for (int i = 0; i < 300; i++)
+		fresh[i] = addr_v4(0x70000000 + (i % 3 << 8) + i / 3);
+	move_in(300);
+	judge(1230);
+	assert_int_equal(rules_for(fresh, 300), 0);
+}
+
+/* A jammed machine makes waiting ordinary: then the first connections say nothing. */
+static void on_a_jammed_machine_nobody_is_a_replacement(void **state)
+{
+	drop_a_farm();
+	for (int i = 0; i < 300; i++)
+		even(fresh[i], SDK, 10, 1205, 1260, 0);
+	for (size_t i = 0; i < n_visits; i++)
+		if (visits[i].t > 1200) {
+			visits[i].e.d1_us += 30000;
+			visits[i].e.dstar_us += 40000;
+		}
+	judge(1220);
+	assert_int_equal(rules_for(fresh, 300), 0);
 }
 
 /* 49: the browser's hello, its own delays (TLS ends at the exit), its users' pace. */
@@ -411,6 +577,13 @@ int main(void)
 		T(a_burdened_machine_does_not_make_its_clients_split),
 		T(a_short_history_leaves_its_gates_unmet),
 		T(residents_of_exits_are_spared_or_told_apart),
+		T(rules_live_twice_as_long_as_exits),
+		T(rules_live_as_long_as_rule_ttl_where_exits_stay),
+		T(replacements_are_known_by_their_first_connections),
+		T(among_many_new_people_it_takes_more_than_one_connection),
+		T(nobody_replaces_what_was_not_dropped),
+		T(a_relay_that_opens_after_the_drop_replaces_nobody),
+		T(on_a_jammed_machine_nobody_is_a_replacement),
 		T(a_farm_that_mimics_a_browser_exactly_costs_no_user_anything),
 		T(identical_pods_get_no_rule),
 		T(a_vpn_gets_no_rule),

@@ -299,7 +299,7 @@ static void the_gate_says_what_is_missing(void **state)
 
 	in.coordinate = 1;
 	verdict_step(&v, &in, &config, gate, sizeof(gate));
-	assert_string_equal(gate, "coordination bits 1.0, needs 3.0");
+	assert_string_equal(gate, "coordination bits 1.00, needs 3.00");
 }
 
 /* ---- members ------------------------------------------------------------------ */
@@ -386,14 +386,16 @@ static void collateral_by_hand(void **state)
 
 	for (int i = 0; i < 300; i++)
 		rules[i] = (struct plan_rule){ .posterior = 0.999, .exchanges = 10 };
-	c = collateral_of(rules, 300, 0, 990, 90);
+	c = collateral_of(rules, 300, 0, 0, 990, 90);
 	assert_true(fabs(c.sources - 0.3) < 1e-9);
 	assert_true(c.upper95 == 1);
 	assert_true(fabs(c.precision - 299.0 / 300) < 1e-9);
 	assert_true(fabs(c.share_all - 0.01) < 1e-9);
 	assert_true(fabs(c.share_stack - 0.1) < 1e-9);
-	assert_true(collateral_of(rules, 300, 2.7, 990, 90).upper95 == 6);
-	assert_true(collateral_of(rules, 0, 5, 990, 90).sources == 0);
+	assert_true(collateral_of(rules, 300, 2.7, 0, 990, 90).upper95 == 6);
+	assert_true(collateral_of(rules, 300, 0, 7.5, 990, 90).upper95 ==
+		    7.5); /* the larger claim */
+	assert_true(collateral_of(rules, 0, 5, 7, 990, 90).sources == 0);
 }
 
 static void a_diff_adds_removes_keeps_and_renews(void **state)

@@ -67,10 +67,10 @@ static void only_what_is_new_counts(void **state)
 	tally_connection(&t, 2, 7, 1);
 	tally_handshake(&t, 100, 5, 400, HS_RESUMED);
 	r = look(&t, false);
-	assert_int_equal(r->newer.connections, 2);
-	assert_int_equal(r->newer.resumed, 1);
-	assert_int_equal(r->newer.split, 1);
-	assert_int_equal(r->newer.direct, 0);
+	assert_int_equal(r->slice[0].connections, 2);
+	assert_int_equal(r->slice[0].resumed, 1);
+	assert_int_equal(r->slice[0].split, 1);
+	assert_int_equal(r->slice[0].direct, 0);
 	assert_int_equal(r->moved, 0);
 }
 
@@ -89,7 +89,9 @@ static void a_halved_histogram_gives_the_excess(void **state)
 	tally_handshake(&t, 100, 5, 5, 0);
 	r = look(&t, false);
 	assert_int_equal(t.d1dstar[0], 128);
-	assert_int_equal(r->newer.d1dstar[0], 256);
+	assert_int_equal(record_lately(r).connections, 256);
+	/* The slice is halved, too: 255 and one more. */
+	assert_int_equal(r->slice[0].d1dstar[0], 128);
 }
 
 static void a_row_that_went_backwards_was_evicted_and_is_all_new(void **state)
@@ -101,7 +103,7 @@ static void a_row_that_went_backwards_was_evicted_and_is_all_new(void **state)
 	look(&t, false);
 	t = row();
 	tally_connection(&t, 2, 7, 0);
-	assert_int_equal(look(&t, false)->newer.connections, 10);
+	assert_int_equal(look(&t, false)->slice[0].connections, 10);
 }
 
 /* Seven handshakes since the last look: five D* are kept, five are classed. */
@@ -116,8 +118,8 @@ static void more_handshakes_than_are_kept_are_classed_by_those_kept(void **state
 		tally_handshake(&t, 100, 5, i < 4 ? 5 : 400, 0);
 	}
 	r = look(&t, false);
-	assert_int_equal(r->newer.direct, 2);
-	assert_int_equal(r->newer.split, 3);
+	assert_int_equal(r->slice[0].direct, 2);
+	assert_int_equal(r->slice[0].split, 3);
 }
 
 static void clean_time_is_history_and_not_lately(void **state)
@@ -134,7 +136,7 @@ static void clean_time_is_history_and_not_lately(void **state)
 	assert_true(r->in_clean);
 }
 
-/* A horizon of 4 windows: two generations of 2. */
+/* A horizon of 4 windows: four generations of one. */
 static void what_is_older_than_the_horizon_is_forgotten(void **state)
 {
 	struct tally t = row();
@@ -161,6 +163,53 @@ static void median_takes_resumed_and_full_handshakes_apart(void **state)
 	assert_int_equal(n, 3);
 }
 
+/* 45: made-up hellos, each a stack of its own, from one address: no more are kept than
+ * a large NAT shows, the rest is counted, and others are kept as before. */
+static void an_address_that_makes_up_stacks_fills_no_table(void **state)
+{
+	struct snapshot *s = snapshot_new(now, 0);
+	struct randomiser told[2];
+	struct tally t = row();
+
+	for (uint64_t i = 0; i < 100000; i++) {
+		t.stack = 1000 + i;
+		assert_int_equal(snapshot_add(s, &t), 0);
+	}
+	t = row();
+	t.src = 2;
+	assert_int_equal(snapshot_add(s, &t), 0);
+	assert_int_equal(windows_update(&w, s, &config, false, ten_ms, NULL), 0);
+	assert_int_equal(w.n, RANDOM_STACKS + 1);
+	assert_int_equal(w.cohorts.n, RANDOM_STACKS + 1);
+	assert_int_equal(w.random_hellos, 100000 - RANDOM_STACKS);
+	assert_int_equal(record_id(&w, w.n - 1)->src, 2);
+	assert_int_equal(windows_randomisers(&w, told, 2), 1);
+	assert_int_equal(told[0].src, row().src);
+	assert_int_equal(told[0].stacks, RANDOM_STACKS);
+	snapshot_free(s);
+}
+
+/* Three horizons after it last did anything a record is gone, and the last one has its
+ * number, its cohort and its values. */
+static void a_record_that_is_still_for_long_is_forgotten_whole(void **state)
+{
+	struct tally still = row(), busy = row();
+
+	look(&still, false);
+	busy.src = 7;
+	busy.stack = 9;
+	for (int i = 0; i < 4 * 3 + 4; i++) {
+		tally_connection(&busy, 1, 7, 0);
+		busy.last_seen = now >> STAMP_SHIFT;
+		look(&busy, false);
+	}
+	assert_int_equal(w.n, 1);
+	assert_int_equal(record_id(&w, 0)->src, 7);
+	assert_int_equal(w.records[0].row.src, 7);
+	assert_int_equal(w.cohorts.n, 1);
+	assert_int_equal(w.cohort[0], 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -172,6 +221,10 @@ int main(void)
 		T(clean_time_is_history_and_not_lately),
 		T(what_is_older_than_the_horizon_is_forgotten),
 		T(median_takes_resumed_and_full_handshakes_apart),
+		cmocka_unit_test_setup_teardown(an_address_that_makes_up_stacks_fills_no_table,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_record_that_is_still_for_long_is_forgotten_whole,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,7 +262,8 @@ static void a_slot_says_what_the_rule_said(void **state)
 			   "all reason x",
 			   &e.spec, &r),
 		0);
-	rule_slot(&e, 123456789, true, &out);
+	e.expires_boot = 123456789;
+	rule_slot(&e, true, &out);
 	assert_int_equal(out.handle, 7);
 	assert_int_equal(out.gen, 9);
 	assert_int_equal(out.expires, 123456789);

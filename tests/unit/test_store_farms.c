@@ -13,8 +13,10 @@
 #include <sqlite3.h>
 
 #include "base/cleanup.h"
+#include "base/time.h"
 #include "model/farm.h"
 #include "model/plan.h"
+#include "model/rule.h"
 #include "store/store.h"
 
 static char path[] = "/tmp/winnow-farms-XXXXXX";
@@ -229,6 +231,116 @@ static void a_write_that_fails_leaves_the_window_before(void **state)
 	assert_int_equal(q.n_gates, 1);
 }
 
+/* ---- how farms went ------------------------------------------------------------ */
+
+static void sum_points(void *ctx, const struct farm_point *p)
+{
+	struct farm_point *sum = ctx;
+
+	sum->births += p->births;
+	sum->members++;
+	sum->share = p->share;
+	assert_true(p->time > sum->time); /* oldest first */
+	sum->time = p->time;
+}
+
+/* Fault 94: what is older than the caller says. */
+static void points_come_back_in_order_and_old_ones_go(void **state)
+{
+	const char *farms[] = { "f1", "f2" };
+	struct farm_point sum = {};
+	uint64_t last;
+
+	(void)state;
+	for (uint64_t t = 1; t <= 20; t++) {
+		struct farm_point p[] = {
+			{ .time = t * 1000, .state = "watch", .share = t / 100.0, .births = 2 },
+			{ .time = t * 1000, .state = "flag", .births = 1 },
+		};
+
+		assert_return_code(store_points_put(s, farms, p, 2, t > 10 ? (t - 10) * 1000 : 0),
+				   0);
+	}
+	assert_return_code(store_points(s, "f1", sum_points, &sum), 0);
+	assert_int_equal(sum.members, 11); /* 10,000 to 20,000 */
+	assert_int_equal(sum.births, 22);
+	assert_true(sum.share == 0.2);
+	assert_return_code(store_point_last(s, "f2", &last), 0);
+	assert_int_equal(last, 20000);
+	assert_return_code(store_point_last(s, "f3", &last), 0);
+	assert_int_equal(last, 0);
+}
+
+static struct rule_entry rule_of_f8(const char *text)
+{
+	struct rule_entry e = { .origin = strdup("farm:f8"), .created = 5, .canary = 10000 };
+	struct reason r;
+
+	assert_int_equal(rule_parse(text, &e.spec, &r), 0);
+	return e;
+}
+
+static int64_t rows(const char *sql)
+{
+	sqlite3_stmt *q = NULL;
+	sqlite3 *db = NULL;
+	int64_t n;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	n = sqlite3_column_int64(q, 0);
+	sqlite3_finalize(q);
+	sqlite3_close(db);
+	return n;
+}
+
+/* Fault 94, by a moved clock; days_forget() and points have tests of their own. */
+static void addresses_go_28_days_after_what_they_were_kept_for(void **state)
+{
+	const uint64_t day = 86400 * NSEC_PER_SEC, over = 1000 * day;
+	_cleanup_(farms_clearp) struct farms f = { .time = over - 5 };
+	_cleanup_(plan_clearp) struct plan p = {};
+	_cleanup_(rule_entry_clear) struct rule_entry gone = rule_of_f8(
+							      "src 10.0.0.1 action drop reason x"),
+						      live = rule_of_f8(
+							      "src 10.0.0.2 action drop reason x");
+	uint64_t hits, would;
+	uint32_t last;
+
+	(void)state;
+	made_up(&f, &p, "f7", 5, 3);
+	made_up(&f, &p, "f8", 6, 3);
+	assert_int_equal(store_farms_put(s, &f, &p), 0);
+	farms_clear(&f);
+	plan_clear(&p);
+	f.time = over;
+	made_up(&f, &p, "f7", 5, 3);
+	assert_int_equal(store_farms_put(s, &f, &p), 0); /* f8 is over */
+	assert_int_equal(store_rules_add(s, &gone, 1), 0);
+	assert_int_equal(store_rules_add(s, &live, 1), 0);
+	assert_int_equal(store_rule_gone(s, gone.handle, "expired", over,
+					 &(struct rule_hits){ .connections = 9 }),
+			 0);
+
+	assert_int_equal(store_forget(s, over + 28 * day), 0);
+	assert_int_equal(rows("SELECT count(*) FROM members WHERE farm = 'f8'"), 3);
+	assert_int_equal(rows("SELECT count(*) FROM rules WHERE text LIKE '%10.0.0.1%'"), 1);
+	assert_int_equal(store_forget(s, over + 28 * day + 1), 0);
+	assert_int_equal(rows("SELECT count(*) FROM members WHERE farm = 'f8'"), 0);
+	assert_int_equal(rows("SELECT count(*) FROM plan WHERE farm = 'f8'"), 0);
+	assert_int_equal(rows("SELECT count(*) FROM plan_spared WHERE farm = 'f8'"), 0);
+	assert_int_equal(rows("SELECT count(*) FROM rules WHERE text LIKE '%10.0.0.1%'"), 0);
+
+	/* What is not over stays, and so do numbers and sums. */
+	assert_int_equal(rows("SELECT count(*) FROM members WHERE farm = 'f7'"), 3);
+	assert_int_equal(rows("SELECT count(*) FROM rules WHERE text LIKE '%10.0.0.2%'"), 1);
+	assert_int_equal(store_farm_last(s, &last), 0);
+	assert_int_equal(last, 8);
+	assert_int_equal(store_farm_hits(s, "f8", &hits, &would), 0);
+	assert_int_equal(hits, 9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +348,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_farm_that_is_over_is_history_and_its_number_is_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_write_that_fails_leaves_the_window_before, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(addresses_go_28_days_after_what_they_were_kept_for,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(points_come_back_in_order_and_old_ones_go, set_up,
 						tear_down),
 	};
 

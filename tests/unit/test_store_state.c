@@ -105,8 +105,8 @@ static void rules_outlive_the_process_with_their_phase(void **state)
 	struct seen seen = {};
 
 	(void)state;
-	assert_int_equal(store_rule_add(s, &a), 0);
-	assert_int_equal(store_rule_add(s, &b), 0);
+	assert_int_equal(store_rules_add(s, &a, 1), 0);
+	assert_int_equal(store_rules_add(s, &b, 1), 0);
 	assert_int_equal(store_rule_phase(s, b.handle, RULE_LIVE), 0);
 	assert_int_equal((b.ja4_key = 0xfedcba9876543210ULL, store_rule_keys(s, &b)), 0);
 	store_free(s);
@@ -131,7 +131,7 @@ static void a_handle_is_never_given_twice(void **state)
 		_cleanup_(rule_entry_clear) struct rule_entry e =
 			entry("src 10.0.0.1 action drop reason x");
 
-		assert_int_equal(store_rule_add(s, &e), 0);
+		assert_int_equal(store_rules_add(s, &e, 1), 0);
 		assert_true(e.handle > last && e.gen > last);
 		last = e.handle;
 		assert_int_equal(store_rule_gone(s, e.handle, "deleted", 9, NULL), 0);
@@ -144,7 +144,7 @@ static void a_handle_is_never_given_twice(void **state)
 			entry("src 10.0.0.1 action drop reason x");
 		struct seen seen = {};
 
-		assert_int_equal(store_rule_add(s, &e), 0);
+		assert_int_equal(store_rules_add(s, &e, 1), 0);
 		assert_int_equal(e.handle, 701);
 		assert_int_equal(e.gen, 901);
 		assert_int_equal(store_rule_regen(s, &e), 0);
@@ -165,7 +165,7 @@ static void a_transaction_is_all_or_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(store_begin(s), 0);
-	assert_int_equal(store_rule_add(s, &a), 0);
+	assert_int_equal(store_rules_add(s, &a, 1), 0);
 	store_rollback(s);
 	assert_int_equal(store_rules(s, see_rule, &seen), 0);
 	assert_int_equal(seen.n, 0);
@@ -187,7 +187,7 @@ static void what_was_committed_survives_kill_9(void **state)
 		struct rule_entry e = entry("src 10.0.0.1 action drop reason x");
 
 		s = opened();
-		if (store_rule_add(s, &e))
+		if (store_rules_add(s, &e, 1))
 			_exit(1);
 		store_begin(s);
 		store_rule_phase(s, e.handle, RULE_LIVE);
@@ -299,6 +299,43 @@ static void a_changed_audit_is_named(void **state)
 	store_free(s);
 }
 
+/* Fault 95: what is left of a chain that was cut at the end fits together. */
+static void an_audit_that_was_cut_short_is_named(void **state)
+{
+	struct store *s = opened();
+	struct reason r = {};
+	uint64_t rows;
+
+	(void)state;
+	audited(s, 5);
+	store_free(s);
+	assert_int_equal(tamper("DROP TRIGGER audit_stays; DELETE FROM audit WHERE seq > 3"),
+			 SQLITE_OK);
+	s = opened();
+	assert_int_equal(store_audit_verify(s, &rows, &r), -EBADMSG);
+	assert_string_equal(r.text, "audit row 4 and what follows is missing: 5 were written");
+	store_free(s);
+}
+
+static void take_verb(void *ctx, const struct audit_row *row)
+{
+	uint64_t *sum = ctx;
+
+	assert_non_null(row->verb);
+	*sum = *sum * 10 + row->seq;
+}
+
+static void the_newest_audit_rows_come_oldest_first(void **state)
+{
+	_cleanup_(store_freep) struct store *s = opened();
+	uint64_t order = 0;
+
+	(void)state;
+	audited(s, 5);
+	assert_int_equal(store_audit_rows(s, 3, take_verb, &order), 0);
+	assert_int_equal(order, 345);
+}
+
 /* Fault 76: junk, and a page overwritten in the middle. */
 static void a_damaged_file_is_named_and_set_aside(void **state)
 {
@@ -310,7 +347,7 @@ static void a_damaged_file_is_named_and_set_aside(void **state)
 	FILE *f;
 
 	(void)state;
-	assert_int_equal(store_rule_add(s, &e), 0);
+	assert_int_equal(store_rules_add(s, &e, 1), 0);
 	audited(s, 200);
 	store_free(s);
 	f = fopen(path, "r+");
@@ -393,6 +430,8 @@ int main(void)
 		claim(allowed_networks_come_and_go),
 		claim(names_keep_their_first_sight),
 		claim(a_changed_audit_is_named),
+		claim(an_audit_that_was_cut_short_is_named),
+		claim(the_newest_audit_rows_come_oldest_first),
 		claim(a_damaged_file_is_named_and_set_aside),
 		claim(a_newer_layout_is_refused_not_damaged),
 		claim(nobody_else_can_read_the_files),

@@ -23,7 +23,7 @@ static int chrome(void **state)
 	return 0;
 }
 
-/* The example of JA4.md: suites, extensions and algorithms as listed there. */
+/* Fault 22. The example of JA4.md: suites, extensions and algorithms as listed there. */
 static void the_published_example_has_its_published_names(void **state)
 {
 	static const uint16_t types[] = { 0x001b, 0x0000, 0x0033, 0x0010, 0x4469, 0x0017,
@@ -239,6 +239,44 @@ static void sni_is_raw_bytes_or_nothing(void **state)
 	names = named_spec(&spec, &h);
 	assert_null(names->sni.at);
 	assert_int_equal(names->ja4[3], 'i');
+}
+
+static void put_u16(uint8_t *p, size_t v)
+{
+	p[0] = v >> 8;
+	p[1] = v;
+}
+
+/* Fault 34: up to what fits a hello, with NULs all over; what does not fit is too_long. */
+static void an_sni_of_any_length_is_named_up_to_the_hellos_own_bound(void **state)
+{
+	static uint8_t big[HELLO_MAX + 70000];
+	struct hello first, h;
+	size_t tail;
+
+	(void)state;
+	named_spec(&spec, &first);
+	spec_remove(&spec, 0x0000);
+	spec_write(&spec, &msg);
+	/* the extensions block: behind 4 + 35 + 32 + 2 + 2n + 2 bytes */
+	tail = 4 + 35 + 32 + 2 + 2 * spec.n_ciphers + 2;
+	for (size_t len = 0; len <= 65535; len += len < 300 ? 1 : 409) {
+		size_t n = msg.len + 4 + len;
+
+		memcpy(big, msg.b, msg.len);
+		memset(big + msg.len, 0, 4 + len);
+		put_u16(big + msg.len + 2, len);
+		put_u16(big + tail, n - tail - 2);
+		big[1] = (n - 4) >> 16;
+		put_u16(big + 2, n - 4);
+		if (n > HELLO_MAX) {
+			assert_int_equal(parsed(big, n, &h), HELLO_TOO_LONG);
+			continue;
+		}
+		assert_int_equal(parsed(big, n, &h), HELLO_OK);
+		assert_int_equal(h.sni_len, len);
+		assert_int_equal(h.ja4_key, first.ja4_key);
+	}
 }
 
 static void quic_and_tcp_differ_in_the_first_letter_and_the_key(void **state)
@@ -480,6 +518,7 @@ int main(void)
 		test(ja3_is_in_wire_order_without_grease),
 		test(order_names_each_extension_as_sent),
 		test(sni_is_raw_bytes_or_nothing),
+		test(an_sni_of_any_length_is_named_up_to_the_hellos_own_bound),
 		test(quic_and_tcp_differ_in_the_first_letter_and_the_key),
 		test(keys_are_equal_if_and_only_if_strings_are),
 		test(what_is_no_raw_string_has_no_key),

@@ -89,6 +89,35 @@ static void published_and_recorded_initials_give_their_hello(void **state)
 	}
 }
 
+/* T051 numbers CRYPTO frames 8; no other version does. */
+static void googles_t051_has_crypto_frames_of_its_own_number(void **state)
+{
+	static const uint32_t versions[] = { QUIC_T051, QUIC_V1 };
+	static struct message msg;
+	static struct spec spec;
+
+	(void)state;
+	spec_chrome(&spec);
+	spec_write(&spec, &msg);
+	for (int i = 0; i < 2; i++) {
+		struct datagram d = { 0 };
+		struct frames f = { 0 };
+		enum quic_result r;
+
+		frames_crypto(&f, 0, msg.b, msg.len);
+		f.b[0] = 8;
+		memset(&hello, 0, sizeof(hello));
+		hello.keyed = true; /* keys of nobody: zeros */
+		hello.version = versions[i];
+		initial_append(&d, &hello, 0, "", &f);
+		r = quic_hello_add(opener, &hello, d.b, d.len);
+		assert_int_equal(r, i ? QUIC_BAD_FRAME : QUIC_COMPLETE);
+		if (!i)
+			assert_string_equal(hello_names()->ja4,
+					    "q13d1517h2_8daaf6152771_cb7bf5808d99");
+	}
+}
+
 static void the_header_is_read_without_keys(void **state)
 {
 	uint8_t datagram[4096];
@@ -317,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(published_and_recorded_initials_give_their_hello),
+		test(googles_t051_has_crypto_frames_of_its_own_number),
 		test(the_header_is_read_without_keys),
 		test(a_damaged_initial_changes_nothing),
 		test(crypto_frames_in_any_order_give_the_same_hello),

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* detect/days.c: a day closed part by part is the same day; a written day is history. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/time.h"
+#include "detect/internal.h"
+#include "detect/state.h"
+#include "detect/stats.h"
+#include "model/tallies.h"
+
+#define HOUR    (3600 * NSEC_PER_SEC)
+#define START   (1767225600ULL * NSEC_PER_SEC) /* midnight */
+#define STACKS  3
+#define SOURCES 80 /* of each */
+
+static struct detect *detect;
+static struct past past[PAST_DAYS];
+static size_t n_past, asked;
+
+static size_t find(void *ctx, const struct past *id, struct past out[PAST_DAYS])
+{
+	(void)ctx;
+	(void)id;
+	asked++;
+	memcpy(out, past, n_past * sizeof(*past));
+	return n_past;
+}
+
+static struct detect *fresh(void)
+{
+	struct detect_config c = detect_config_default();
+	struct detect *d;
+
+	detect_config_window(&c, HOUR);
+	c.baseline_until = START + 12 * HOUR;
+	d = detect_new(&c);
+	assert_non_null(d);
+	detect_past(d, find, NULL);
+	return d;
+}
+
+/* 22 hours of a day: each source once an hour or so, a sixth of them split. */
+static int set_up(void **state)
+{
+	static const struct event_exchange one = { 20, 300, 4000 };
+	struct tallies *tallies = tallies_new();
+	uint64_t seed = 3;
+
+	(void)state;
+	detect = fresh();
+	n_past = asked = 0;
+	for (uint64_t t = 1; t <= 22; t++) {
+		_cleanup_(snapshot_freep) struct snapshot *s = NULL;
+
+		for (uint32_t i = 0; i < STACKS * SOURCES; i++) {
+			uint32_t leg = i % 6 ? 0 : 30000, jitter = stats_random(&seed) % 800;
+			struct tallies_name name = { .stack = 1 + i % STACKS, .order = 1 };
+			struct event_conn e = { .t = START + (t - 1) * HOUR + i * 1000000,
+						.src = addr_v4(0x0b000000 + i * 65551),
+						.dport = 443,
+						.tcp_key = 5,
+						.rtt_us = 20000,
+						.d1_us = leg + 400 + jitter,
+						.d2_us = US_UNKNOWN,
+						.dstar_us = leg + 600 + jitter,
+						.exchanges = &one,
+						.n_exchanges = 1 };
+
+			if (stats_random(&seed) % 4)
+				assert_int_equal(tallies_connection(tallies, &e, &name), 0);
+		}
+		assert_int_equal(tallies_advance(tallies, START + t * HOUR), 0);
+		assert_int_equal(tallies_snapshot(tallies, false, &s), 0);
+		assert_int_equal(detect_step(detect, s, NULL, NULL), 0);
+	}
+	tallies_free(tallies);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	detect_free(detect);
+	return 0;
+}
+
+static int by_order(const void *a, const void *b)
+{
+	return past_order(a, b);
+}
+
+static struct past *rows_of(struct detect *d, size_t *n)
+{
+	struct past *rows;
+
+	assert_int_equal(detect_day(d, &rows, n), START / NSEC_PER_SEC / 86400);
+	qsort(rows, *n, sizeof(*rows), by_order);
+	return rows;
+}
+
+static void same_ledger(const struct detect *a, const struct detect *b)
+{
+	for (uint64_t stack = 1; stack <= STACKS; stack++) {
+		struct cohort_id key = { stack, 443 };
+		const struct ledger_stack *x = ledger_find(&a->ledger, &key),
+					  *y = ledger_find(&b->ledger, &key);
+		int at = START / NSEC_PER_SEC / 86400 % LEDGER_DAYS;
+
+		assert_non_null(x);
+		assert_non_null(y);
+		assert_int_equal(x->number[at], y->number[at]);
+		assert_int_equal(x->day[at].len, y->day[at].len);
+		for (size_t i = 0; i < x->day[at].len; i++) {
+			assert_int_equal(x->day[at].cell[i], y->day[at].cell[i]);
+			assert_true(fabsf(x->day[at].n[i] - y->day[at].n[i]) < 0.01F);
+		}
+	}
+}
+
+static void a_day_closed_part_by_part_is_the_same_day(void **state)
+{
+	_cleanup_(freep) struct past *a = NULL, *b = NULL;
+	struct detect *parts = fresh();
+	uint32_t day = START / NSEC_PER_SEC / 86400;
+	size_t n, m, windows = 1;
+	void *bytes;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(detect_save(detect, &bytes, &len), 0);
+	assert_int_equal(detect_restore(parts, bytes, len), 0);
+	free(bytes);
+	assert_int_equal(days_close(detect, day, SIZE_MAX), 0);
+	assert_int_equal(detect->closing, 0);
+	a = rows_of(detect, &n);
+	assert_int_equal(n, STACKS * SOURCES);
+
+	assert_int_equal(days_close(parts, day, SOURCES), 0);
+	assert_int_equal(parts->closing, day);
+	assert_int_equal(detect_day(parts, &b, &m), 0); /* not over yet */
+	assert_null(b);
+	for (; parts->closing; windows++)
+		assert_int_equal(days_go_on(parts, SOURCES), 0);
+	assert_int_equal(windows, STACKS);
+	b = rows_of(parts, &m);
+	assert_int_equal(m, n);
+	for (size_t i = 0; i < n; i++)
+		assert_memory_equal(&a[i], &b[i], sizeof(a[i]));
+	same_ledger(detect, parts);
+	detect_free(parts);
+}
+
+static void written_days_are_history_for_a_detector_that_knows_nothing(void **state)
+{
+	_cleanup_(freep) struct past *rows = NULL;
+	struct cohort_id key = { 2, 443 };
+	struct detect *other = fresh();
+	size_t n;
+
+	(void)state;
+	assert_int_equal(days_close(detect, START / NSEC_PER_SEC / 86400, SIZE_MAX), 0);
+	rows = rows_of(detect, &n);
+	other->windows.now = START + 30 * HOUR;
+	assert_false(fit_has_days(other, &key));
+	assert_int_equal(detect_recall_day(other, START / NSEC_PER_SEC / 86400, rows, n), 0);
+	assert_true(fit_has_days(other, &key));
+	assert_int_equal(days_known(other, &key), 1);
+	same_ledger(detect, other);
+	/* Of damaged rows only what can be meant counts. */
+	for (size_t i = 0; i < n; i++)
+		rows[i].cell = CELLS + i;
+	assert_int_equal(detect_recall_day(other, 9999, rows, n), 0);
+	detect_free(other);
+}
+
+static void a_source_s_days_are_looked_up_once(void **state)
+{
+	struct record r = {};
+
+	(void)state;
+	for (n_past = 0; n_past < 9; n_past++)
+		past[n_past].cell = 100 + n_past;
+	days_recall(detect, &r, record_id(&detect->windows, 0));
+	days_recall(detect, &r, record_id(&detect->windows, 0));
+	assert_int_equal(asked, 1);
+	assert_int_equal(r.days, DAY_CELLS);
+	assert_int_equal(r.cell[0], 100); /* the newest first */
+	assert_int_equal(r.cell[DAY_CELLS - 1], 100 + DAY_CELLS - 1);
+	r = (struct record){ .days = 2 }; /* its own days are known */
+	days_recall(detect, &r, record_id(&detect->windows, 0));
+	assert_int_equal(asked, 1);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(a_day_closed_part_by_part_is_the_same_day),
+		T(written_days_are_history_for_a_detector_that_knows_nothing),
+		T(a_source_s_days_are_looked_up_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
