@@ -1,166 +1,89 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * stacks.h - chance, and made-up client stacks with well-formed hellos of their own.
- * Only scenario.c includes it.
+ * stacks.h - the client programs of a made-up site: 3,000 TLS stacks of four kinds,
+ * popularity by Zipf's law inside each kind, and the TCP stacks under them.
+ *
+ * The first of each kind are recorded hellos of real programs (tests/data/hellos);
+ * those behind are a recorded hello with one more, empty extension of its own.
+ * STACKS_SPARE more are nobody's until a farm or a release takes one.
+ *
+ * Errors: stacks_open(): -ENOENT (no tests/data/hellos above the program or in the
+ *         working directory), -EINVAL (not a hello), -ENOMEM; `r` has the sentence.
  */
 #ifndef WINNOW_SIM_STACKS_H
 #define WINNOW_SIM_STACKS_H
 
-#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define STACKS 14
+#include "base/log.h"
 
-/* ---- chance ------------------------------------------------------------------ */
+enum stack_kind { DESKTOP, MOBILE, SDK, SCRIPT, STACK_KINDS };
 
-static uint64_t seed_state;
+#define STACKS_REAL  3000
+#define STACKS_SPARE 128
+#define STACKS       (STACKS_REAL + STACKS_SPARE)
+#define HELLO_ROOM   4096
 
-static uint64_t bits(void)
-{
-	uint64_t z = seed_state += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return z ^ z >> 31;
-}
-
-static double uniform(void)
-{
-	return ((bits() >> 11) + 0.5) / 9007199254740992.0;
-}
-
-static double range(double lo, double hi)
-{
-	return lo + (hi - lo) * uniform();
-}
-
-static unsigned int below(unsigned int n)
-{
-	return bits() % n;
-}
-
-static double normal(void)
-{
-	return sqrt(-2 * log(uniform())) * cos(2 * M_PI * uniform());
-}
-
-static double lognormal(double median, double sigma)
-{
-	return median * exp(sigma * normal());
-}
-
-static double exponential(double mean)
-{
-	return -mean * log(uniform());
-}
-
-/* ---- stacks -------------------------------------------------------------------- */
-
-enum stack_kind { BROWSER, SDK, SCRIPT };
+/* timing.md 1: two common programs are slow by themselves. */
+enum slowness { QUICK, SLOW_CA, SLOW_START };
 
 struct stack {
-	enum stack_kind kind;
-	bool permutes, slow_ca;
-	double resumes;
-	double share;
-	uint8_t hello[400];
-	size_t len;
+	uint8_t *hello;
+	uint16_t len;
+	uint8_t kind;     /* enum stack_kind */
+	uint8_t slowness; /* enum slowness */
+	bool permutes;    /* extension order anew in each connection */
+	float resumes;    /* share of connections that resume when they can */
 };
 
-static struct stack stacks[STACKS];
-
-static const char *const signatures[] = {
-	"4:64:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0",
-	"4:128:0:1460:65535,8:mss,nop,ws,nop,nop,sok:df,id+:0",
-	"4:64:0:1460:65535,6:mss,nop,ws,nop,nop,ts,sok,eol+1:df,id+:0",
-	"4:64:0:1460:65535,9:mss,sok,ts,nop,ws:df,id+:0",
-	"4:64:0:1452:mss*20,4:mss,sok,ts,nop,ws:df,id+:0",
-	"4:64:0:1460:mss*10,5:mss,nop,nop,sok,nop,ws:df:0",
-	"4:128:0:1440:8192,2:mss,nop,nop,sok,nop,ws:df,id+:0",
+struct stacks {
+	struct stack stack[STACKS];
+	uint32_t first[STACK_KINDS], n[STACK_KINDS];
+	float *cumulated[STACK_KINDS]; /* popularity inside the kind */
+	double alpha;
 };
-#define SIGNATURES (sizeof(signatures) / sizeof(signatures[0]))
 
-static size_t put16(uint8_t *b, size_t at, unsigned int v)
-{
-	b[at] = v >> 8;
-	b[at + 1] = v;
-	return at + 2;
-}
+int stacks_open(struct stacks *s, uint64_t seed, double top, struct reason *r);
+void stacks_close(struct stacks *s);
 
-/* A well-formed ClientHello whose ciphers and extensions are this stack's own. */
-static void build_hello(struct stack *s, unsigned int number)
-{
-	static const uint16_t pool[] = { 0x0005, 0x0012, 0x0017, 0xff01, 0x0016, 0x0031,
-					 0x001b, 0x4469, 0x001c, 0x0022, 0x0018, 0x3374 };
-	size_t at = 0, list;
-	uint8_t *b = s->hello;
+uint32_t stacks_draw(const struct stacks *s, enum stack_kind kind, double u);
+/* The i-th spare stack, of that kind. */
+uint32_t stacks_spare(struct stacks *s, uint32_t i, enum stack_kind kind);
 
-	b[at++] = 1;
-	at += 3;
-	at = put16(b, at, 0x0303);
-	for (int i = 0; i < 32; i++)
-		b[at++] = bits();
-	b[at++] = 0;
-	list = at;
-	at += 2;
-	if (s->kind == BROWSER)
-		at = put16(b, at, 0x1a1a);
-	at = put16(b, at, 0x1301);
-	at = put16(b, at, 0x1302);
-	for (unsigned int i = 0; i < 4 + number % 5; i++)
-		at = put16(b, at, 0xc023 + ((number * 7 + i * 3) % 40));
-	put16(b, list, at - list - 2);
-	b[at++] = 1;
-	b[at++] = 0;
-	list = at;
-	at += 2;
-	if (s->kind == BROWSER) {
-		at = put16(b, at, 0x2a2a);
-		at = put16(b, at, 0);
-	}
-	for (unsigned int i = 0; i < 12; i++) {
-		if (!((number * 2654435761U >> i) & 1) && i > 2)
-			continue;
-		at = put16(b, at, pool[i]);
-		at = put16(b, at, pool[i] == 0xff01 ? 1 : 0);
-		if (pool[i] == 0xff01)
-			b[at++] = 0;
-	}
-	at = put16(b, at, 0x000d); /* signature algorithms */
-	at = put16(b, at, 6);
-	at = put16(b, at, 4);
-	at = put16(b, at, 0x0403);
-	at = put16(b, at, 0x0804 + number % 3);
-	at = put16(b, at, 0x002b); /* TLS 1.3 */
-	at = put16(b, at, 3);
-	b[at++] = 2;
-	at = put16(b, at, 0x0304);
-	put16(b, list, at - list - 2);
-	b[1] = 0;
-	put16(b, 2, at - 4);
-	s->len = at;
-}
+/* A hello as it goes on the wire: extensions in the order that `order` stands for if
+ * the stack permutes, else as given; with a PSK behind if `psk`. Returns the length. */
+size_t stacks_hello(const struct stack *k, uint64_t order, bool permute, bool psk,
+		    uint8_t out[HELLO_ROOM]);
 
-static void build_stacks(void)
-{
-	double sum = 0, alpha = range(0.9, 1.3);
+/* ---- TCP ------------------------------------------------------------------------ */
 
-	for (unsigned int i = 0; i < STACKS; i++) {
-		struct stack *s = &stacks[i];
+enum tcp_stack {
+	TCP_LINUX,
+	TCP_WINDOWS,
+	TCP_APPLE,
+	TCP_ANDROID,
+	TCP_PPPOE,
+	TCP_BOX,
+	TCP_OLD_WINDOWS,
+	TCP_TUNNEL,
+	TCP_STACKS
+};
 
-		s->kind = i < 4 ? BROWSER : i < 9 ? SDK : SCRIPT;
-		s->permutes = i < 2;
-		s->slow_ca = s->kind == SCRIPT && i % 2;
-		s->resumes = s->kind == BROWSER ? range(.4, .7) : s->kind == SDK ? range(0, .4) : 0;
-		s->share = pow(i + 1, -alpha) * (s->kind == SCRIPT ? .6 : 1);
-		sum += s->share;
-		build_hello(s, i);
-	}
-	for (unsigned int i = 0; i < STACKS; i++)
-		stacks[i].share /= sum;
-	stacks[STACKS - 1].share = 0; /* nobody's own, until a farm or a release */
-}
+struct tcp_shape {
+	const char *signature; /* p0f v3, at distance 0 */
+	uint8_t ttl, scale;
+	uint16_t mss, window;
+	const char *options; /* m mss, s sok, t ts, n nop, w ws, e eol; padded with eol */
+	bool has_id;
+};
+
+extern const struct tcp_shape tcp_shapes[TCP_STACKS];
+
+/* The signature over IPv6: the same without what only IPv4 has. */
+void tcp_signature(const struct tcp_shape *t, bool v6, char out[96]);
+/* TCP stack of a client of that kind, u in [0, 1). */
+enum tcp_stack tcp_of(enum stack_kind kind, double u);
 
 #endif
