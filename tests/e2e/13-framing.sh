@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Nobody can be framed: spoofed frames with a victim's address and a farm's hello move
 # no tally, hit, bucket or verdict of the victim; honest hellos in odd company count.
-# The same with SYN cookies forced. PROOF=socket: where no egress program can run. Faults 15, 24, 25, 27, 29, 31, 43.
+# Decoys that the server does not take name nobody and hide nobody.
+# The same with SYN cookies forced. PROOF=socket: where no egress program can run. Faults 15, 24-27, 29, 31, 43.
 . "$(dirname "$0")/lib.sh"
 need jq python3
 
@@ -13,6 +14,7 @@ web_up
 WINNOW_CONF="proof = ${PROOF:-egress}"
 winnow_up
 hello_file "$FARM"
+hello_file "$TMP/decoy" "$(printf decoy%050d 0)"
 check "connections are proved by ${PROOF:-egress}" test "$(w status -j | jq -r .proof)" = "${PROOF:-egress}"
 
 # The farm's stack is known, and a rule waits for it.
@@ -25,7 +27,7 @@ LIMIT=$(w rule add src 10.6.0.0/24 stack "$STACK" action limit 1/s for 10m reaso
 # victim N: a connection of the victim that stays open; its port is known to everybody.
 victim_opens() {
 	printf '0 %s - 40 100 post\n' "$1" | visits node-https >"$TMP/victim.$1" &
-	eventually 5 victim_port "$1" >/dev/null
+	eventually 10 victim_port "$1" >/dev/null
 	port=$(victim_port "$1")
 }
 victim_port() { on "$EDGE" ss -Htn state established "sport = :$PORT" dst "$1" | grep -oE '[0-9]+ *$' | grep .; }
@@ -56,6 +58,24 @@ attack() {
 			send $1 $2 $EDGE4 $PORT FA ? ?
 		EOF
 	done | frames >/dev/null
+}
+
+# decoys N TEXT: each kind from a source of its own. What the server took was FARM.
+decoys() {
+	local kind i=0 src overlaps
+	overlaps=$(counter hello_result_overlap)
+	for kind in sum ahead rst fin over; do
+		i=$((i + 1)) src=192.0.2.$((100 + 10 * $1 + i))
+		check "$2: behind a decoy ($kind) the server answers the real hello" \
+			frames <<<"visit plain $src 4000 $EDGE4 $PORT $FARM $kind $TMP/decoy"
+		check "$2: one connection" eventually 3 tally_is connections $src 1
+		if [ $kind = over ]; then
+			check "$2: without a name" test -z "$(stack_of $src)"
+			check "$2: but with a reason" test "$(counter hello_result_overlap)" -gt "$overlaps"
+		else
+			check "$2: of the real hello's stack" test "$(stack_of $src)" = "$STACK"
+		fi
+	done
 }
 
 story() {
@@ -90,6 +110,7 @@ story() {
 	check "$2: a hello in six segments counts" eventually 3 tally_is connections $OURS.$((40 + $1)) 1
 	check "$2: and in reverse order" eventually 3 tally_is connections $OURS.$((50 + $1)) 1
 	check "$2: the segments' stack is the same" test "$(stack_of $OURS.$((50 + $1)))" = "$STACK"
+	decoys "$1" "$2"
 }
 
 story 1 "plain"

@@ -12,6 +12,8 @@ net_up
 certificate
 mkdir -p "$TMP/www"
 head -c 20000 /dev/zero | tr '\0' x >"$TMP/www/index.html"
+# Longer than it takes to name a hello: what a rule drops begins with the name.
+head -c 8000000 /dev/zero | tr '\0' x >"$TMP/www/long.html"
 quic_server() { # NAME PORT OPTIONS...
 	local name=$1 port=$2
 	shift 2
@@ -44,11 +46,13 @@ fetch() {
 		--sni="$NAME" --download="$TMP/got" "$@" "$to" "$port" "https://$NAME:$port/index.html"
 	[ "$(stat -c %s "$TMP/got/index.html" 2>/dev/null)" = 20000 ]
 }
-browse() { # SRC [SECONDS]
+browse() { # SRC [SECONDS]: a profile never used, so nothing comes from its cache
+	local profile
+	profile=$(mktemp -d "$TMP/chromium.XXXXXX")
 	from "$1"
 	client "$WORLD" timeout "${2:-40}" chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
-		--disable-background-networking --user-data-dir="$TMP/chromium.$1" --origin-to-force-quic-on="$NAME:443" \
-		--ignore-certificate-errors-spki-list="$SPKI" --dump-dom "https://$NAME/index.html" 2>"$TMP/chromium.log" | grep -q xxxxx
+		--disable-background-networking --user-data-dir="$profile" --origin-to-force-quic-on="$NAME:443" \
+		--ignore-certificate-errors-spki-list="$SPKI" --dump-dom "https://$NAME/long.html" 2>"$TMP/chromium.log" | grep -q xxxxx
 }
 SPKI=$(openssl x509 -in "$TMP/leaf.pem" -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64)
 
@@ -108,7 +112,7 @@ w rule del "$h" >/dev/null
 h=$(w rule add src $A stack "$N" action reset for 10m reason story)
 check "a rule on (source, stack) drops that source" not fetch $A 443
 check "and spares the others of its stack" fetch $B 443
-check "an allow entry wins" w allow add $A/32
+check "an allow entry wins" w allow add $A/32 reason "the story"
 check "so the source gets its page again" fetch $A 443
 w allow del $A/32 >/dev/null
 w rule del "$h" >/dev/null

@@ -59,7 +59,9 @@ check "before, during and after every other request succeeds" \
 	score '.visits | del(.farm, .["farm-replaced"]) | [.[][] | .failed // 0] | add == 0'
 [ "$(jq -c .why "$TMP/score")" = '{}' ] || note "failures: $(jq -c .why "$TMP/score")"
 
-members() { jq -r '.farms[] | .stack as $s | .members[] | "\($s) \(.src)"' "$1" | sort; }
+# Who came after the drop is known by his first connections; a capture has no drop.
+jq -r '.farms[].members[] | select(.replaces) | .src' "$TMP/farms.end.json" >"$TMP/fresh"
+members() { jq -r '.farms[] | .stack as $s | .members[] | "\($s) \(.src)"' "$1" | sort | grep -vwF -f "$TMP/fresh"; }
 replayed() {
 	"$WINNOW" replay --farms -j -c "$TREE/userspace/share/lab.conf" "$TMP/lab.pcap" >"$TMP/farms.replay.json"
 	members "$TMP/farms.end.json" >"$TMP/live"

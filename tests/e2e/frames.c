@@ -9,7 +9,8 @@
  * (use 192.0.2.0/24 or 2001:db8:ffff::/48 where a kernel must not answer for it).
  *
  *	send SRC SPORT DST DPORT FLAGS SEQ ACK [FILE [bad]]	FLAGS of SAFRP; bad: checksum
- *	visit HOW SRC SPORT DST DPORT FILE	a client: shake hands, send FILE (a hello),
+ *	visit HOW SRC SPORT DST DPORT FILE [DECOY FILE2]
+ *						a client: shake hands, send FILE (a hello),
  *						acknowledge what the server says, end by RST
  *		HOW: plain	ACK, then the hello when 20 ms have passed
  *		     piggy	the hello carries the handshake's ACK
@@ -17,6 +18,11 @@
  *		     silent	as plain, but the server's answer is never acknowledged
  *		     cut:N	as plain, in segments of N bytes
  *		     swap:N	the same, in reverse order
+ *		DECOY, which the server does not take, just before FILE:
+ *		     sum	FILE2 with a bad checksum
+ *		     ahead	FILE2 acknowledging what the server has not sent
+ *		     rst, fin	an end with a bad checksum
+ *		     over	FILE2 over the first half of FILE once that has arrived
  *	flood N RATE CIDR DST DPORT		SYNs from random sources of CIDR, RATE a second
  *
  * Each command prints one line: "sent", "visited BYTES" (of the server, that were
@@ -334,6 +340,37 @@ static size_t visit_frames(struct frame *fr, const struct flow4 *f, const char *
 	return n;
 }
 
+static void checksum_break(struct frame *fr)
+{
+	fr->b[14 + (fr->b[12] == 0x08 ? 20 : 40) + 16] ^= 0x5a;
+}
+
+static void decoy_send(const struct flow4 *f, const char *kind, const char *file, uint32_t isn,
+		       uint32_t theirs, const uint8_t *hello, size_t len)
+{
+	static struct frame fr;
+	uint8_t other[DATA_MAX];
+	size_t n = file_read(file, other), half = len / 2;
+
+	if (n > 1400)
+		n = 1400;
+	if (!strcmp(kind, "over")) {
+		frame_make(&fr, f, ACK | PSH, isn + 1, theirs, hello, half);
+		frames_send(&fr, 1);
+		frame_make(&fr, f, ACK | PSH, isn + 1, theirs, other, n < half ? n : half);
+	} else if (!strcmp(kind, "ahead")) {
+		frame_make(&fr, f, ACK | PSH, isn + 1, theirs + 100000, other, n);
+	} else if (!strcmp(kind, "sum")) {
+		frame_make(&fr, f, ACK | PSH, isn + 1, theirs, other, n);
+		checksum_break(&fr);
+	} else {
+		frame_make(&fr, f, ACK | (kind[0] == 'r' ? RST : FIN), isn + 1, theirs, NULL, 0);
+		checksum_break(&fr);
+	}
+	frames_send(&fr, 1);
+	pause_ns(5000000);
+}
+
 static int command_visit(char **w, int n)
 {
 	static struct frame fr[SEGMENTS];
@@ -343,8 +380,8 @@ static int command_visit(char **w, int n)
 	size_t len = file_read(w[5], hello), n_frames;
 	struct answer a;
 
-	if (n != 6)
-		return log_fail(-EINVAL, "visit HOW SRC SPORT DST DPORT FILE");
+	if (n != 6 && n != 8)
+		return log_fail(-EINVAL, "visit HOW SRC SPORT DST DPORT FILE [DECOY FILE2]");
 	frame_make(fr, &f, SYN, isn, 0, NULL, 0);
 	frames_send(fr, 1);
 	do {
@@ -359,6 +396,8 @@ static int command_visit(char **w, int n)
 	} else {
 		frames_send(fr, 1);
 		pause_ns(20000000);
+		if (n == 8)
+			decoy_send(&f, w[6], w[7], isn, theirs, hello, len);
 		frames_send(fr + 1, n_frames - 1);
 	}
 

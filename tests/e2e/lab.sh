@@ -10,6 +10,7 @@
 #	lab_at SECONDS			waits until this second of the run
 #	lab_replace			the farm's second set of exits begins (--waves 2)
 #	lab_wait			until every visit is over
+#	lab_sources ROLE		addresses of farm, farm-replaced, home ..., by the truth
 #	lab_score [FARMS.json [APPLIED_S [ROLE]]]	winnow's answer against the truth, JSON
 #
 # LAB_TLS="TLSv1.2" makes the edge speak nothing else. $LAB holds the plan, results/
@@ -94,6 +95,11 @@ lab_at() {
 lab_wait() {
 	wait "${LAB_VISITORS[@]}"
 	note "load average $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) processors"
+}
+
+# The addresses of ROLE, as winnow writes them.
+lab_sources() {
+	awk -F'\t' -v role="$1" '$3 == role { print $1 }' "$LAB/truth.tsv" | while read -r src; do source_name "$src"; done | sort -u
 }
 
 lab_score() { python3 "$E2E/lab/score.py" "$LAB" "$@"; }

@@ -379,12 +379,16 @@ visit() {
 	jq -se 'length == 1 and .[0].failed == 0 and .[0].ok > 0' <<<"$line" >/dev/null
 }
 
-# What a Python client would say first, as bytes in FILE.
+# hello_file FILE [PROTOCOL]: what a Python client would say first, as bytes. With a
+# protocol's name it is another stack's hello, and a longer one.
 hello_file() {
-	python3 - "$NAME" >"$1" <<-'EOF'
+	python3 - "$NAME" "${2:-}" >"$1" <<-'EOF'
 		import ssl, sys
 		read, write = ssl.MemoryBIO(), ssl.MemoryBIO()
-		tls = ssl.create_default_context().wrap_bio(read, write, server_hostname=sys.argv[1])
+		context = ssl.create_default_context()
+		if sys.argv[2]:
+		    context.set_alpn_protocols([sys.argv[2]] * 9)
+		tls = context.wrap_bio(read, write, server_hostname=sys.argv[1])
 		try:
 		    tls.do_handshake()
 		except ssl.SSLWantReadError:
@@ -408,7 +412,8 @@ clients_built() {
 
 # ---- winnow ----------------------------------------------------------------------------------
 
-# winnow_up [native|generic]: the daemon in the edge, its device attached. Lines of
+# winnow_up [native|generic]: the daemon in the edge, its device attached. A story of five
+# clients would not get past max_share. Lines of
 # $WINNOW_CONF are settings of [winnow] beyond these; with $WINNOW_USER it is that user
 # with three capabilities, not root.
 winnow_up() {
@@ -419,7 +424,8 @@ winnow_up() {
 		interfaces = eth0
 		ports = $PORT
 		mode = ${1:-native}
-		enforce = yes
+		$(unless_said enforce yes)
+		$(unless_said max_share 100%)
 		state_dir = $TMP/state
 		run_dir = $TMP/run
 		bpffs = $PINS
@@ -427,6 +433,8 @@ winnow_up() {
 	EOF
 	winnowd_start
 }
+
+unless_said() { grep -qE "^[[:space:]]*$1 *=" <<<"${WINNOW_CONF:-}" || echo "$1 = $2"; }
 
 winnowd_start() {
 	local as=()

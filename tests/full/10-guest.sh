@@ -11,26 +11,12 @@
 # timeout: 3000
 set -u
 cd "$(dirname "$0")/../.." || exit
-FULL=tests/full/guest
-GUEST=build/guest
-LOG=build/log
+FULL=tests/full
+SAYS=build/log/guest
 MB=3072
 GUEST_SECONDS=2700
-
-skip() { echo "skip - $*"; exit 77; }
-[ -e $GUEST/package ] || skip "Debian's 6.1 kernel (scripts/deps --full)"
-RELEASE=$(sed 's/^linux-image-//' $GUEST/package)
-case $RELEASE in 6.1.*) ;; *) skip "Debian's 6.1 kernel; the archive's is $RELEASE" ;; esac
-for program in qemu-system-x86_64 busybox cpio depmod; do
-	command -v $program >/dev/null || skip "$program (scripts/deps --full)"
-done
-
-mkdir -p $LOG
-TMP=$(mktemp -d)
-qemu_pid=
-cleanup() { [ -z "$qemu_pid" ] || kill -KILL "$qemu_pid" 2>/dev/null; rm -rf "$TMP"; }
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+. $FULL/guest/lib.sh
+guest_needs
 
 # ---- what the guest shall do -----------------------------------------------------
 
@@ -58,68 +44,21 @@ all_jobs() {
 		t=${t#build/tests/}
 		echo 900 "${t/test_/}" "build/tests/$t"
 	done
-	echo 600 live "$FULL/live.sh"
+	echo 600 live "$FULL/guest/live.sh"
 }
 jobs() { all_jobs | while read -r s name command; do ! wanted "$name" || echo "$s $name $command"; done; }
 
 # ---- the guest ----------------------------------------------------------------------
 
-# module NAME: its file and those it needs, those first.
-module() {
-	local at=$GUEST/kernel/lib/modules/$RELEASE file needs
-	file=$(grep -oE "^[^:]*/${1//[-_]/[-_]}\.ko[^:]*" "$at/modules.dep") || return 0	# built in
-	needs=$(sed -n "s|^$file: *||p" "$at/modules.dep" | tr ' ' '\n' | tac)
-	for file in $needs $file; do
-		[ ! -e "$TMP/root/modules/${file##*/}" ] || continue
-		cp "$at/$file" "$TMP/root/modules/"
-		echo "${file##*/}" >>"$TMP/root/modules/order"
-	done
-}
-
-initramfs() {
-	local root=$TMP/root m f
-	mkdir -p "$root"/{bin,dev,proc,etc,root,modules}
-	cp "$(command -v busybox)" "$root/bin/"
-	cp $FULL/init "$root/init"
-	for m in virtio_pci 9pnet_virtio 9p overlay; do module $m; done
-	# Of /etc no more than programs look at, and nobody's secrets.
+# Of /etc no more than programs look at, and nobody's secrets.
+etc() {
+	local root=$TMP/root f
 	for f in alternatives java-*-openjdk ld.so.cache ld.so.conf ld.so.conf.d nsswitch.conf \
 		passwd group protocols services ssl/openssl.cnf; do
 		(cd /etc && find $f -depth 2>/dev/null | cpio --quiet -pdm "$root/etc")
 	done
 	echo '127.0.0.1 localhost' >"$root/etc/hosts"	# tests mount theirs over it
 	jobs >"$root/etc/jobs"
-	(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$TMP/initramfs"
-}
-
-qemu() {
-	qemu-system-x86_64 -display none -no-reboot -nodefaults \
-		-kernel "$GUEST/kernel/boot/vmlinuz-$RELEASE" "$@"
-}
-
-# A device node is no promise: the bare kernel must come as far as its panic.
-accelerator() {
-	[ -w /dev/kvm ] && timeout 15 qemu -accel kvm -cpu max -m 512 \
-		-append 'panic=-1' >/dev/null 2>&1 && echo kvm || echo tcg,thread=multi
-}
-
-share() { qemu_args+=(-virtfs "local,path=$2,mount_tag=$1,security_model=none,readonly=on,multidevs=remap"); }
-
-boot() {
-	local qemu_args=(-accel "$1" -cpu max -smp 2 -m "$MB" -initrd "$TMP/initramfs"
-		-append "console=ttyS0 loglevel=4 panic=-1"
-		-serial "file:$LOG/guest.console" -serial "file:$LOG/guest.out")
-	share usr /usr
-	share tree "$PWD"
-	qemu "${qemu_args[@]}" &
-	qemu_pid=$!
-	# In the background: a trap must not wait for the guest's end.
-	timeout $GUEST_SECONDS tail --pid=$qemu_pid -s 0.2 -f /dev/null &
-	wait $! ||
-		echo "! still running after $GUEST_SECONDS s" >>$LOG/guest.out
-	kill -KILL $qemu_pid 2>/dev/null
-	wait $qemu_pid 2>/dev/null
-	qemu_pid=
 }
 
 # ---- what it did ------------------------------------------------------------------------
@@ -155,16 +94,15 @@ passed() {
 	return 1
 }
 
-ran() { grep -qxF . "$TMP/out" && ! grep '^! ' "$TMP/out" && return; grep '^! ' "$TMP/out"; tail -n 15 $LOG/guest.console; return 1; }
-content() { ! grep -aE -A 8 'WARNING:|BUG:|Oops|Call Trace|panic|hung task|stall' $LOG/guest.console; }
+ran() { grep -qxF . "$TMP/out" && ! grep '^! ' "$TMP/out" && return; grep '^! ' "$TMP/out"; tail -n 15 "$SAYS.console"; return 1; }
 
+root $FULL/guest/init virtio_pci 9pnet_virtio 9p overlay
+etc
 initramfs
 ACCEL=${ACCEL:-$(accelerator)}
 start=$SECONDS
-: >"$LOG/guest.out"
-: >"$LOG/guest.console"
-boot "$ACCEL"
-tr -d '\r' <$LOG/guest.out >"$TMP/out"
+boot "$ACCEL" -virtfs local,path=/usr,mount_tag=usr,security_model=none,readonly=on,multidevs=remap
+tr -d '\r' <$SAYS.out >"$TMP/out"
 echo "# $ACCEL, $((SECONDS - start)) s"
 grep '^# ' "$TMP/out" | sed "s/^# verifier: /&$RELEASE: /"
 while read -r _ name _; do

@@ -16,7 +16,8 @@ the farm's own stack. home: honest people whose address is one of the farm's exi
 one stack, one scheduler, exits of two proxy programs, a leg of 20-80 ms behind them.
 pods: identical, three prefixes, even load. relay: people behind one TCP relay, each
 with an own distance. load: a load test from one prefix. With --waves 2 the farm has a
-second set of exits, for after the first was dropped.
+second set of exits, for after the first was dropped; behind some of them are people with
+a browser of their own, behind others (home-same) some with the farm's own stack.
 
 Seed 0 is the story of the README; any other shuffles addresses and stacks over roles.
 """
@@ -96,7 +97,7 @@ class Plan:
     def kind(self):
         return self.rng.choices(["post", "small", "sse", "big"], [58, 34, 7.5, 0.5])[0]
 
-    def honest(self, stack, n, every, role="honest", src=None):
+    def honest(self, stack, n, every, role="honest", src=None, wave=1, until=None):
         """Own distance, own pace (rates differ by a factor of ten), own habits."""
         r = self.rng
         for _ in range(n):
@@ -106,9 +107,9 @@ class Plan:
             self.role(address, stack, role)
             pace = every * r.lognormvariate(0, 0.6)
             at = r.uniform(0, min(pace, 12))
-            while at < self.a.seconds:
+            while at < (until or self.a.seconds):
                 self.visit("world", stack, at, address, "-", r.choice([1, 1, 2, 3, 5]),
-                           r.randrange(100, 1500), self.kind(), role)
+                           r.randrange(100, 1500), self.kind(), role, wave)
                 at += 0.5 + r.expovariate(1 / pace)
 
     def pods(self, stack, n, at):
@@ -204,7 +205,14 @@ def build(a):
     for src, _, _ in p.rng.sample(exits, p.scaled(20)):
         p.honest(rest[2], 1, 15, "home", src)
     if a.waves == 2:
-        exits += p.farm(farm, p.scaled(300), 0, 60, 2)
+        fresh = p.farm(farm, p.scaled(300), 0, 60, 2)
+        homes = p.rng.sample(fresh, 2 * p.scaled(20))
+        for i, (src, _, _) in enumerate(homes):
+            if i % 2:
+                p.honest(rest[2], 1, 15, "home", src)
+            else:
+                p.honest(farm, 1, 9, "home-same", src, 2, 60)
+        exits += fresh
     p.exits = exits
     p.story = {"seed": a.seed, "family": a.family, "seconds": a.seconds, "baseline_s": a.baseline, "farm_at_s": a.baseline + 2,
                "farm_stack": farm, "pods_stack": pods, "relay_stack": relay, "load_stack": load,

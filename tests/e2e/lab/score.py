@@ -13,6 +13,9 @@ One JSON object:
     recall      share of the farm's exits among the members
     precision   share of members with the farm's stack that are the farm's, inside the
                 farm's own stack
+    fresh       of the replacing exits: connections that got through before the first that
+                did not (how many exits, by that number; "never": none was refused), and
+                how many got through after it
     same        members that are honest users of the farm's stack (they cost precision)
     lookalikes  members that are somebody else's, by role
 A member is a (source, stack) pair; a source as winnow writes it (IPv4, or an IPv6 /64).
@@ -63,6 +66,21 @@ def visits(lab, applied):
     return table, {role: dict(c.most_common(3)) for role, c in why.items()}
 
 
+def fresh(lab):
+    through, later = collections.Counter(), 0
+    exits = collections.defaultdict(list)
+    for _, r in results(lab):
+        if r["tag"] == "farm-replaced":
+            exits[r["via"]].append((r["at"], r["ok"] > 0))
+    for seen in exits.values():
+        passed = [ok for _, ok in sorted(seen)]
+        first = passed.index(False) if False in passed else None
+        through["never" if first is None else str(first)] += 1
+        later += sum(passed[first:]) if first is not None else 0
+    return {"exits": len(exits), "through_before_rule": dict(sorted(through.items())),
+            "within_two": sum(through[str(n)] for n in range(3)), "through_later": later}
+
+
 def judge(lab, farms, only):
     with open(os.path.join(lab, "truth.tsv")) as f:
         truth = [line.rstrip("\n").split("\t") for line in f]
@@ -91,6 +109,8 @@ def main(lab, farms=None, applied=None, only=None):
     table, why = visits(lab, applied and float(applied))
     answer = {"visits": {role: {phase: dict(c) for phase, c in phases.items()}
                          for role, phases in sorted(table.items())}, "why": why}
+    if any(role == "farm-replaced" for role in table):
+        answer["fresh"] = fresh(lab)
     if farms:
         with open(farms) as f:
             flagged = [x for x in json.load(f)["farms"] if x["state"] not in ("watch", "decay")]

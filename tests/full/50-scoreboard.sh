@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 10800
+# The whole scoreboard: every design, every look-alike, the rivals. What is done is kept
+# in build/scoreboard, so that a second try goes on.
+cd "$(dirname "$0")/../.." || exit
+
+if scripts/scoreboard; then
+	echo "ok - every farm that must be found is found, nothing honest is flagged"
+else
+	echo "not ok - every farm that must be found is found, nothing honest is flagged"
+	exit 1
+fi
