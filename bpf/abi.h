@@ -278,7 +278,7 @@ struct flow {
 	__u16 answer;		/* acknowledged since the newest of those; saturates */
 	__u8 flags;		/* enum flow_flag */
 	__u8 pad;
-	__u16 began;		/* start of the first request, units of 1.05 ms */
+	__u16 began;		/* end of the handshake, then start of the first request, 1.05 ms */
 	__u64 stack;		/* of its tally, should that row be evicted */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "a flow is one line");

@@ -27,6 +27,7 @@
 #define REQUEST_BYTES   100
 #define ANSWER_BYTES    64
 #define ANSWER_SOONEST  8 /* units of 1.05 ms */
+#define PAUSE           2 /* likewise, between handshake and first request */
 #define HELD_MAX        65536
 
 /* Number of sets - 1, set before loading. */
@@ -62,7 +63,8 @@ static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
 
 /* Client bytes that may belong to a request; under the lock. What the server sends
  * of itself after the handshake (session tickets, HTTP/2 settings) crosses the
- * first request: one acknowledgement within 8 ms of its start is no answer to it. */
+ * first request: one acknowledgement within 8 ms of its start is no answer to it,
+ * unless the client let them come before it asked. */
 static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 segment, __u32 bytes)
 {
 	__u16 at = t >> 20;
@@ -73,6 +75,8 @@ static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 segment
 	if (f->answer >= ANSWER_BYTES) {
 		if (!(f->flags & FLOW_WAITING)) {
 			f->request = 0;
+			if ((__u16)(at - f->began) >= PAUSE)
+				f->flags |= FLOW_ANSWERED;
 		} else {
 			if (f->flags & FLOW_ANSWERED || (__u16)(at - f->began) >= ANSWER_SOONEST) {
 				f->request = 0;
@@ -306,6 +310,8 @@ __noinline __u32 flow_opened(__u64 key, __u64 t, __u32 rest)
 		struct flow *f = &set->slot[way & (WAYS - 1)];
 
 		f->flags &= ~FLOW_HANDSHAKE;
+		f->answer = 0; /* so far it was the handshake's */
+		f->began = t >> 20;
 		exchange = flow_request(f, t, rest, rest);
 	}
 	bpf_spin_unlock(&lock->lock);

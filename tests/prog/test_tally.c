@@ -235,6 +235,39 @@ static void a_request_that_rides_with_the_finished_counts(void **state)
 	}
 }
 
+/* What the server says of itself crosses the first request or came before it: the
+ * exception is for one of them, not for the answer that follows. */
+static void tickets_are_no_answer_and_the_answer_is_one(void **state)
+{
+	static const struct {
+		uint64_t pause_us; /* between handshake and request */
+		bool crossing;
+	} cases[] = { { 0, true }, { 500, true }, { 4000, false }, { 70000, false } };
+	struct bench *b = bench_of(state);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct conn c;
+		const struct tally *t = opened(b, &c, path_v4(i, 9));
+
+		if (!cases[i].crossing)
+			conn_acks(&c, 600);
+		bench_after(b, cases[i].pause_us);
+		conn_send(&c, bulk, 400);
+		if (cases[i].crossing) {
+			conn_acks(&c, 600);
+			conn_send(&c, bulk, 400);
+			assert_int_equal(t->exchanges, 1);
+		}
+		for (uint32_t k = 2; k < 5; k++) {
+			bench_after(b, 1 * MSEC);
+			conn_acks(&c, 900);
+			bench_after(b, 1 * MSEC);
+			conn_send(&c, bulk, 400);
+			assert_int_equal(t->exchanges, k);
+		}
+	}
+}
+
 /* min(17, floor(log2(seconds + 1))) */
 static void gaps_between_exchanges_go_into_octaves_of_seconds(void **state)
 {
@@ -438,6 +471,7 @@ int main(void)
 		BENCH(retransmissions_and_old_acks_add_no_bytes),
 		BENCH(an_exchange_is_a_request_of_a_hundred_bytes_and_what_follows),
 		BENCH(a_request_that_rides_with_the_finished_counts),
+		BENCH(tickets_are_no_answer_and_the_answer_is_one),
 		BENCH(gaps_between_exchanges_go_into_octaves_of_seconds),
 		BENCH(seventeen_rows_in_one_set_of_eight_are_nine_evictions),
 		BENCH(an_evicted_row_is_rejoined_as_no_new_connection),
