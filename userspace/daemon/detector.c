@@ -51,11 +51,12 @@ struct detector {
 	pthread_t thread;
 	int fd;
 
-	pthread_mutex_t lock; /* over the three below */
+	pthread_mutex_t lock; /* over the four below */
 	pthread_cond_t given;
 	struct job *job;
 	struct verdicts *answer;
 	bool busy;
+	int bare; /* of capabilities: 1 not yet, 0, or why it could not be */
 
 	/* the thread's */
 	struct detect *detect;
@@ -295,8 +296,12 @@ static void *work(void *arg)
 	struct detector *d = arg;
 	bool last = false;
 
-	if (caps_drop(false))
-		log_warn("detector: capabilities cannot be dropped");
+	pthread_mutex_lock(&d->lock);
+	d->bare = caps_drop(false);
+	pthread_cond_signal(&d->given);
+	pthread_mutex_unlock(&d->lock);
+	if (d->bare)
+		return NULL;
 	if (d->anew && d->days && days_each(d->days, recall_day, d->detect))
 		log_warn("detector: the days before are not read: no memory");
 	while (!last) {
@@ -329,6 +334,24 @@ static void *work(void *arg)
 			break;
 	}
 	return NULL;
+}
+
+/* The thread at work, its capabilities gone before anybody is told that we are up. */
+static int work_begin(struct detector *d)
+{
+	int err;
+
+	d->bare = 1;
+	err = -pthread_create(&d->thread, NULL, work, d);
+	if (err)
+		return err;
+	pthread_mutex_lock(&d->lock);
+	while (d->bare > 0)
+		pthread_cond_wait(&d->given, &d->lock);
+	pthread_mutex_unlock(&d->lock);
+	if (d->bare)
+		pthread_join(d->thread, NULL);
+	return d->bare;
 }
 
 /* ---- the loop's side --------------------------------------------------------------- */
@@ -391,7 +414,7 @@ int detector_new(const struct detector_start *s, struct detector **out, struct r
 		d->baseline_until = d->known_until;
 		set_epoch(d, &c);
 		plan_due(d, c.mono);
-		err = -pthread_create(&d->thread, NULL, work, d);
+		err = work_begin(d);
 	}
 	if (err) {
 		if (d->fd >= 0)
