@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	5	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	6	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -424,6 +424,7 @@ enum rule_flag {
 	RULE_HAS_D1	= 1 << 4,	/* state d1>= */
 	RULE_HAS_AGE	= 1 << 5,	/* state age<= */
 	RULE_LIMIT_ALL	= 1 << 6,	/* one bucket for the rule, not one a source */
+	RULE_HAS_DSTAR	= 1 << 7,	/* state dstar>=: acts at the second flight */
 };
 
 /* Two lines: the first is read on a match, the second counts. Index 0 is never
@@ -444,7 +445,8 @@ struct rule {
 	__u8 flags;		/* enum rule_flag */
 	__u16 holdout;		/* per 10,000 sources that are never dropped */
 	__u16 canary;		/* per 10,000 sources that are; 10,000 = all */
-	__u64 spare;
+	__u16 dstar_min;	/* state dstar>=T, 0.1 ms, of this connection */
+	__u16 spare[3];
 
 	/* line 2: written by the programs with atomic adds, never reset */
 	__u64 hits;		/* proved connections (packets, for source rules) acted on */

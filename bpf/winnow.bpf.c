@@ -133,9 +133,14 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 			gen = w->tally_gen;
 		}
 	}
-	if (act & (ACT_FLIGHT | ACT_CLOSE))
+	action = RULE_NONE;
+	if (act & ACT_FLIGHT && w->h.flags & HS_LATER && !w->passed)
+		action = later_step(ctx);
+	if (act & (ACT_FLIGHT | ACT_CLOSE)) {
+		w->stopped = action != RULE_NONE;
 		finish_step(ctx, act, ref, gen);
-	return verdict_pass();
+	}
+	return action == RULE_NONE ? verdict_pass() : carry_out(ctx, w, action);
 }
 
 static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, struct work *w)
