@@ -540,7 +540,10 @@ struct control {
 	__u64 capture_used;
 	__u32 n_allow;		/* 0: do not look */
 	__u32 prefix_set;	/* which of the two sets of prefix rules is in force: 0, 1 */
-	__u64 spare[6];
+	__u64 reply_budget;	/* resets a second that are sent to clients; 0: no limit */
+	__u64 reply_window;	/* kernel: second of the running budget */
+	__u64 reply_used;
+	__u64 spare[3];
 };
 
 /* Pass everything not in here at once. Bit p of word p / 64. */
@@ -586,7 +589,8 @@ struct ports {
 	X(QUIC_INITIAL,		"quic_initial",		"clients' QUIC Initials") \
 	X(QUIC_BUDGET,		"quic_budget",		"Initials not sent up: budget spent") \
 	X(QUIC_UNLINKED,	"quic_unlinked",	"answers to an id of which only the keys tell the hello") \
-	X(PROXIED_LOST,		"proxied_lost",		"segments whose PROXY header has been forgotten")
+	X(PROXIED_LOST,		"proxied_lost",		"segments whose PROXY header has been forgotten") \
+	X(REPLY_CAPPED,		"reply_capped",		"resets not sent to the client: budget spent")
 
 enum counter {
 #define X(id, name, text) COUNTER_PARSE_##id,
