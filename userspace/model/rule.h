@@ -118,11 +118,11 @@ struct rule_entry {
 	uint64_t expires;      /* the same; 0: never */
 	uint64_t expires_boot; /* as the kernel has it, CLOCK_BOOTTIME; 0: never */
 	enum rule_pending pending;
-	uint64_t then;    /* pending: `expires` once it is confirmed */
-	uint64_t renewed; /* by evidence of that time, since this start; ns since 1970 */
-	uint64_t acquitted,
-		met; /* since then its source is no member, CLOCK_MONOTONIC; hits then */
-	bool shadow; /* this rule only counts what it would do */
+	uint64_t then;      /* pending: `expires` once it is confirmed */
+	uint64_t renewed;   /* by evidence of that time, since this start; ns since 1970 */
+	uint64_t acquitted; /* since then its source is no member, CLOCK_MONOTONIC; 0: it is */
+	uint64_t met;       /* hits then */
+	bool shadow;        /* this rule only counts what it would do */
 	uint64_t ja4_key, stack_key, order_key; /* 0: none, or not known yet */
 	uint16_t holdout;                       /* per 10,000 */
 	uint16_t canary;
