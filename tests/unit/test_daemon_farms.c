@@ -307,38 +307,52 @@ static const char *acting(void)
 	return text;
 }
 
-/* Proved connections met three rules whose sources the detector holds for no members
- * any more; the plan had said one at most. */
-static void too_many_benign_hits_roll_a_farm_back(void **state)
+/* One more proved connection that met each rule on 203.0.113.`first` and over. */
+static size_t meet(unsigned int first)
 {
+	_cleanup_(kern_freep) struct kern *k = kernel();
 	struct rule_match *match;
 	struct rule *slots;
-	size_t n, hit = 0;
-	struct kern *k;
+	size_t n, met = 0;
+
+	slots = kern_rules(k, &n);
+	match = calloc(n, sizeof(*match));
+	assert_int_equal(kern_rule_matches(k, match), 0);
+	for (size_t i = 1; i < n; i++) {
+		if (!slots[i].gen || (uint32_t)match[i].src.net.lo < 0xcb007100 + first)
+			continue;
+		slots[i].would_hit++;
+		met++;
+	}
+	free(match);
+	return met;
+}
+
+/* Three sources that the detector holds for no members for two windows go on being met;
+ * the plan had said one at most. What they were met with before is no hit: then they may
+ * have been the farm's. */
+static void too_many_benign_hits_roll_a_farm_back(void **state)
+{
 
 	plan_farm("f1", FARM_PROPOSE, 0xcb007101, 20, 3600 * NSEC_PER_SEC);
 	farms.farm[0].n_members = 17;
 	for (size_t i = 0; i < 17; i++)
 		farms.farm[0].members[i].posterior = 0.999;
-	plant("canary_step = 1h");
+	plant("canary_step = 1h\n[detect]\nwindow = 1s");
 	assert_int_equal(exit_of("plan.apply", json_pack("{s:[], s:b}", "ids", "canary", 1), NULL),
 			 0);
 	assert_string_equal(acting(), "20 of 20");
 	daemon_end(SIGTERM);
-	k = kernel();
-	slots = kern_rules(k, &n);
-	match = calloc(n, sizeof(*match));
-	assert_int_equal(kern_rule_matches(k, match), 0);
-	for (size_t i = 1; i < n; i++) {
-		if (!slots[i].gen || (uint32_t)match[i].src.net.lo < 0xcb007101 + 17)
-			continue;
-		slots[i].would_hit = 1;
-		hit++;
-	}
-	free(match);
-	kern_free(k);
-	assert_int_equal(hit, 3);
+	assert_int_equal(meet(1 + 17), 3);
 	daemon_up(NULL);
+	sleep(4); /* two windows and more */
+	assert_string_equal(acting(), "20 of 20");
+	daemon_end(SIGTERM);
+	daemon_up(NULL);
+	for (int i = 0; i < 60 && strcmp(acting(), "0 of 20"); i++) {
+		assert_int_equal(meet(1), 20); /* of members it may be as much as it likes */
+		usleep(200000);
+	}
 	await(acting, "0 of 20");
 	assert_string_equal(standing(), "f1 decay 20/20");
 	assert_true(logged("3 benign sources hit, at most 1.0 were expected"));
