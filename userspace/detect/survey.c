@@ -162,6 +162,7 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 		m->dstar = delays.dstar;
 		m->far = delays.far;
 		m->nearest = delays.nearest;
+		m->kept = delays.n;
 		m->measured = delays.measured;
 		m->waiting = delays.waiting;
 		m->first_seen = r->first_seen;

@@ -29,6 +29,7 @@ struct cohort_member {
 	int waiting_d1;               /* the bin nine of ten of those are in or over */
 	uint32_t dstar, far, nearest; /* 0.1 ms; see features.h */
 	uint32_t measured, waiting;
+	uint32_t kept;       /* D* of its last handshakes, of all its life; 5 at most */
 	double seconds;      /* in the view */
 	uint64_t first_seen; /* ns since 1970 */
 	uint16_t gaps[GAP_BINS];
