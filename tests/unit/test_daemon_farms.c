@@ -461,6 +461,40 @@ static double number(const json_t *o, const char *path, const char *key)
 	return json_number_value(json_object_get(json_object_get(o, path), key));
 }
 
+/* What a plan names of networks that are to be handled with care is bounded. */
+static void a_plan_that_names_many_protected_sources_is_not_applied(void **state)
+{
+	json_t *reply, *gates, *g;
+	size_t i, seen = 0;
+
+	plan_farm("f1", FARM_PROPOSE, 0xcb007101, 7, 3600 * NSEC_PER_SEC);
+	plant("protected = 203.0.113.4/30\nmax_protected = 3");
+	assert_int_equal(apply("f1", false, "sources of protected networks: 4, may be 3"), 6);
+	assert_int_equal(listed(), 0);
+	reply = ask("plan.show", NULL);
+	gates = json_object_get(json_array_get(json_object_get(json_object_get(reply, "data"),
+							       "farms"),
+					       0),
+				"gates");
+	json_array_foreach(gates, i, g)
+		if (!strcmp(json_string_value(json_object_get(g, "gate")), "protected")) {
+			assert_true(json_is_false(json_object_get(g, "met")));
+			seen++;
+		}
+	assert_int_equal(seen, 1);
+	json_decref(reply);
+	/* What it would hit may be counted. */
+	assert_int_equal(exit_of("plan.apply", json_pack("{s:[s], s:b}", "ids", "f1", "count", 1),
+				 NULL),
+			 0);
+	assert_int_equal(listed(), 7);
+	daemon_end(SIGTERM);
+	write_conf("protected = 203.0.113.4/30\nmax_protected = 4");
+	daemon_up(NULL);
+	assert_int_equal(apply("f1", false, NULL), 0);
+	daemon_end(SIGTERM);
+}
+
 /* The farm's first address was somebody's three days ago, with the same stack: 7
  * exchanges that the rule would have cost him. Its second is one of the farm's since the
  * day before yesterday; a third source of that stack has no rule. */
@@ -640,6 +674,7 @@ int main(void)
 		claim(farms_of_another_secret_are_forgotten),
 		claim(a_canary_goes_from_1_to_10_to_100_percent),
 		claim(too_many_benign_hits_roll_a_farm_back),
+		claim(a_plan_that_names_many_protected_sources_is_not_applied),
 		claim(an_unconfirmed_plan_is_taken_back),
 		claim(farms_get_no_more_rules_than_the_cap),
 		claim(what_grows_back_is_shown),

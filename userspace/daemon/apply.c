@@ -183,6 +183,8 @@ static const char *held_back(struct apply *p, const struct farm *f, const struct
 			     struct reason *r)
 {
 	size_t have = rules_of_all_farms(&p->d->rules);
+	const struct plan_gate *gate =
+		farms_gate(&p->d->verdicts->plan, f - p->d->verdicts->farms.farm, GATE_PROTECTED);
 
 	if (labels_dismissed(p->d, f->id))
 		reason_set(r, 0, "farm %s is dismissed. Try: winnow farm confirm %s REASON", f->id,
@@ -193,6 +195,11 @@ static const char *held_back(struct apply *p, const struct farm *f, const struct
 	else if (!t->n && !t->n_count && !t->already)
 		reason_set(r, 0, "farm %s: every member is spared; `winnow plan show` says why",
 			   f->id);
+	else if (!p->how->count && gate && !gate->met)
+		reason_set(r, 0,
+			   "farm %s: %s. Try: winnow plan show; max_protected, or --count to see "
+			   "what they would hit",
+			   f->id, gate->text);
 	else if (have + t->n > p->d->cfg.max_rules)
 		reason_set(r, 0, "farm %s: %zu rules more would be %zu for farms, max_rules is %u",
 			   f->id, t->n, have + t->n, p->d->cfg.max_rules);
