@@ -4,7 +4,7 @@
 # The stories of the small tier once more, with winnow and winnowd under ASan and UBSan:
 # they hold, and neither reports anything (fault 100). Unit tests do this in the small tier,
 # the guest's service in full/41. Left out: stories about time and memory, which a sanitizer
-# spends.
+# spends, and 33-trouble, whose failing malloc() would have to come before ASan's.
 # Arguments: only stories with one of them in their name.
 set -u
 cd "$(dirname "$0")/../.." || exit
@@ -32,7 +32,7 @@ say() { # STATUS TEXT
 }
 for story in tests/e2e/[0-9]*.sh; do
 	name=$(basename "$story" .sh)
-	case $name in 01-* | 14-* | 15-* | 17-* | 20-* | 23-* | 25-* | 26-*) continue ;; esac
+	case $name in 01-* | 14-* | 15-* | 17-* | 20-* | 23-* | 25-* | 26-* | 33-*) continue ;; esac
 	wanted "$name" "$@" || continue
 	TMPDIR=$TMP/stories KEEP=1 setsid timeout 600 "$story" >"$TMP/out" 2>&1
 	status=$?
