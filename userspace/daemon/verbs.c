@@ -115,7 +115,7 @@ static void verb_source_list(struct call *c)
 		fail(c, EXIT_USAGE, "limit: expected a number from 1 to %d", SOURCES_MAX);
 		return;
 	}
-	if (s)
+	if (s && s->n_rows)
 		qsort(s->rows, s->n_rows, sizeof(s->rows[0]), newest_first);
 	answer(c, s ? sources(c, s, limit, false, 0, 0) : NULL);
 }
