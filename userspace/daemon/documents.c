@@ -13,10 +13,28 @@
 #include "model/rule_json.h"
 #include "model/source.h"
 
-struct snapshot *daemon_snapshot(struct daemon *d)
+static struct snapshot *snapshot_now(void)
 {
 	struct clock c = clock_now();
-	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(c.mono, c.real - c.mono);
+
+	return snapshot_new(c.mono, c.real - c.mono);
+}
+
+struct snapshot *daemon_newest(struct daemon *d, size_t limit, size_t *total)
+{
+	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_now();
+	const struct tally_set *sets;
+	size_t n;
+
+	sets = kern_tallies(d->kern, &n);
+	if (!s || snapshot_add_newest(s, sets, n, limit, total))
+		return NULL;
+	return take_ptr(s);
+}
+
+struct snapshot *daemon_snapshot(struct daemon *d)
+{
+	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_now();
 	const struct tally_set *sets;
 	size_t n;
 
