@@ -155,6 +155,7 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->net_deep_mask = nets.deep - 1;
 	k->skel->rodata->net_buckets = nets.buckets;
 	k->skel->rodata->clock_virtual = c->replay;
+	k->skel->rodata->runs_alone = c->replay && c->batch;
 	k->prefixes = c->prefixes;
 	return 0;
 }
