@@ -32,6 +32,7 @@ struct sim_config sim_config_default(void)
 		.far = FAR_ANY,
 		.drift = 1,
 		.copies = 1,
+		.thin = 1,
 		.react = 1200,
 	};
 }
@@ -120,6 +121,8 @@ int sim_option(struct sim_config *c, const char *word)
 		c->sites = x;
 	else if (IS("copies") && x >= 1 && x <= 100)
 		c->copies = x;
+	else if (IS("thin") && x >= 1 && x <= 1000)
+		c->thin = x;
 	else if (IS("blind"))
 		c->blind = x > 0;
 	else
@@ -146,6 +149,8 @@ void sim_describe(const struct sim_config *c, FILE *out)
 		fprintf(out, " poison=%g", c->poison);
 	if (c->blind)
 		fprintf(out, " blind=1");
+	if (c->thin > 1)
+		fprintf(out, " thin=%u", c->thin);
 	fprintf(out, " react=%.0f", c->react);
 }
 
@@ -166,6 +171,15 @@ void sim_free(struct sim *s)
 void sim_freep(struct sim **s)
 {
 	sim_free(*s);
+}
+
+/* A farm is judged beside its stack; others only have to be there. */
+static bool is_left_out(const struct world *w, uint32_t i)
+{
+	const struct source *s = &w->sources[i];
+
+	return w->c.thin > 1 && w->farm_stack != UINT32_MAX && s->role == ORGANIC &&
+	       s->stack != w->farm_stack && hash2(w->key ^ 0x70000, i) % w->c.thin;
 }
 
 int sim_new(const struct sim_config *c, struct sim **out, struct reason *r)
@@ -205,7 +219,8 @@ int sim_new(const struct sim_config *c, struct sim **out, struct reason *r)
 			reason_set(r, err, "no design %s; see tests/sim/README.md", c->design);
 	}
 	for (uint32_t i = 0; i < w->n && !err; i++)
-		err = calendar_add(w, i);
+		if (!is_left_out(w, i))
+			err = calendar_add(w, i);
 	if (err)
 		return err;
 	*out = take_ptr(s);

@@ -48,6 +48,7 @@ struct sim_config {
 	double poison;          /* share of the accounts that are there from the beginning */
 	bool blind;             /* D1, D2 and D* are unknown */
 	double react;           /* s until a banned account is replaced, median */
+	uint32_t thin;          /* beside a farm's stack one source in so many is there; 1: all */
 };
 
 struct sim_truth {

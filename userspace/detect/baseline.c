@@ -251,12 +251,15 @@ static int learn_kinds(const struct baseline *b, struct stack_baseline *s, const
 static void gather_stack(struct stack_baseline *s, const struct sample *a)
 {
 	const struct view *v = &a->record->clean;
+	struct sessions_seen seen;
 	uint32_t gaps = 0;
 
 	s->sources++;
 	s->split += a->delays.state == DELAY_SPLIT;
 	s->direct += a->delays.state == DELAY_DIRECT;
 	s->exchanges += v->exchanges;
+	seen = sessions_seen(v->connections, v->resumed);
+	sessions_add(&s->sessions, &seen);
 	for (int g = 0; g < GAP_BINS; g++)
 		gaps += v->gaps[g];
 	for (int g = 0; g < GAP_BINS && gaps; g++)

@@ -33,6 +33,7 @@
 #include "base/table.h"
 #include "detect/config.h"
 #include "detect/mixture.h"
+#include "detect/sessions.h"
 #include "detect/window.h"
 
 #define R_BINS       3
@@ -52,6 +53,7 @@ struct stack_baseline {
 	uint32_t tcp_sources;
 	double exchanges, seconds;
 	double gaps[GAP_BINS]; /* a source counts 8 gaps at most */
+	struct sessions_sum sessions;
 	struct mixture kinds;
 };
 

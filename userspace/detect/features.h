@@ -25,6 +25,8 @@
 #include "detect/baseline.h"
 #include "detect/mixture.h"
 
+enum feature { FEATURE_D1, FEATURE_DSTAR, FEATURE_TCP, FEATURE_PSK, FEATURE_RATE, FEATURE_GAPS };
+
 enum delay_state { DELAY_UNKNOWN, DELAY_DIRECT, DELAY_SPLIT };
 
 struct delays {

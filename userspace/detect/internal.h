@@ -16,6 +16,7 @@
 #include "detect/ledger.h"
 #include "detect/members.h"
 #include "detect/mixture.h"
+#include "detect/newcomers.h"
 #include "detect/origin.h"
 #include "detect/replacements.h"
 #include "detect/verdict.h"

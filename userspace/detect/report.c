@@ -117,6 +117,22 @@ static void reason_of(const struct cohort_state *state, const struct cohort_memb
 			 state->replacements.n, 100 * state->replacements.share);
 }
 
+/* Rules from `n` on would break the bound of those before. */
+static void leave_out(struct report *r, size_t n)
+{
+	for (size_t i = n; i < r->n_rules; i++) {
+		struct plan_spared *spared = &r->spared[r->n_spared++];
+
+		spared->src = r->rules[i].src;
+		spared->family = r->rules[i].family;
+		spared->stack = r->rules[i].stack;
+		snprintf(spared->why, sizeof(spared->why),
+			 "posterior %.4f, but with it the plan's precision bound does not hold",
+			 1 - r->rules[i].doubt);
+	}
+	r->n_rules = n;
+}
+
 int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
 		 const struct cohort *members, double exchanges_in_stack, struct report *r)
 {
@@ -143,6 +159,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 			.holdout = d->config.holdout,
 			.expires = expires,
 			.posterior = member_posterior(m),
+			.doubt = 1 - m->weight,
 			.exchanges = m->exchanges,
 			.seen = record->moved && record->moved_window == d->windows.number
 					? d->windows.now - d->config.window
@@ -159,9 +176,12 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 			continue;
 		}
 		reason_of(state, m, rule);
-		r->stops += m->exchanges;
 		r->n_rules++;
 	}
+	leave_out(r, collateral_keep(r->rules, r->n_rules, unknown, state->before,
+				     d->config.precision));
+	for (size_t i = 0; i < r->n_rules; i++)
+		r->stops += r->rules[i].exchanges;
 	r->collateral =
 		collateral_of(r->rules, r->n_rules, unknown, state->before,
 			      d->survey.exchanges - r->stops, exchanges_in_stack - r->stops);

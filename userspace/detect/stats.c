@@ -102,6 +102,20 @@ double stats_upper95(double mean, double design)
 	return k * design;
 }
 
+double stats_upper95_shared(double mean, double shape)
+{
+	double q = mean / (mean + shape), p, sum;
+	unsigned int k = 0;
+
+	if (mean > 500)
+		return mean + 1.6449 * sqrt(mean + mean * mean / shape);
+	for (p = sum = pow(1 - q, shape); sum < 0.95 && k < 10000; sum += p) {
+		p *= q * (shape + k) / (k + 1);
+		k++;
+	}
+	return k ? k - (sum - 0.95) / p : 0;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;

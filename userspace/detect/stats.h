@@ -26,6 +26,9 @@ void stats_share(double k, double n, double level, double *lo, double *hi);
 /* The smallest count that a sum of rare events with mean `mean` stays at or below
  * with probability 0.95; `design` >= 1 widens for events that come in clusters. */
 double stats_upper95(double mean, double design);
+/* The same where all means are off by one factor, a Gamma of mean 1 and that shape. Between
+ * whole counts in proportion to their probability: the next whole one is the count. */
+double stats_upper95_shared(double mean, double shape);
 
 /* Sorts v. q in [0, 1], linear between ranks; 0 for n = 0. */
 double stats_quantile(double *v, size_t n, double q);

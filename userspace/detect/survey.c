@@ -161,6 +161,7 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 		m->moved = r->moved_window == d->windows.number ? r->moved : 0;
 		m->dstar = delays.dstar;
 		m->shortest = delays.shortest;
+		m->kept = delays.n;
 		m->measured = delays.measured;
 		m->waiting = delays.waiting;
 		m->first_seen = r->first_seen;

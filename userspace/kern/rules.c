@@ -441,9 +441,11 @@ int rules_open(struct kern *k, bool adopted, struct reason *r)
 	int err;
 
 	k->match_fd = kern_map_fd(k, "match");
-	k->removed = calloc(k->rules.n, sizeof(k->removed[0]));
+	k->removed = malloc(k->rules.n * sizeof(k->removed[0]));
 	if (!k->removed || !reached)
 		return reason_set(r, -ENOMEM, "out of memory");
+	/* Really written: slots are taken in turn, and each would be 8 bytes more. */
+	explicit_bzero(k->removed, k->rules.n * sizeof(k->removed[0]));
 	err = nets_open(k, adopted);
 	if (err)
 		return reason_set(r, err, "read the rule tables: %s", strerror(-err));

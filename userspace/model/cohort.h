@@ -28,6 +28,7 @@ struct cohort_member {
 	uint32_t split_at_once;                       /* D1 below 10 ms, D* from 10 ms */
 	uint32_t dstar, shortest;                     /* 0.1 ms */
 	uint32_t measured, waiting;
+	uint32_t kept;       /* D* of its last handshakes, of all its life; 5 at most */
 	double seconds;      /* in the view */
 	uint64_t first_seen; /* ns since 1970 */
 	uint16_t gaps[GAP_BINS];

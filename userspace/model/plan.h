@@ -33,6 +33,7 @@ struct plan_rule {
 	size_t farm;          /* index into farms.farm */
 	uint32_t handle;      /* 0: not installed */
 	double posterior;
+	double doubt;       /* that it is innocent, as the model has it; the posterior is held */
 	uint32_t exchanges; /* of that source and stack, so far */
 	char reason[PLAN_REASON];
 };
