@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	5	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	6	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -433,9 +433,10 @@ struct rule {
 	__u32 gen;
 	__u64 expires;		/* ns of CLOCK_BOOTTIME (capture time in replay); 0: never */
 	struct addr net;	/* predicate on the source; plen 0: any */
+	/* Matches by packets that proved nothing; atomic adds. Here and not below, so that
+	 * a flood of dropped packets reads and writes one line. */
+	__u64 unproved;
 	__u32 next;		/* the next rule with the same match key */
-	__u32 seen_min;		/* state seen>=N: connections before this one */
-	__u32 age_max;		/* state age<=T, stamps */
 	__u16 d1_min;		/* state d1>=T, 0.1 ms, of this hello */
 	__u16 split_dstar;	/* a D* counts as split from here, 0.1 ms */
 	__u8 split_min;		/* state split>=N, of the last five */
@@ -451,7 +452,8 @@ struct rule {
 	__u64 hit_packets;
 	__u64 hit_bytes;
 	__u64 would_hit;	/* count, shadow, holdout, canary: proved, not acted on */
-	__u64 unproved;		/* the same match, by packets that proved nothing */
+	__u32 seen_min;		/* state seen>=N: connections before this one */
+	__u32 age_max;		/* state age<=T, stamps */
 	__u32 rate;		/* limit: tokens a second x 1000 */
 	__u32 burst;		/* limit: tokens x 1000 */
 	__u32 epoch;		/* of the holdout and canary hash */
@@ -536,7 +538,7 @@ struct control {
 	__u64 capture_budget;	/* packets a second */
 	__u64 capture_window;	/* kernel: second of the running budget */
 	__u64 capture_used;
-	__u32 n_allow;		/* 0: do not look */
+	__u32 n_allow;		/* 0: none was ever allowed, do not look */
 	__u32 prefix_set;	/* which of the two sets of prefix rules is in force: 0, 1 */
 	__u64 spare[6];
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
 /*
  * early.bpf.h - the frames that need no more than a look: those for ports that are
- * not protected, and segments of proved connections without a verdict. Everything else
- * (a new connection, a rule, odd headers) takes the long way, and has changed nothing
- * here.
+ * not protected, those of a source that is dropped whatever it says, and segments of proved
+ * connections without a verdict. Everything else (a new connection, another rule, odd
+ * headers) takes the long way, and has changed nothing here.
  */
 #ifndef WINNOW_EARLY_BPF_H
 #define WINNOW_EARLY_BPF_H
@@ -81,7 +81,7 @@ struct glance {
 	void *l4;
 	__u32 len; /* of the header at l4 and its payload */
 	__u16 dport;
-	__u8 family, proto;
+	__u8 family, proto, tcp_flags;
 };
 
 /* Whole headers in the linear part, no options or extensions, lengths that fit: 1. */
@@ -139,6 +139,7 @@ static __always_inline int glance(struct xdp_md *ctx, struct glance *g)
 		header = (at[12] >> 4) * 4;
 		if (header < sizeof(struct tcphdr) || header > g->len)
 			return 0;
+		g->tcp_flags = at[13];
 	}
 	g->dport = bpf_ntohs(((__be16 *)at)[1]);
 	return 1;
@@ -151,54 +152,123 @@ static __always_inline struct counters *counters_get(void)
 	return bpf_map_lookup_elem(&counters, &zero);
 }
 
-/* A segment of a protected port. 1: it has been dealt with. */
-static __always_inline int early_segment(const struct glance *g)
+/* A rule on the source alone that drops all of it, now: nothing that the long way would
+ * look at speaks for the packet, or wants to see it. */
+static __always_inline int drops_at_once(const struct control *c, const struct rule *r,
+					 const struct addr *src)
 {
-	struct control *c = control_get();
-	struct tcphdr *tcp = g->l4;
-	struct segment_view seg;
+	return r->action == RULE_DROP && !(r->flags & RULE_SHADOW) && !r->holdout &&
+	       r->canary >= 10000 && !c->capture && rule_live(r) && !prevented(c, src);
+}
+
+/* Of a frame for a protected port, in words: what is read below is one way through, for
+ * all families and headers. */
+struct early_view {
 	struct addr src, dst;
+	struct segment_view seg; /* of TCP */
+	__u32 len;               /* of the frame */
+	__u16 sport, dport;
+	__u8 family, proto;
+};
+
+static __always_inline void view(struct xdp_md *ctx, const struct glance *g, struct early_view *v)
+{
+	struct tcphdr *tcp = g->l4;
+
+	if (g->family == 4) {
+		v->src = addr_of_v4(((struct iphdr *)g->ip)->saddr);
+		v->dst = addr_of_v4(((struct iphdr *)g->ip)->daddr);
+	} else {
+		v->src = addr_of_v6(&((struct ipv6hdr *)g->ip)->saddr);
+		v->dst = addr_of_v6(&((struct ipv6hdr *)g->ip)->daddr);
+	}
+	v->len = ctx->data_end - ctx->data; /* no IP byte is elsewhere */
+	v->family = g->family;
+	v->proto = g->proto;
+	v->sport = bpf_ntohs(((__be16 *)g->l4)[0]);
+	v->dport = g->dport;
+	v->seg.tcp_flags = 0;
+	if (g->proto == IPPROTO_TCP) {
+		v->seg.seq = bpf_ntohl(tcp->seq);
+		v->seg.ack = bpf_ntohl(tcp->ack_seq);
+		v->seg.payload_len = g->len - tcp->doff * 4;
+		v->seg.tcp_flags = ((__u8 *)tcp)[13];
+	}
+}
+
+/* 1: the packet is dropped, before anything is asked about its connection but whether
+ * there is one. */
+static __always_inline int early_drop(const struct control *c, const struct early_view *v,
+				      __u32 index)
+{
+	struct rule *r = rule_at(index);
+	struct counters *n;
+	int proved = 0;
+
+	if (!r || !drops_at_once(c, r, &v->src))
+		return 0;
+	if (v->proto == IPPROTO_TCP && !(v->seg.tcp_flags & TCP_SYN)) {
+		proved = flow_known(key_flow(&c->secret, &v->src, &v->dst, v->sport, v->dport));
+		if (proved && r->flags & RULE_EXISTING_KEEP)
+			return 0;
+	}
+	rule_hit(r, v->len, proved ? now_coarse() : 0, proved, 1, 1);
+	n = counters_get();
+	if (n) {
+		n->n[COUNTER_PACKETS]++;
+		n->n[COUNTER_BYTES] += v->len;
+		n->n[COUNTER_DROP]++;
+		n->n[COUNTER_DROP_BYTES] += v->len;
+	}
+	return 1;
+}
+
+/* A segment of a protected port. 1: it has been dealt with. */
+static __always_inline int early_segment(const struct control *c, const struct early_view *v)
+{
 	struct work *w;
 	__u64 key, t;
-	__u16 sport;
 	int done;
 
-	if (!c || g->proto != IPPROTO_TCP)
+	if (v->proto != IPPROTO_TCP ||
+	    (v->seg.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return 0;
-	seg.tcp_flags = ((__u8 *)tcp)[13];
-	if ((seg.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
-		return 0;
-	if (g->family == 4) {
-		src = addr_of_v4(((struct iphdr *)g->ip)->saddr);
-		dst = addr_of_v4(((struct iphdr *)g->ip)->daddr);
-	} else {
-		src = addr_of_v6(&((struct ipv6hdr *)g->ip)->saddr);
-		dst = addr_of_v6(&((struct ipv6hdr *)g->ip)->daddr);
-	}
-	seg.seq = bpf_ntohl(tcp->seq);
-	seg.ack = bpf_ntohl(tcp->ack_seq);
-	seg.payload_len = g->len - tcp->doff * 4;
-	sport = bpf_ntohs(tcp->source);
-	if (c->n_source_rules && source_rule(c, &src))
-		return 0;
-	key = key_flow(&c->secret, &src, &dst, sport, g->dport);
+	key = key_flow(&c->secret, &v->src, &v->dst, v->sport, v->dport);
 	t = now_coarse();
 	w = work_get();
 	if (!w)
 		return 0;
-	done = flow_pass(key, &seg, t, &w->m);
+	done = flow_pass(key, &v->seg, t, &w->m);
 	if (done != 2)
 		return done;
-	w->p.src = src;
-	w->p.family = g->family;
-	w->p.dport = g->dport;
+	w->p.src = v->src;
+	w->p.family = v->family;
+	w->p.dport = v->dport;
 	w->key = key;
 	w->t = t;
 	account();
 	return 1;
 }
 
-/* 1: the frame has been dealt with, and passes. */
+#define EARLY_NOT (-1) /* dealt with: it takes the long way */
+
+/* A frame for a protected port: its verdict if it has been dealt with, or EARLY_NOT. */
+static __always_inline int early_protected(struct xdp_md *ctx, const struct glance *g)
+{
+	struct control *c = control_get();
+	struct early_view v;
+	__u32 index;
+
+	if (!c)
+		return EARLY_NOT;
+	view(ctx, g, &v);
+	index = c->n_source_rules ? source_rule(c, &v.src) : 0;
+	if (index)
+		return early_drop(c, &v, index) ? XDP_DROP : EARLY_NOT;
+	return early_segment(c, &v) ? XDP_PASS : EARLY_NOT;
+}
+
+/* The frame's verdict, if it needed no more than this look; else EARLY_NOT. */
 static __always_inline int early(struct xdp_md *ctx)
 {
 	__u32 what = COUNTER_PARSE_OK;
@@ -207,16 +277,19 @@ static __always_inline int early(struct xdp_md *ctx)
 	struct glance g;
 
 	if (!glance(ctx, &g))
-		return 0;
+		return EARLY_NOT;
 	p = ports_get();
 	if (!p)
-		return 0;
+		return EARLY_NOT;
 	if (!port_in(p, g.dport, g.proto)) {
 		if (p->any)
-			return 0;
+			return EARLY_NOT;
 		what = COUNTER_PARSE_NOT_OURS;
-	} else if (!early_segment(&g)) {
-		return 0;
+	} else {
+		int verdict = early_protected(ctx, &g);
+
+		if (verdict != XDP_PASS)
+			return verdict;
 	}
 	n = counters_get();
 	if (n) {
@@ -225,7 +298,7 @@ static __always_inline int early(struct xdp_md *ctx)
 		n->n[COUNTER_PASS]++;
 		n->n[what]++;
 	}
-	return 1;
+	return XDP_PASS;
 }
 
 #endif

@@ -194,12 +194,13 @@ out:
 	return 0;
 }
 
-/* Is there such a connection? A look without the lock: the answer may be a packet old. */
+/* Is there such a connection? A look without the lock: the answer may be a packet old. Most
+ * often there is none, and the tags say so. */
 __noinline int flow_known(__u64 key)
 {
 	struct flow_set *set = flow_set_at(key);
 
-	return set && flow_way(set, key) < WAYS;
+	return set && way_find(set, tag_of(key), set->slot[w_].key == key) < WAYS;
 }
 
 /* Flags of flows that take the long way. */
@@ -256,6 +257,7 @@ __noinline int flow_begin(__u64 stack, __u32 seq, __u32 silent)
 	if (!set || !lock)
 		return 0;
 	stamp = stamp_of(w->t);
+	touch_set(set, w->key);
 	bpf_spin_lock(&lock->lock);
 	way = flow_way(set, w->key);
 	if (way >= WAYS) {

@@ -26,16 +26,19 @@ static __always_inline int rule_live(const struct rule *r)
 static __always_inline __u32 prevented(const struct control *c, const struct addr *src)
 {
 	struct prefix_key key = { .plen = 128 };
+	__be32 *addr = (__be32 *)key.addr; /* words: the verifier allows no more at once */
 	__u32 *from;
 
 	if (c->panic)
 		return COUNTER_SAVED_PANIC;
 	if (c->max_unattended && c->heartbeat + c->max_unattended < now_boot())
 		return COUNTER_SAVED_UNATTENDED;
-	for (int i = 0; i < 8; i++) {
-		key.addr[i] = src->hi >> (56 - 8 * i);
-		key.addr[8 + i] = src->lo >> (56 - 8 * i);
-	}
+	if (!c->n_allow)
+		return 0;
+	addr[0] = bpf_htonl(src->hi >> 32);
+	addr[1] = bpf_htonl(src->hi);
+	addr[2] = bpf_htonl(src->lo >> 32);
+	addr[3] = bpf_htonl(src->lo);
 	from = bpf_map_lookup_elem(&allow, &key);
 	if (from && (*from == ALLOW_ALWAYS || *from <= now_boot() / 1000000000ULL))
 		return COUNTER_SAVED_ALLOW;
@@ -249,8 +252,8 @@ __noinline int judge_hello(struct xdp_md *ctx)
 	return 0;
 }
 
-static __always_inline void rule_hit(struct rule *r, const struct packet *p, __u64 t, int proved,
-				     int acted, int first)
+static __always_inline void rule_hit(struct rule *r, __u32 bytes, __u64 t, int proved, int acted,
+				     int first)
 {
 	if (!proved) {
 		__sync_fetch_and_add(&r->unproved, 1);
@@ -262,7 +265,7 @@ static __always_inline void rule_hit(struct rule *r, const struct packet *p, __u
 	}
 	__sync_fetch_and_add(&r->hits, first);
 	__sync_fetch_and_add(&r->hit_packets, 1);
-	__sync_fetch_and_add(&r->hit_bytes, p->frame_len);
+	__sync_fetch_and_add(&r->hit_bytes, bytes);
 	r->last_hit = t;
 }
 
@@ -293,7 +296,7 @@ __noinline __u32 rule_act(struct xdp_md *ctx, __u32 index, __u32 gen, __u64 stac
 	action = r->action;
 	if (action <= RULE_PASS) {
 		if (first)
-			rule_hit(r, &w->p, w->t, proved, 1, 1);
+			rule_hit(r, w->p.frame_len, w->t, proved, 1, 1);
 		return RULE_NONE;
 	}
 	if (action == RULE_LIMIT) {
@@ -306,7 +309,7 @@ __noinline __u32 rule_act(struct xdp_md *ctx, __u32 index, __u32 gen, __u64 stac
 		action = RULE_RESET; /* a bare drop leaves the server waiting */
 	}
 	if (action == RULE_COUNT || r->flags & RULE_SHADOW || spared(c, r, src, stack)) {
-		rule_hit(r, &w->p, w->t, proved, 0, first);
+		rule_hit(r, w->p.frame_len, w->t, proved, 0, first);
 		count(COUNTER_WOULD_DROP);
 		if (c->capture)
 			capture_packet(ctx, r->handle, action, 0);
@@ -317,7 +320,7 @@ __noinline __u32 rule_act(struct xdp_md *ctx, __u32 index, __u32 gen, __u64 stac
 		count(why);
 		return RULE_NONE;
 	}
-	rule_hit(r, &w->p, w->t, proved, 1, first);
+	rule_hit(r, w->p.frame_len, w->t, proved, 1, first);
 	if (c->capture)
 		capture_packet(ctx, r->handle, action, 1);
 	return action;

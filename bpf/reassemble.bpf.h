@@ -4,7 +4,8 @@
  *
  * A hello that is whole in its segment and record is copied straight into the
  * flat buffer. Others go through a slot: bytes at their stream offset, a bit for
- * each byte that came out of order, TLS record headers taken off at the end.
+ * each byte that came out of order, TLS record headers taken off at the end. What says
+ * whose a slot is lies apart from its bytes: looking for one touches none of them.
  *
  * In:     a segment and its offset from the hello's first byte.
  * Out:    work.result and work.complete; the message in struct flat.
@@ -25,31 +26,44 @@
 
 #define STREAM_MAX   HELLO_MAX /* bytes of the stream, record headers included */
 #define STREAM_WORDS (STREAM_MAX / 64)
-#define CHUNK        2048 /* one copy out of the packet */
+#define CHUNK        FLAT_SLACK /* one copy out of the packet */
 #define SLOT_PROBES  4
 #define SOURCE_SLOTS 4
 
 /* Number of slots - 1, set before loading. */
 const volatile __u32 reassembly_slots = 255;
 
-struct slot {
+struct slot_head {
 	__u32 busy;
 	__u32 stamp;
-	__u64 owner;  /* flow key, 0 = free */
-	__u64 source; /* keyed hash of the owner's source */
-	__u32 base;   /* sequence number of offset 0 */
-	__u32 have;   /* bytes known from offset 0 on */
-	__u32 holes;  /* 1: bits beyond `have` are set */
-	__u32 top;    /* end of the highest byte known */
-	__u32 skip;   /* bytes of a believed PROXY header in front */
-	__u32 want;   /* nothing new before `have` gets here */
-	__u32 done;   /* the hello was complete: kept to compare what comes again,
-		       * free for anybody else */
+	__u64 owner;   /* flow key, 0 = free */
+	__u64 source;  /* keyed hash of the owner's source */
+	__u32 have;    /* bytes known from offset 0 on */
+	__u32 holes;   /* 1: bits beyond `have` are set */
+	__u32 top;     /* end of the highest byte known */
+	__u32 skip;    /* bytes of a believed PROXY header in front */
+	__u32 want;    /* nothing new before `have` gets here */
+	__u32 need;    /* bytes of the message; 0: not yet known */
+	__u32 done;    /* the hello was complete: kept to compare what comes again,
+			* free for anybody else */
+	__u32 at, len; /* deframe()'s: of the stream, of the message */
+	__u32 full;    /* likewise, 1: all of the message is copied */
+};
+_Static_assert(sizeof(struct slot_head) == 64, "a slot's head is one line");
+
+struct slot {
 	__u64 bit[STREAM_WORDS];
 	__u8 b[STREAM_MAX + CHUNK];
 };
 
 /* Hellos in pieces. Written per segment, read by nobody else. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, struct slot_head);
+} slot_heads SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 256);
@@ -60,13 +74,14 @@ struct {
 struct source_slots {
 	__u32 at[SOURCE_SLOTS]; /* slot + 1 */
 };
+#define CLAIMS 16384
 
-/* Which slots a source holds. Eviction forgets a claim, never grants one twice
- * for long: the slot itself knows its owner. */
+/* Which slots a source holds, by its hash. Two in one place forget each other's claims;
+ * none is granted twice for long: the slot itself knows its owner. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CLAIMS);
+	__type(key, __u32);
 	__type(value, struct source_slots);
 } slot_claims SEC(".maps");
 
@@ -88,17 +103,23 @@ static __always_inline struct slot *slot_at(__u32 i)
 	return bpf_map_lookup_elem(&reassembly, &i);
 }
 
-static __always_inline int slot_live(const struct slot *s, __u32 stamp)
+static __always_inline struct slot_head *head_at(__u32 i)
+{
+	i &= reassembly_slots;
+	return bpf_map_lookup_elem(&slot_heads, &i);
+}
+
+static __always_inline int slot_live(const struct slot_head *s, __u32 stamp)
 {
 	return s->owner && !s->done && row_age(stamp, s->stamp) <= HANDSHAKE_LIFE;
 }
 
-static __always_inline int slot_try(struct slot *s)
+static __always_inline int slot_try(struct slot_head *s)
 {
 	return __sync_val_compare_and_swap(&s->busy, 0, 1) == 0;
 }
 
-static __always_inline void slot_release(struct slot *s)
+static __always_inline void slot_release(struct slot_head *s)
 {
 	__sync_lock_test_and_set(&s->busy, 0);
 }
@@ -121,24 +142,20 @@ __noinline int slot_wipe(__u32 at)
  * 4. Answers slot + 1 with `busy` held, or 0 and the reason in *result. */
 __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 {
-	struct source_slots fresh = {}, *claim;
-	__u32 place = SOURCE_SLOTS;
+	__u32 row = source & (CLAIMS - 1), place = SOURCE_SLOTS;
+	struct source_slots *claim;
 
 	if (!result)
 		return 0;
 	*result = HELLO_CONTENDED;
-	claim = bpf_map_lookup_elem(&slot_claims, &source);
-	if (!claim) {
-		bpf_map_update_elem(&slot_claims, &source, &fresh, BPF_NOEXIST);
-		claim = bpf_map_lookup_elem(&slot_claims, &source);
-		if (!claim)
-			return 0;
-	}
+	claim = bpf_map_lookup_elem(&slot_claims, &row);
+	if (!claim)
+		return 0;
 	for (__u32 i = 0; i < SOURCE_SLOTS; i++) {
-		struct slot *s;
+		struct slot_head *s;
 
 		if (claim->at[i]) {
-			s = slot_at(claim->at[i] - 1);
+			s = head_at(claim->at[i] - 1);
 			if (s && s->source == source && slot_live(s, stamp))
 				continue;
 		}
@@ -151,7 +168,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 	}
 	for (__u32 i = 0; i < SLOT_PROBES; i++) {
 		__u32 at = mix64(key + i) & reassembly_slots;
-		struct slot *s = slot_at(at);
+		struct slot_head *s = head_at(at);
 
 		if (!s || slot_live(s, stamp) || !slot_try(s))
 			continue;
@@ -167,6 +184,7 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 		s->have = 0;
 		s->top = 0;
 		s->want = 0;
+		s->need = 0;
 		s->skip = 0;
 		s->done = 0;
 		if (s->holes)
@@ -178,15 +196,17 @@ __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 	return 0;
 }
 
-/* The slot this flow already holds, `busy` taken. *busy 1: it is in use. */
-static __always_inline __u32 slot_find(__u64 key, __u32 stamp, __u32 *busy)
+/* The slot this flow already holds (done: of a hello that was complete), `busy` taken.
+ * *busy 1: it is in use. */
+static __always_inline __u32 slot_find(__u64 key, __u32 stamp, __u32 done, __u32 *busy)
 {
 	*busy = 0;
 	for (__u32 i = 0; i < SLOT_PROBES; i++) {
 		__u32 at = mix64(key + i) & reassembly_slots;
-		struct slot *s = slot_at(at);
+		struct slot_head *s = head_at(at);
 
-		if (!s || s->owner != key || row_age(stamp, s->stamp) > HANDSHAKE_LIFE)
+		if (!s || s->owner != key || s->done != done ||
+		    row_age(stamp, s->stamp) > HANDSHAKE_LIFE)
 			continue;
 		if (!slot_try(s)) {
 			*busy = 1;
@@ -202,10 +222,9 @@ static __always_inline __u32 slot_find(__u64 key, __u32 stamp, __u32 *busy)
 /* The loops below run as bpf_loop(): rare paths whose length the peer chooses, and
  * the verifier looks at one turn only. */
 struct span {
+	struct slot_head *h;
 	struct slot *s;
-	struct flat *f;
 	__u32 from, to; /* bytes of the stream */
-	__u32 at;       /* in the flat message */
 	__u32 twice;    /* out: some byte was known before */
 };
 
@@ -247,48 +266,59 @@ static __always_inline int slot_mark(struct slot *s, __u32 from, __u32 to)
 
 static long absorb_word(__u32 i, struct span *m)
 {
-	__u32 have = m->s->have, w = have / 64;
+	__u32 have = m->h->have, w = have / 64;
 	__u64 unknown;
 
 	if (w >= STREAM_WORDS)
 		return 1;
 	unknown = ~m->s->bit[w & (STREAM_WORDS - 1)] & ~0ULL << (have & 63);
 	if (unknown) {
-		m->s->have = w * 64 + lowest_bit(unknown);
+		m->h->have = w * 64 + lowest_bit(unknown);
 		return 1;
 	}
-	m->s->have = (w + 1) * 64;
+	m->h->have = (w + 1) * 64;
 	return 0;
 }
 
 /* Moves `have` over everything known behind it. */
-static __always_inline void slot_absorb(struct slot *s)
+static __always_inline void slot_absorb(struct slot_head *h, struct slot *s)
 {
-	struct span m = { .s = s };
+	struct span m = { .h = h, .s = s };
 
 	bpf_loop(STREAM_WORDS, absorb_word, &m, 0);
 }
 
-static long copy_word(__u32 i, struct span *m)
+/* At most a CHUNK of `len` bytes from `from` of a slot's stream to `to` of the flat
+ * message, which has room for one behind its end. Answers how many. */
+__noinline __u32 copy_chunk(__u32 at, __u32 from, __u32 to, __u32 len)
 {
-	__u32 a = m->from + i * 8, b = m->at + i * 8;
+	struct slot *s = slot_at(at);
+	struct flat *f = flat_get();
 
-	if (a >= m->to || a >= STREAM_MAX || b >= HELLO_MAX)
-		return 1;
-	a &= STREAM_MAX - 1;
-	b &= HELLO_MAX - 1;
-	*(__u64 *)&m->f->h.b[b] = *(__u64 *)&m->s->b[a];
-	return 0;
+	if (!s || !f || !len || from >= STREAM_MAX || to >= HELLO_MAX)
+		return 0;
+	hide(from);
+	from &= STREAM_MAX - 1;
+	hide(to);
+	to &= HELLO_MAX - 1;
+	if (len > CHUNK)
+		len = CHUNK;
+	len = some_of(len, CHUNK);
+	return bpf_probe_read_kernel(f->h.b + to, len, s->b + from) ? 0 : len;
 }
 
-/* Bytes [from, from + len) of the stream to the flat message at `at`. */
-static __always_inline void copy_span(struct slot *s, __u32 from, struct flat *f, __u32 at,
-				      __u32 len)
+__noinline int copy_span(__u32 at, __u32 from, __u32 to, __u32 len)
 {
-	struct span m = { .s = s, .f = f, .from = from, .to = from + len, .at = at };
+	for (__u32 i = 0; i < HELLO_MAX / CHUNK && len; i++) {
+		__u32 n = copy_chunk(at, from, to, len);
 
-	if (len)
-		bpf_loop(STREAM_MAX / 8, copy_word, &m, 0);
+		if (!n)
+			break;
+		from += n;
+		to += n;
+		len -= n;
+	}
+	return 0;
 }
 
 struct merge {
@@ -296,7 +326,7 @@ struct merge {
 	struct segment *seg;
 	__u32 off;
 	__u32 len;
-	__u32 known; /* s->have before this segment */
+	__u32 known; /* of the slot before this segment */
 	__u32 differs;
 };
 
@@ -363,18 +393,20 @@ __noinline int load_stream(struct xdp_md *ctx, __u32 from, __u32 at, __u32 off, 
 
 /* A slot that does not begin with a TLS record: a PROXY header to believe or not, or
  * something else. 1: go on behind it; else the answer is in work.complete. */
-__noinline int deframe_other(struct slot *s)
+__noinline int deframe_other(__u32 slot)
 {
+	struct slot_head *s = head_at(slot);
+	struct slot *bytes = slot_at(slot);
 	struct work *w = work_get();
 	__u32 says;
 
-	if (!s || !w)
+	if (!s || !bytes || !w)
 		return 0;
 	w->complete = 1;
 	w->records = 0;
 	w->head_have = s->have > PROXY_HEAD ? PROXY_HEAD : s->have;
 	for (__u32 i = 0; i < PROXY_HEAD; i += 8)
-		*(__u64 *)&w->head[i] = *(__u64 *)&s->b[i];
+		*(__u64 *)&w->head[i] = *(__u64 *)&bytes->b[i];
 	if (w->believed) {
 		says = proxy_read();
 		if (says == PROXY_BAD) {
@@ -404,93 +436,129 @@ __noinline int deframe_other(struct slot *s)
 	return 0;
 }
 
-/* Takes the record headers off what is known so far. A function of its own: walked
- * once, not once for each way its caller came here. */
-__noinline int deframe(struct slot *s)
+enum deframed {
+	DEFRAMED_RECORD, /* and there may be another one */
+	DEFRAMED_MORE,   /* more bytes are needed */
+	DEFRAMED_ALL,    /* the answer is in work.result */
+	DEFRAMED_AGAIN,  /* it is whole, but only known to be now: once more, to copy it */
+};
+
+/* The bytes of one record, `got` of its `body`. */
+static __always_inline enum deframed record_body(__u32 slot, struct slot_head *s, struct work *w,
+						 const struct flat *f, __u32 body)
 {
-	__u32 at = 0, len = 0, need = 0;
+	__u32 at = s->at, len = s->len, need = s->need, got, n;
+
+	if (len + body > HELLO_MAX) {
+		w->result = HELLO_TOO_LONG;
+		return DEFRAMED_ALL;
+	}
+	got = s->have > at ? s->have - at : 0;
+	if (got > body)
+		got = body;
+	n = got;
+	if (!s->full) /* the message's header: how long is it? */
+		n = len >= 4 ? 0 : got > 4 - len ? 4 - len : got;
+	copy_span(slot, at, len, n);
+	len += got;
+	at += got;
+	s->len = len;
+	s->at = at;
+	if (len >= 1 && f->h.b[0] != 1) {
+		w->result = HELLO_BAD_TYPE;
+		return DEFRAMED_ALL;
+	}
+	if (len >= 4 && !need) {
+		need = 4 + (f->h.b[1] << 16 | f->h.b[2] << 8 | f->h.b[3]);
+		if (need > HELLO_MAX) {
+			w->result = HELLO_TOO_LONG;
+			return DEFRAMED_ALL;
+		}
+		s->need = need;
+	}
+	if (need && len >= need) {
+		w->result = HELLO_OK;
+		w->hello_len = need;
+		w->hello_end = at - (len - need);
+		return s->full ? DEFRAMED_ALL : DEFRAMED_AGAIN;
+	}
+	if (got == body)
+		return DEFRAMED_RECORD;
+	s->want = at + (body - got) + 5;
+	return DEFRAMED_MORE;
+}
+
+/* Global, its state in the slot's head: the verifier walks one record, not nine of them. */
+__noinline __u32 deframe_record(__u32 slot)
+{
+	struct slot_head *s = head_at(slot);
+	struct slot *bytes = slot_at(slot);
 	struct work *w = work_get();
 	struct flat *f = flat_get();
+	__u32 at, type, body, first;
 
-	if (!s || !w || !f)
+	if (!s || !bytes || !w || !f)
+		return DEFRAMED_ALL;
+	at = s->at;
+	if (at >= STREAM_MAX - 5) {
+		w->result = HELLO_TOO_LONG;
+		return DEFRAMED_ALL;
+	}
+	s->want = at + 5;
+	if (at + 5 > s->have)
+		return DEFRAMED_MORE;
+	if (w->records >= HELLO_RECORDS_MAX) {
+		w->result = HELLO_TOO_MANY_RECORDS;
+		return DEFRAMED_ALL;
+	}
+	hide(at);
+	at &= STREAM_MAX - 1;
+	type = bytes->b[at];
+	body = bytes->b[at + 3] << 8 | bytes->b[at + 4];
+	first = !w->records++;
+	if (bytes->b[at + 1] != 3 || body > STREAM_MAX + 256) {
+		w->result = first ? other_word(WORD(&bytes->b[at])) : HELLO_BAD_RECORD;
+		return DEFRAMED_ALL;
+	}
+	s->at = at + 5;
+	if (type == 20 || type == 21) { /* CCS or alert in front of the hello */
+		s->at += body;
+		w->result = HELLO_BAD_RECORD;
+		return s->len || body > 64 ? DEFRAMED_ALL : DEFRAMED_RECORD;
+	}
+	if (type != 22) {
+		w->result = first ? HELLO_NOT_TLS : HELLO_BAD_RECORD;
+		return DEFRAMED_ALL;
+	}
+	return record_body(slot, s, w, f, body);
+}
+
+/* Takes the record headers off what is known so far. The message is copied once it is
+ * known how long it is: up to then its own header is. 1: call it again. */
+__noinline int deframe(__u32 slot)
+{
+	struct slot_head *s = head_at(slot);
+	struct work *w = work_get();
+	__u32 did = DEFRAMED_RECORD;
+
+	if (!s || !w)
 		return 0;
 	w->complete = 1;
 	w->records = 0;
-	at = s->skip;
-	for (__u32 i = 0; i <= HELLO_RECORDS_MAX; i++) {
-		__u32 type, body, got;
-
-		if (at >= STREAM_MAX - 5) {
-			w->result = HELLO_TOO_LONG;
-			return 0;
-		}
-		s->want = at + 5; /* kept there: the verifier does not follow it */
-		if (at + 5 > s->have) {
-			break;
-		}
-		if (i == HELLO_RECORDS_MAX) {
-			w->result = HELLO_TOO_MANY_RECORDS;
-			return 0;
-		}
-		at &= STREAM_MAX - 1;
-		type = s->b[at];
-		body = s->b[at + 3] << 8 | s->b[at + 4];
-		w->records++;
-		if (s->b[at + 1] != 3 || body > STREAM_MAX + 256) {
-			w->result = i ? HELLO_BAD_RECORD : other_word(WORD(&s->b[at]));
-			return 0;
-		}
-		at += 5;
-		if (type == 20 || type == 21) { /* CCS or alert in front of the hello */
-			if (len || body > 64) {
-				w->result = HELLO_BAD_RECORD;
-				return 0;
-			}
-			at += body;
-			continue;
-		}
-		if (type != 22) {
-			w->result = i ? HELLO_BAD_RECORD : HELLO_NOT_TLS;
-			return 0;
-		}
-		if (len + body > HELLO_MAX) {
-			w->result = HELLO_TOO_LONG;
-			return 0;
-		}
-		got = s->have > at ? s->have - at : 0;
-		if (got > body)
-			got = body;
-		copy_span(s, at, f, len, got);
-		len += got;
-		at += got;
-		if (len >= 1 && f->h.b[0] != 1) {
-			w->result = HELLO_BAD_TYPE;
-			return 0;
-		}
-		if (len >= 4 && !need) {
-			need = 4 + (f->h.b[1] << 16 | f->h.b[2] << 8 | f->h.b[3]);
-			if (need > HELLO_MAX) {
-				w->result = HELLO_TOO_LONG;
-				return 0;
-			}
-		}
-		if (need && len >= need) {
-			w->result = HELLO_OK;
-			w->hello_len = need;
-			w->hello_end = at - (len - need);
-			return 0;
-		}
-		if (got < body) {
-			s->want = at + (body - got) + 5;
-			break;
-		}
-	}
+	s->full = !!s->need;
+	s->at = s->skip;
+	s->len = 0;
+	for (__u32 i = 0; i <= HELLO_RECORDS_MAX && did == DEFRAMED_RECORD; i++)
+		did = deframe_record(slot);
+	if (did != DEFRAMED_MORE)
+		return did == DEFRAMED_AGAIN;
 	w->complete = 0;
+	w->result = HELLO_INCOMPLETE;
 	/* The hello's end, or the next record's header if that comes first. */
-	if (!need)
+	if (!s->need)
 		s->want = s->have + 1;
-	else if (s->want > at + (need - len))
-		s->want = at + (need - len);
+	else if (s->want > s->at + (s->need - s->len))
+		s->want = s->at + (s->need - s->len);
 	return 0;
 }
 
@@ -527,6 +595,7 @@ __noinline int feed_again(struct xdp_md *ctx)
 {
 	__u32 zero = 0, at, busy, off, len;
 	struct work *w = work_get();
+	struct slot_head *h;
 	struct segment *seg;
 	struct slot *s;
 
@@ -536,29 +605,30 @@ __noinline int feed_again(struct xdp_md *ctx)
 	len = w->p.payload_len;
 	if (len <= 1) /* a keep-alive probe carries one old byte, or none */
 		return 0;
-	at = slot_find(w->key, stamp_of(w->t), &busy);
+	at = slot_find(w->key, stamp_of(w->t), 1, &busy);
+	h = at ? head_at(at - 1) : NULL;
 	s = at ? slot_at(at - 1) : NULL;
 	seg = bpf_map_lookup_elem(&segments, &zero);
 	w->complete = 1;
 	w->result = HELLO_OVERLAP;
-	if (!s || !seg)
+	if (!h || !s || !seg)
 		return 0;
 	if (off < STREAM_MAX) {
-		struct merge m = { s, seg, off, len, s->have, 0 };
+		struct merge m = { s, seg, off, len, h->have, 0 };
 
 		if (len > STREAM_MAX - off)
 			len = STREAM_MAX - off;
 		if (m.len > len)
 			m.len = len;
-		if (m.len > s->have - off)
-			m.len = off < s->have ? s->have - off : 0;
+		if (m.len > h->have - off)
+			m.len = off < h->have ? h->have - off : 0;
 		if (!load_stream(ctx, w->p.payload_off, 0, 0, len)) {
 			bpf_loop(STREAM_MAX, merge_byte, &m, 0);
 			if (!m.differs)
 				w->complete = 0;
 		}
 	}
-	slot_release(s);
+	slot_release(h);
 	return 0;
 }
 
@@ -568,13 +638,15 @@ __noinline int feed_again(struct xdp_md *ctx)
  * to 32 bytes and has room for 512 in all. */
 __noinline int feed(struct xdp_md *ctx, __u32 again)
 {
-	__u32 zero = 0, off, len, at, busy, stamp;
+	__u32 zero = 0, off, len, at = 0, busy = 0, stamp;
+	struct control *c = control_get();
 	struct work *w = work_get();
 	struct flat *f = flat_get();
+	struct slot_head *h;
 	struct segment *seg;
 	struct slot *s;
 
-	if (!w || !f)
+	if (!c || !w || !f)
 		return 0;
 	w->complete = 0;
 	w->result = HELLO_INCOMPLETE;
@@ -606,12 +678,14 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 	if (len > STREAM_MAX - off)
 		len = STREAM_MAX - off;
 
-	at = slot_find(w->key, stamp, &busy);
+	if (w->h.segments)
+		at = slot_find(w->key, stamp, 0, &busy);
 	if (!at && !busy)
 		at = slot_claim(w->key,
-				w->believed
-					? w->key /* as many as there are behind it */
-					: mix64(source_word(&w->p.src, w->p.family) ^ w->p.family),
+				w->believed ? w->key /* as many as there are behind it */
+					    : key_source(&c->secret,
+							 source_word(&w->p.src, w->p.family),
+							 w->p.family),
 				stamp, &w->result);
 	if (!at) {
 		if (busy)
@@ -619,13 +693,14 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 		w->complete = 1;
 		return 0;
 	}
+	h = head_at(at - 1);
 	s = slot_at(at - 1);
 	seg = bpf_map_lookup_elem(&segments, &zero);
-	if (!s || !seg)
+	if (!h || !s || !seg)
 		return 0;
-	s->stamp = stamp;
-	if (off < s->have || (s->holes && off < s->top)) {
-		struct merge m = { s, seg, off, len, s->have, 0 };
+	h->stamp = stamp;
+	if (off < h->have || (h->holes && off < h->top)) {
+		struct merge m = { s, seg, off, len, h->have, 0 };
 
 		if (load_stream(ctx, w->p.payload_off, 0, 0, len))
 			goto out;
@@ -633,43 +708,43 @@ __noinline int feed(struct xdp_md *ctx, __u32 again)
 		if (m.differs) {
 			w->result = HELLO_OVERLAP;
 			w->complete = 1;
-			s->owner = 0;
+			h->owner = 0;
 			goto out;
 		}
 	} else if (load_stream(ctx, w->p.payload_off, at, off, len)) {
 		goto out;
 	}
-	if (off <= s->have) {
-		if (off + len > s->have)
-			s->have = off + len;
-		if (s->holes) {
+	if (off <= h->have) {
+		if (off + len > h->have)
+			h->have = off + len;
+		if (h->holes) {
 			slot_mark(s, off, off + len);
-			slot_absorb(s);
+			slot_absorb(h, s);
 		}
 	} else {
-		s->holes = 1;
+		h->holes = 1;
 		slot_mark(s, off, off + len);
 	}
-	if (off + len > s->top)
-		s->top = off + len;
-	if (s->have >= s->want) {
-		int other = s->have && !s->skip && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21;
+	if (off + len > h->top)
+		h->top = off + len;
+	if (h->have >= h->want) {
+		int other = h->have && !h->skip && s->b[0] != 22 && s->b[0] != 20 && s->b[0] != 21;
 
 		/* One after the other, not one in the other: stacks are short. */
-		if (!other || deframe_other(s))
-			deframe(s);
+		if ((!other || deframe_other(at - 1)) && deframe(at - 1))
+			deframe(at - 1);
 	}
-	if (!w->complete && s->have >= STREAM_MAX) {
+	if (!w->complete && h->have >= STREAM_MAX) {
 		w->result = HELLO_TOO_LONG;
 		w->complete = 1;
 	}
 	if (w->complete) {
-		s->done = 1;
+		h->done = 1;
 		if (w->result != HELLO_OK)
-			s->owner = 0;
+			h->owner = 0;
 	}
 out:
-	slot_release(s);
+	slot_release(h);
 	return 0;
 }
 

@@ -75,6 +75,7 @@ __noinline int syn_step(struct xdp_md *ctx)
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
 		return 0;
+	touch(&set->tag[0]);
 	count(COUNTER_SYN);
 	syn_read(ctx, w);
 	syn_options(&w->h.syn, &o);
@@ -171,6 +172,7 @@ __noinline int segment_step(struct xdp_md *ctx)
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
 		return ACT_OUT;
+	touch_set(set, w->key);
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way >= WAYS || set->slot[way & (WAYS - 1)].state == HS_DONE) {

@@ -43,6 +43,9 @@ struct net_want {
 
 #define NET_SPILLED 0xffffffffU
 
+/* Lengths of IPv4 behind a root. */
+#define NET_FOUR_MAX (32 - NET_ROOT_MIN)
+
 /* Its rule if it is in the bucket at `at`, 0, or NET_SPILLED: look into the next one. */
 static __always_inline __u32 net_here(const struct net_want *n, __u32 at)
 {
@@ -66,6 +69,7 @@ __noinline __u32 net_there(const struct net_want *n, __u32 at)
 	return n ? net_here(n, at) : 0;
 }
 
+/* Inlined: in replay calls are as deep as they may be. */
 static __always_inline __u32 net_spill(const struct net_want *n, __u32 home, __u32 set)
 {
 	__u32 found = NET_SPILLED;
@@ -118,19 +122,17 @@ __noinline __u32 net_eight(const struct addr *src, __u64 lengths, __u32 most, __
 	return found;
 }
 
-/* Longest first through the lengths that may exist, else what the root says. */
-__noinline __u32 net_longest(const struct addr *src, __u32 set, __u64 root)
+/* IPv6: longest first through the lengths that may exist, else what the root says. */
+__noinline __u32 net_six(const struct addr *src, __u32 set, __u64 root)
 {
 	struct control *c = control_get();
 	__u64 to_64, to_128 = 0, cell;
-	__u32 found = 0, most = 64;
+	__u32 found = 0;
 
 	if (!src || !c)
 		return 0;
 	to_64 = root & NET_IN_ROOT;
-	if (addr_is_four(src)) {
-		most += 96;
-	} else if (root & NET_DEEPER) {
+	if (root & NET_DEEPER) {
 		cell = net_deep_at(c, src, set, 32);
 		to_64 |= cell & NET_IN_DEEP;
 		if (cell & NET_DEEPER)
@@ -141,12 +143,43 @@ __noinline __u32 net_longest(const struct addr *src, __u32 set, __u64 root)
 			found = net_eight(src, to_128 & 0xffULL << i, 128, set);
 	for (int i = 0; i < 64 && !found; i += 8)
 		if (to_64 >> i & 0xff)
-			found = net_eight(src, to_64 & 0xffULL << i, most, set);
+			found = net_eight(src, to_64 & 0xffULL << i, 64, set);
 	return found ?: root;
 }
 
-/* Index of the rule on this source alone; 0: there is none. Reckoned and not asked, or
- * the verifier walks what follows once for each family. */
+/* IPv4, where it has to be fast: mostly there is one length, and no call is made. Bit 0 of
+ * `lengths` is a /32's, as in the root's high half. */
+__noinline __u32 net_four(__u32 address, __u64 lengths, __u32 set)
+{
+	struct control *c = control_get();
+	struct net_want n = {};
+	__u32 found, home, less;
+	struct addr src;
+	__u64 hash;
+
+	if (!c)
+		return 0;
+	less = lowest_bit(lengths) & 31;
+	n.net.lo = ADDR_V4_MARK | address >> less << less;
+	n.plen = 128 - less;
+	hash = net_hash(&c->secret, &n.net, n.plen);
+	n.tag = net_tag(hash);
+	home = net_home(hash, net_buckets);
+	found = net_here(&n, home + (set ? net_buckets : 0));
+	if (found == NET_SPILLED)
+		found = net_spill(&n, home, set);
+	src = (struct addr){ .lo = ADDR_V4_MARK | address };
+	for (int i = 1; i < NET_FOUR_MAX && !found; i++) {
+		lengths &= lengths - 1;
+		if (!lengths)
+			break;
+		found = net_probe(&src, lengths, 128, set);
+	}
+	return found;
+}
+
+/* Index of the rule on this source alone; 0: there is none. Where it is asked for is
+ * reckoned and not tested, or the verifier walks the look-up once for each family. */
 static __always_inline __u32 source_rule(const struct control *c, const struct addr *src)
 {
 	__u32 at, set = c->prefix_set & 1, bits = net_root_bits & 31;
@@ -157,7 +190,11 @@ static __always_inline __u32 source_rule(const struct control *c, const struct a
 	root = bpf_map_lookup_elem(&net_roots, &at);
 	if (!root)
 		return 0;
-	return *root >> 32 ? net_longest(src, set, *root) : *root;
+	if (!(*root >> 32))
+		return *root;
+	if (six)
+		return net_six(src, set, *root);
+	return net_four(src->lo, *root >> 32, set) ?: *root;
 }
 
 #endif

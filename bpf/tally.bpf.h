@@ -91,6 +91,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 	lock = tally_lock_at(index);
 	if (!set || !lock)
 		return 0;
+	touch_set(set, key);
 	bpf_spin_lock(&lock->lock);
 	way = way_find(set, tag_of(key),
 		       tally_is(&set->slot[w_], j->src, j->stack, j->service, j->family, j->proto));

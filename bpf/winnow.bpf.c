@@ -271,12 +271,12 @@ static __always_inline void frame_read(struct xdp_md *ctx, struct work *w)
 /* A frame's whole way. */
 static __always_inline int classify(struct xdp_md *ctx)
 {
-	int is_protected = 0;
+	int is_protected = 0, verdict = early(ctx);
 	struct control *c;
 	struct work *w;
 
-	if (early(ctx))
-		return XDP_PASS;
+	if (verdict >= 0)
+		return verdict;
 	c = control_get();
 	w = work_get();
 	if (!c || !w)

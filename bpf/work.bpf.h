@@ -118,11 +118,12 @@ struct {
 } works SEC(".maps");
 
 /* The hello as one flat message, with the event header in front of it so that it
- * goes up the ring in one piece. The slack lets copies run in whole words. */
+ * goes up the ring in one piece. The slack lets copies run in whole chunks. */
+#define FLAT_SLACK 2048
 struct flat {
 	struct event_hello ev;
 	struct hello_buf h;
-	__u8 slack[64];
+	__u8 slack[FLAT_SLACK];
 };
 _Static_assert(sizeof(struct event_hello) % 8 == 0, "the message follows the header");
 

@@ -2,7 +2,7 @@
 /*
  * bench_rules.c - ns of a packet that a rule drops, against xdp-filter and LPM_TRIE.
  *
- *	bench_rules [--quick]
+ *	bench_rules [--quick] [exact|prefix]...
  *
  * winnow: 100,000 exact sources, and 1,000,000 prefixes of both families. xdp-filter:
  * the program of the package (xdpfilt_alw_ip, the smallest that knows addresses), loaded
@@ -319,6 +319,16 @@ static void prefixes(struct bench *b, uint32_t rules)
 	peers_bpf__destroy(p);
 }
 
+/* No part named: all of them. */
+static bool wanted(int argc, char **argv, const char *part)
+{
+	bool found = argc < 2;
+
+	for (int i = 1; i < argc; i++)
+		found |= !strcmp(argv[i], part);
+	return found;
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t rules;
@@ -329,6 +339,8 @@ int main(int argc, char **argv)
 	int fd;
 
 	quick = argc > 1 && !strcmp(argv[1], "--quick");
+	argc -= quick;
+	argv += quick;
 	rules = quick ? 100000 : 1000000;
 	b.lap = rules / 100;
 	b.d = drive_open(SETS * LAPS * b.lap);
@@ -348,8 +360,10 @@ int main(int argc, char **argv)
 	b.empty = drive_xdp(b.d, bpf_program__fd(p->progs.pass));
 	filter = filter_open(sources(&b, FILTERED), FILTER_MAX, &fd);
 	b.filter = drive_xdp(b.d, fd);
-	exact(&b, LAPS * b.lap);
-	prefixes(&b, rules);
+	if (wanted(argc, argv, "exact"))
+		exact(&b, LAPS * b.lap);
+	if (wanted(argc, argv, "prefix"))
+		prefixes(&b, rules);
 	bpf_object__close(filter);
 	peers_bpf__destroy(p);
 	drive_free(b.d);

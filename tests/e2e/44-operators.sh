@@ -62,6 +62,43 @@ w rule add src 192.0.2.0/25 action drop reason net 2>/dev/null >/dev/null
 w rule add src $A stack "$STACK" state 'seen>=2' action limit 5/s all for 2h reason "narrow, quoted \"x\"" 2>/dev/null >/dev/null
 event() { jq -se --arg t "$1" 'any(.[]; .schema == "winnow.event/1" and (.text | contains($t)))' "$TMP/monitor2.log"; }
 check "monitor shows a rule as it comes" eventually 5 event "added by uid 0: net"
+
+# Every answer in every format: one document, one object a line, one width of CSV; a list
+# is as long in each.
+formats() {
+	local is=$1 how
+	shift
+	for how in -j --jsonl --csv; do w "$@" $how >"$TMP/out$how"; done 2>"$TMP/said"
+	python3 - "$TMP/out" "$is" <<-'EOF'
+		import csv, json, sys
+		at, kind = sys.argv[1:]
+		def unique(pairs):
+		    assert len(dict(pairs)) == len(pairs), pairs
+		    return dict(pairs)
+		whole = json.load(open(at + "-j"), object_pairs_hook=unique)
+		assert whole["schema"].startswith("winnow.") and whole["schema"].endswith("/1"), whole["schema"]
+		lines = [json.loads(line) for line in open(at + "--jsonl")]
+		assert all(line["schema"].startswith("winnow.") for line in lines)
+		rows = list(csv.reader(open(at + "--csv", newline="")))
+		assert rows and len({len(row) for row in rows}) == 1, rows
+		if kind == "list":
+		    assert len(lines) == len(rows) - 1, (len(lines), len(rows))
+		else:
+		    assert len(lines) == 1, len(lines)
+	EOF
+}
+for list in "source list" "source show $A" "fp list" "fp show $STACK" "farm list" "rule list" "allow list" "plan show" audit "config show" doctor; do
+	# shellcheck disable=SC2086
+	check "winnow $list: -j, --jsonl and --csv say the same" formats list $list
+done
+for one in status "audit verify" "config check" "rule check $A"; do
+	# shellcheck disable=SC2086
+	check "winnow $one: in each format" formats one $one
+done
+check "rule export -j is one document with every rule" \
+	jq -se 'length == 1 and (.[0].rules | length) == 3' <(w rule export -j)
+not_there() { local said; said=$(w farm show f77 2>&1); [ $? = 1 ] && [ "$(grep -c . <<<"$said")" = 1 ] && grep -q 'there is no farm f77' <<<"$said"; }
+check "a farm that is not there is said once, exit 1" not_there
 w rule export --jsonl >"$TMP/rules.jsonl"
 w rule export >"$TMP/rules.txt"
 w rule export --csv >"$TMP/rules.csv" 2>"$TMP/said"

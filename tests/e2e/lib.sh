@@ -445,7 +445,7 @@ winnowd_start() {
 			--inh-caps "$caps" --ambient-caps "$caps" --bounding-set "-all,$caps")
 	fi
 	start winnowd "$EDGE" "${as[@]}" "$WINNOWD" -f -c "$TMP/winnow.conf"
-	eventually 20 attached || { cat "$TMP/winnowd.log"; exit 1; }
+	eventually 60 attached || { cat "$TMP/winnowd.log"; exit 1; }
 }
 
 attached() { w status -j | jq -se '[.. | strings] | any(. == "eth0")'; }

@@ -3,11 +3,12 @@
 # On Debian's 6.1 kernel under a real systemd, in a qemu guest with a small Debian on its
 # disk: the package installs, README's three commands make a shadow-mode service of it, it
 # runs as its own user with exactly its capabilities, is watched, writes to the journal, and
-# survives restart, kill, hang, upgrade and reboot with no gap; purge leaves nothing (fault 96).
+# survives restart, kill, hang, upgrade and reboot with no gap; built with ASan and UBSan
+# it says nothing (fault 100); purge leaves nothing (fault 96).
 #
 # The guest says what it claims itself, build/log/service.out; its kernel service.console.
 # By hand: AGAIN=1 with the packages that are there; PARTS=ends for installation and purge
-# alone.
+# alone, PARTS=sanitized with the sanitized daemon between them.
 #
 # timeout: 4500
 set -u
@@ -30,6 +31,7 @@ packages() {
 [ -n "${AGAIN:-}" ] || packages >"$LOG/package.log" 2>&1 ||
 	{ echo "not ok 1 - the package builds, lintian has nothing to say"; tail -n 20 $LOG/package.log; exit 1; }
 make -s build/tests/e2e/plant_farm || exit
+make -s -j2 SAN=1 build/san/winnowd || exit
 cp "$(PATH=$PATH:/usr/sbin command -v bpftool)" build/service/bpftool
 bash -c '. tests/e2e/lib.sh; clients_built'
 

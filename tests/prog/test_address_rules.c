@@ -208,6 +208,121 @@ static void an_expired_rule_hides_no_other_on_its_source(void **state)
 	}
 }
 
+/* ---- the short way and the long way ------------------------------------------------- */
+
+struct outcome {
+	int verdict;
+	uint64_t count[COUNTER_MAX];
+	uint64_t hits, packets, bytes, would_hit, unproved;
+};
+
+/* Frames with two VLAN tags take the long way. What came of one, less the tags' bytes. */
+static void taken(struct bench *b, const struct rule *r, const struct path *p, bool tags,
+		  const struct segment *s, struct outcome *out)
+{
+	struct path way = *p;
+
+	way.tags = tags ? 2 : 0;
+	if (s)
+		frame_tcp(&f, &way, false, s);
+	else
+		frame_ip(&f, &way, false, IPPROTO_UDP, (uint8_t[8]){ 0, 9, 1, 187, 0, 8 }, 8);
+	*out = (struct outcome){ .hits = -r->hits,
+				 .packets = -r->hit_packets,
+				 .bytes = -r->hit_bytes,
+				 .would_hit = -r->would_hit,
+				 .unproved = -r->unproved };
+	bench_mark(b);
+	out->verdict = bench_in(b, &f);
+	for (int i = 0; i < COUNTER_MAX; i++)
+		out->count[i] = bench_count(b, i);
+	out->hits += r->hits;
+	out->packets += r->hit_packets;
+	out->bytes += r->hit_bytes;
+	out->would_hit += r->would_hit;
+	out->unproved += r->unproved;
+	out->bytes -= tags && out->packets ? 8 : 0;
+	out->count[COUNTER_BYTES] -= tags ? 8 : 0;
+	out->count[COUNTER_DROP_BYTES] -= tags && out->count[COUNTER_DROP] ? 8 : 0;
+}
+
+/* Every segment of a proved connection and of one that is not, and a datagram. */
+static void ways_agree(struct bench *b, const struct rule *r, struct conn known[2])
+{
+	struct segment s[] = {
+		{ .flags = SYN },
+		{ .flags = ACK },
+		{ .flags = ACK | PSH, .data = msg.b, .len = 64 },
+		{ .flags = ACK | FIN },
+		{ .flags = RST },
+		{ .flags = SYN | ACK },
+	};
+
+	for (size_t i = 0; i <= 2 * sizeof(s) / sizeof(s[0]); i++) {
+		bool udp = !i, is_known = i % 2;
+		struct segment *at = udp ? NULL : &s[(i - 1) / 2];
+		struct outcome way[2];
+
+		for (int tags = 0; tags < 2; tags++) {
+			struct path p = known[tags].p;
+
+			p.sport += is_known ? 0 : 100;
+			if (at) {
+				at->seq = known[tags].snd;
+				at->ack = known[tags].rcv;
+			}
+			taken(b, r, &p, tags, at, &way[tags]);
+		}
+		assert_memory_equal(&way[0], &way[1], sizeof(way[0]));
+	}
+}
+
+static void the_short_way_drops_as_the_long_way_does(void **state)
+{
+	struct bench *b = prepared(state);
+	const struct cidr from[] = { cidr_of("198.51.100.1"), cidr_of("2001:db8:0:1::/64") };
+	struct rule rules[] = {
+		{ .action = RULE_DROP },
+		{ .action = RULE_DROP, .expires = (b->t + 3600 * SEC) * 1000 },
+		{ .action = RULE_DROP, .expires = (b->t - SEC) * 1000 },
+		{ .action = RULE_DROP, .flags = RULE_EXISTING_KEEP },
+		{ .action = RULE_DROP, .flags = RULE_SHADOW },
+		{ .action = RULE_DROP, .holdout = 10000 },
+		{ .action = RULE_DROP, .holdout = 5000 },
+		{ .action = RULE_RESET },
+		{ .action = RULE_REJECT },
+		{ .action = RULE_COUNT },
+		{ .action = RULE_PASS },
+	};
+	enum { NOTHING, ALLOWED, PANIC, AWAY, CAPTURED, DOUBTS };
+
+	kern_ports(b->k)->udp[443 / 64] |= 1ULL << 443 % 64;
+	for (size_t n = 0; n < 2 * DOUBTS * sizeof(rules) / sizeof(rules[0]); n++) {
+		bool six = n & 1;
+		int doubt = n / 2 % DOUBTS;
+		struct rule_match m = { .src = from[six] };
+		struct path p = six ? path_v6(1, 5) : path_v4(1, 5);
+		struct conn known[2];
+		uint32_t at;
+
+		for (int i = 0; i < 2; i++) {
+			p.sport = 1000 + 2 * n + i;
+			conn_whole(&known[i], b, &p, &msg);
+		}
+		at = bench_rule(b, &rules[n / 2 / DOUBTS], &m);
+		if (doubt == ALLOWED)
+			assert_int_equal(kern_allow_put(b->k, &m.src, NULL), 0);
+		b->c->panic = doubt == PANIC;
+		b->c->max_unattended = doubt == AWAY ? 1 : 0;
+		b->c->capture = doubt == CAPTURED ? CAPTURE_ANY : 0;
+		b->c->capture_budget = 1000;
+		ways_agree(b, bench_rule_at(b, at), known);
+		b->c->panic = b->c->max_unattended = b->c->capture = 0;
+		kern_allow_remove(b->k, &m.src);
+		removed(b, at, &m);
+	}
+}
+
 #define BENCH(t) cmocka_unit_test_setup_teardown(t, bench_setup, bench_teardown)
 
 int main(void)
@@ -220,6 +335,7 @@ int main(void)
 		BENCH(an_address_rule_holds_behind_headers_that_we_do_not_follow),
 		BENCH(two_rules_on_one_source_are_both_heard),
 		BENCH(an_expired_rule_hides_no_other_on_its_source),
+		BENCH(the_short_way_drops_as_the_long_way_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

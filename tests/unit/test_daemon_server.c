@@ -3,6 +3,7 @@
  * by hand until what is awaited has come. */
 #include <errno.h>
 #include <grp.h>
+#include <malloc.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,22 @@ static int loop;
 static struct peer last_peer;
 static size_t echo_bytes;
 
-/* "echo" answers its args, "big" a text of echo_bytes. */
+/* What a daemon keeps of an answer, like a new rule: above what was freed of it. */
+static char *kept;
+
+static json_t *rows(void)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < 50000; i++)
+		json_array_append_new(list, json_pack("{s:i, s:s}", "number", i, "text",
+						      "one of many rows of a list"));
+	free(kept);
+	kept = strdup("kept");
+	return list;
+}
+
+/* "echo" answers its args, "big" a text of echo_bytes, "rows" a list of small objects. */
 static void answer(void *ctx, const struct peer *p, const struct request *q, struct answer *a)
 {
 	(void)ctx;
@@ -43,6 +59,8 @@ static void answer(void *ctx, const struct peer *p, const struct request *q, str
 		memset(text, 'x', echo_bytes);
 		text[echo_bytes] = '\0';
 		a->data = json_string(text);
+	} else if (!strcmp(q->verb, "rows")) {
+		a->data = rows();
 	} else {
 		a->data = json_incref(q->args);
 	}
@@ -357,6 +375,39 @@ static void a_large_reply_arrives_whole_and_one_too_large_says_so(void **state)
 	close(fd);
 }
 
+static size_t anonymous_kb(void)
+{
+	_cleanup_(fclosep) FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	size_t kb = 0;
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "RssAnon: %zu", &kb) != 1)
+		;
+	assert_true(kb > 0);
+	return kb;
+}
+
+/* Fault 99. The ticks are a second apart: that long a large answer may be held. */
+static void memory_of_a_large_answer_is_given_back(void **state)
+{
+	int fd = client();
+	size_t before, with, after;
+
+	(void)state;
+	malloc_trim(0);
+	before = anonymous_kb();
+	send_frame(fd, "{\"verb\":\"rows\"}");
+	json_decref(reply(fd));
+	with = anonymous_kb();
+	server_tick(server, clock_read(CLOCK_MONOTONIC));
+	after = anonymous_kb();
+	close(fd);
+	turn(0);
+	free(take_ptr(kept));
+	assert_true(with > before + 4096);
+	assert_true(after < before + (with - before) / 4);
+}
+
 /* Fault 79: group members read, others (who came in by another door) nothing. */
 static void the_kernel_says_who_may(void **state)
 {
@@ -411,6 +462,7 @@ int main(void)
 		claim(half_a_frame_is_not_waited_for_long),
 		claim(a_reader_that_stands_still_blocks_nobody),
 		claim(a_large_reply_arrives_whole_and_one_too_large_says_so),
+		claim(memory_of_a_large_answer_is_given_back),
 		claim(the_kernel_says_who_may),
 	};
 

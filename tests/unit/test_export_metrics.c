@@ -89,7 +89,7 @@ static void series_are_capped_and_the_missing_are_counted(void **state)
 	for (char *line = text; line && *line; line = strchr(line, '\n') + 1)
 		series += *line != '#';
 	assert_int_equal(series, METRICS_SERIES_MAX);
-	assert_non_null(strstr(text, "\nwinnow_metrics_dropped_series 507\n"));
+	assert_non_null(strstr(text, "\nwinnow_metrics_dropped_series 508\n"));
 	assert_non_null(strstr(text, "\nprocess_start_time_seconds "));
 }
 
@@ -99,6 +99,17 @@ static double value_of(const char *text, const char *name)
 
 	assert_non_null(at);
 	return strtod(at + strlen(name), NULL);
+}
+
+static double heap_bytes(void)
+{
+	struct metrics m = {};
+	_cleanup_(freep) char *text = NULL;
+	size_t len;
+
+	metrics_process(&m);
+	text = metrics_end(&m, &len);
+	return value_of(text, "\nwinnow_heap_bytes ");
 }
 
 static void a_process_knows_itself(void **state)
@@ -121,6 +132,26 @@ static void a_process_knows_itself(void **state)
 	metrics_process(&m);
 	text = metrics_end(&m, &len);
 	assert_int_equal(value_of(text, "\nprocess_open_fds "), fds + 1);
+}
+
+/* Large and small: mapped by itself, and a piece of the heap. */
+static void what_is_allocated_is_said_and_no_more(void **state)
+{
+	static const size_t lens[] = { 8 << 20, 5000 };
+	double before, with, after;
+	void *more;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		before = heap_bytes();
+		more = malloc(lens[i]);
+		assert_non_null(more);
+		with = heap_bytes();
+		free(more);
+		after = heap_bytes();
+		assert_true(with >= before + lens[i] && with < before + lens[i] + 5000);
+		assert_true(after < with);
+	}
 }
 
 static void names_follow_the_conventions(void **state)
@@ -151,6 +182,7 @@ int main(void)
 		cmocka_unit_test(a_label_cannot_write_another_series),
 		cmocka_unit_test(series_are_capped_and_the_missing_are_counted),
 		cmocka_unit_test(a_process_knows_itself),
+		cmocka_unit_test(what_is_allocated_is_said_and_no_more),
 		cmocka_unit_test(names_follow_the_conventions),
 	};
 

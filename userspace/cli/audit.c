@@ -36,7 +36,9 @@ static int verify(void)
 
 	if (client_ask("audit.verify", NULL, &r) != CLI_DONE)
 		return r.exit;
-	if (cli.format != FORMAT_TABLE)
+	if (cli.format == FORMAT_CSV)
+		fields_csv(stdout, r.data);
+	else if (cli.format != FORMAT_TABLE)
 		json_print(stdout, r.data, cli.format == FORMAT_JSONL);
 	else
 		say("%lld rows, each as it was written.", (long long)json_int_at(r.data, "rows"));

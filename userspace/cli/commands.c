@@ -275,7 +275,7 @@ const struct command commands[] = {
 		.summary = "write the rules for another host, or for CrowdSec",
 		.run = cmd_rule_export,
 		.help =
-			"A line each, as `rule add` takes it; with --jsonl as JSON objects with the life\n"
+			"A line each, as `rule add` takes it; with -j and --jsonl as JSON with the life\n"
 			"that is left, with --csv the columns that `cscli decisions import` reads. CSV has\n"
 			"rules on a source alone: a narrower rule would be wider there, so it is left out,\n"
 			"and said. Hits are not part of any.",

@@ -76,7 +76,7 @@ int cmd_config_check(int argc, char **argv)
 	end = strchr(text, '\n');
 	if (end)
 		*end = '\0';
-	if (cli.format == FORMAT_TABLE || cli.format == FORMAT_CSV) {
+	if (cli.format == FORMAT_TABLE) {
 		if (code)
 			return cli_fail(CLI_NO, "%s", text);
 		say("The configuration is good.");
@@ -84,7 +84,10 @@ int cmd_config_check(int argc, char **argv)
 	}
 	doc = json_pack("{s:s, s:b, s:s?}", "schema", "winnow.config_check/1", "ok", !code, "error",
 			code ? text : NULL);
-	json_print(stdout, doc, cli.format == FORMAT_JSONL);
+	if (cli.format == FORMAT_CSV)
+		fields_csv(stdout, doc);
+	else
+		json_print(stdout, doc, cli.format == FORMAT_JSONL);
 	json_decref(doc);
 	return code ? CLI_NO : CLI_DONE;
 }

@@ -113,9 +113,10 @@ int cmd_farm_show(int argc, char **argv)
 	const json_t *farm;
 
 	client_ask("farm.show", json_pack("{s:s}", "id", argv[1]), &r);
-	if (!r.data)
-		return r.exit;
 	farm = json_array_get(json_object_get(r.data, "farms"), 0);
+	/* Not there: the daemon has said so. */
+	if (!r.data || (!farm && cli.format == FORMAT_TABLE))
+		return r.exit;
 	if (cli.format == FORMAT_TABLE) {
 		rows_print(r.data, "farms", ROW_SCHEMA, columns, "No such farm.", r.exit);
 		say_hydra(farm);

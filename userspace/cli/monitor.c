@@ -41,7 +41,7 @@ int cmd_monitor(int argc, char **argv)
 	json_int_t next = -1;
 
 	if (cli.format == FORMAT_CSV || cli.format == FORMAT_JSON)
-		return cli_usage("monitor: events are lines, text or --jsonl");
+		return cli_usage("events are lines, text or --jsonl");
 	if (cli_option("-n") && (most = cli_number(cli_option("-n"), 1, 1000000000)) < 0)
 		return cli_usage("-n: expected a number");
 	if (cli_option("--last") && (last = cli_number(cli_option("--last"), 0, LAST_MAX)) < 0)

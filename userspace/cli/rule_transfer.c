@@ -105,8 +105,18 @@ static void export_csv(const json_t *rule, const char *life)
 
 struct export
 {
-	size_t pages, narrower;
+	size_t pages, narrower, rows;
 };
+
+/* -j is one document, however many answers of the daemon it is made of. */
+static void export_json(struct export *e, const json_t *line)
+{
+	if (cli.format == FORMAT_JSON)
+		fputs(e->rows++ ? ",\n" : "\n", stdout);
+	json_dumpf(line, stdout, JSON_ENSURE_ASCII | JSON_COMPACT);
+	if (cli.format == FORMAT_JSONL)
+		putchar('\n');
+}
 
 static void export_page(void *ctx, json_t *doc)
 {
@@ -116,8 +126,11 @@ static void export_page(void *ctx, json_t *doc)
 	json_t *rule, *line;
 	size_t i;
 
-	if (csv && !e->pages++)
+	if (csv && !e->pages)
 		fputs("duration,scope,value,type,reason,origin\r\n", stdout);
+	if (cli.format == FORMAT_JSON && !e->pages)
+		fputs("{\"schema\":\"winnow.rule_export/1\",\"rules\":[", stdout);
+	e->pages++;
 	json_array_foreach(json_object_get(doc, "rules"), i, rule) {
 		char text[DURATION_TEXT];
 		const char *life = left(rule, now, text);
@@ -138,7 +151,7 @@ static void export_page(void *ctx, json_t *doc)
 		}
 		line = json_pack("{s:s, s:o, s:s}", "schema", "winnow.rule_words/1", "words",
 				 words_of(rule, life), "origin", json_text_at(rule, "origin", ""));
-		json_print(stdout, line, true);
+		export_json(e, line);
 		json_decref(line);
 	}
 }
@@ -148,6 +161,8 @@ int cmd_rule_export(int argc, char **argv)
 	struct export e = {};
 	int code = ask_rules(export_page, &e);
 
+	if (cli.format == FORMAT_JSON && e.pages)
+		fputs("]}\n", stdout);
 	if (e.narrower)
 		say("%zu rules are narrower than a source and are not in the CSV; --jsonl has them.",
 		    e.narrower);

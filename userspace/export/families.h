@@ -77,6 +77,8 @@
 	  "Requests on the control socket by result.") \
 	X(DROPPED_SERIES, "winnow_metrics_dropped_series", "gauge", "", \
 	  "Series left out of this answer because it would have had more than 500.") \
+	X(HEAP, "winnow_heap_bytes", "gauge", "", \
+	  "Memory in use by winnowd; what is resident beyond it is the allocator's.") \
 	X(PROCESS_CPU, "process_cpu_seconds_total", "counter", "", \
 	  "User and system time of winnowd.") \
 	X(PROCESS_FDS, "process_open_fds", "gauge", "", "File descriptors winnowd has open.") \

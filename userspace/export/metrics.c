@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <dirent.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -149,7 +150,7 @@ static void metric_list(struct metrics *m, enum metric_family family, double val
 }
 
 /* What is always written behind the rest. */
-#define SERIES_RESERVED 7
+#define SERIES_RESERVED 8
 
 void metric(struct metrics *m, enum metric_family family, double value, ...)
 {
@@ -212,10 +213,12 @@ void metrics_process(struct metrics *m)
 	double pages = 0, resident = 0;
 	struct rlimit files = {};
 	struct rusage used = {};
+	struct mallinfo2 heap = mallinfo2();
 
 	if (f && fscanf(f, "%lf %lf", &pages, &resident) != 2)
 		pages = resident = 0;
 	metric(m, METRIC_DROPPED_SERIES, m->dropped, NULL);
+	metric(m, METRIC_HEAP, heap.uordblks + heap.hblkhd, NULL);
 	getrusage(RUSAGE_SELF, &used);
 	getrlimit(RLIMIT_NOFILE, &files);
 	metric(m, METRIC_PROCESS_CPU,

@@ -43,7 +43,7 @@ extern const struct metric_family_info metric_families[METRIC_FAMILY_MAX];
  * of a label is written as "". */
 void metric(struct metrics *m, enum metric_family family, double value, ...)
 	__attribute__((sentinel));
-/* winnow_metrics_dropped_series, then process_* of the process that asks. */
+/* winnow_metrics_dropped_series, winnow_heap_bytes, then process_* of who asks. */
 void metrics_process(struct metrics *m);
 
 /* The text, malloc'ed; m is empty again. */

@@ -129,6 +129,7 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 		{ "allow", c->prefixes },
 		{ "proxied", c->proxied ? c->proxied : c->flows },
 		{ "events", c->ring_bytes },
+		{ "slot_heads", power_of_two(c->reassembly) },
 		{ "reassembly", power_of_two(c->reassembly) },
 	};
 

@@ -331,8 +331,10 @@ int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why)
 
 	if (!m)
 		return reason_set(why, -ENOENT, "table allow is not in the loaded object");
-	if (!bpf_map_update_elem(bpf_map__fd(m), &key, &one, BPF_ANY))
+	if (!bpf_map_update_elem(bpf_map__fd(m), &key, &one, BPF_ANY)) {
+		__atomic_store_n(&control(k)->n_allow, 1, __ATOMIC_RELEASE);
 		return 0;
+	}
 	if (errno == ENOSPC || errno == E2BIG)
 		return reason_set(why, -ENOSPC, "allow table full (%u)", bpf_map__max_entries(m));
 	return reason_set(why, -errno, "write table allow: %s", strerror(errno));
@@ -422,6 +424,16 @@ static void walk_match(struct adoption *a)
 			walk_chain(a, i, &key);
 }
 
+/* Killed between an allowed network and the number that makes packets look for it? */
+static void allow_open(const struct kern *k)
+{
+	struct prefix_key key;
+	int fd = kern_map_fd(k, "allow");
+
+	if (fd >= 0 && !bpf_map_get_next_key(fd, NULL, &key))
+		__atomic_store_n(&control(k)->n_allow, 1, __ATOMIC_RELEASE);
+}
+
 int rules_open(struct kern *k, bool adopted, struct reason *r)
 {
 	_cleanup_(freep) uint8_t *reached = calloc(k->rules.n, 1);
@@ -429,14 +441,17 @@ int rules_open(struct kern *k, bool adopted, struct reason *r)
 	int err;
 
 	k->match_fd = kern_map_fd(k, "match");
-	k->removed = calloc(k->rules.n, sizeof(k->removed[0]));
+	k->removed = malloc(k->rules.n * sizeof(k->removed[0]));
 	if (!k->removed || !reached)
 		return reason_set(r, -ENOMEM, "out of memory");
+	/* Really written: slots are taken in turn, and each would be 8 bytes more. */
+	explicit_bzero(k->removed, k->rules.n * sizeof(k->removed[0]));
 	err = nets_open(k, adopted);
 	if (err)
 		return reason_set(r, err, "read the rule tables: %s", strerror(-err));
 	if (!adopted)
 		return 0;
+	allow_open(k);
 	walk_match(&a);
 	nets_each(k, walk_net, &a);
 	publish(k);

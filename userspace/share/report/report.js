@@ -129,7 +129,7 @@
 		const labels = clocks(p.map(x => x.time));
 		const steps = key => p.map((x, i) => i ? Math.max(0, x[key] - p[i - 1][key]) : 0);
 		const axis = (text, extra) => ({ beginAtZero: true, title: { display: true, text }, ...extra });
-		const x = { ticks: { maxTicksLimit: 8, maxRotation: 0 } };
+		const x = { ticks: { maxTicksLimit: innerWidth < 600 ? 4 : 8, maxRotation: 0 } };
 		const first_rule = p.findIndex(q => q.rules > 0);
 		return el("div", {},
 			el("div", { class: "two" },
