@@ -344,6 +344,25 @@ __noinline int flow_forget(__u64 key, __u64 t, __u32 whatever)
 	return 0;
 }
 
+/* Its verdict, found at the second flight. */
+__noinline int flow_rule(__u64 key, __u32 rule, __u32 gen)
+{
+	struct flow_set *set = flow_set_at(key);
+	struct stripe *lock = flow_lock_at(key);
+	__u32 way;
+
+	if (!set || !lock)
+		return 0;
+	bpf_spin_lock(&lock->lock);
+	way = flow_way(set, key);
+	if (way < WAYS) {
+		set->slot[way & (WAYS - 1)].rule = rule;
+		set->slot[way & (WAYS - 1)].rule_gen = gen;
+	}
+	bpf_spin_unlock(&lock->lock);
+	return 0;
+}
+
 /* Its flag FLOW_REJECT on or off; answers the next byte expected of the client, and
  * in *was whether the flag was set. */
 __noinline __u32 flow_reject(__u64 key, __u32 on, __u32 *was)

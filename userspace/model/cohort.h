@@ -14,10 +14,10 @@
 struct cohort_member {
 	uint64_t src;
 	uint8_t family;
-	uint8_t held;  /* split already when traffic was clean: never a member */
-	uint8_t split; /* 0 not known, 1 direct, 2 split (enum delay_state) */
-	bool shared;   /* another stack of this address is split, too */
-	bool reborn;   /* began after a ban and is a member by that (births.h, replacements.h) */
+	uint8_t held;      /* split already when traffic was clean: never a member */
+	uint8_t split;     /* 0 not known, 1 direct, 2 split (enum delay_state) */
+	bool shared;       /* another stack of this address is split, too */
+	bool reborn;       /* began after a ban and is a member by that (replacements.h) */
 	uint32_t together; /* like it, and so many such in one /24 (v6 /48); 0: few */
 	float weight;      /* posterior of the component */
 	uint32_t tcp_key;
@@ -26,7 +26,8 @@ struct cohort_member {
 	uint32_t direct_waiting;                      /* D1 from 10 ms, D* was not */
 	uint32_t split_waiting;                       /* D1 from 10 ms, and D* no lower a bin */
 	uint32_t split_at_once;                       /* D1 below 10 ms, D* from 10 ms */
-	uint32_t dstar, shortest;                     /* 0.1 ms */
+	int waiting_d1;               /* the bin nine of ten of those are in or over */
+	uint32_t dstar, far, nearest; /* 0.1 ms; see features.h */
 	uint32_t measured, waiting;
 	uint32_t kept;       /* D* of its last handshakes, of all its life; 5 at most */
 	double seconds;      /* in the view */
