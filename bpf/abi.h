@@ -424,6 +424,7 @@ enum rule_flag {
 	RULE_HAS_D1	= 1 << 4,	/* state d1>= */
 	RULE_HAS_AGE	= 1 << 5,	/* state age<= */
 	RULE_LIMIT_ALL	= 1 << 6,	/* one bucket for the rule, not one a source */
+	RULE_HAS_DSTAR	= 1 << 7,	/* state dstar>=: acts at the second flight */
 };
 
 /* Two lines: the first is read on a match, the second counts. Index 0 is never
@@ -445,7 +446,8 @@ struct rule {
 	__u8 flags;		/* enum rule_flag */
 	__u16 holdout;		/* per 10,000 sources that are never dropped */
 	__u16 canary;		/* per 10,000 sources that are; 10,000 = all */
-	__u64 spare;
+	__u16 dstar_min;	/* state dstar>=T, 0.1 ms, of this connection */
+	__u16 spare[3];
 
 	/* line 2: written by the programs with atomic adds, never reset */
 	__u64 hits;		/* proved connections (packets, for source rules) acted on */
@@ -540,7 +542,10 @@ struct control {
 	__u64 capture_used;
 	__u32 n_allow;		/* 0: none was ever allowed, do not look */
 	__u32 prefix_set;	/* which of the two sets of prefix rules is in force: 0, 1 */
-	__u64 spare[6];
+	__u64 reply_budget;	/* resets a second that are sent to clients; 0: no limit */
+	__u64 reply_window;	/* kernel: second of the running budget */
+	__u64 reply_used;
+	__u64 spare[3];
 };
 
 /* Pass everything not in here at once. Bit p of word p / 64. */
@@ -586,7 +591,8 @@ struct ports {
 	X(QUIC_INITIAL,		"quic_initial",		"clients' QUIC Initials") \
 	X(QUIC_BUDGET,		"quic_budget",		"Initials not sent up: budget spent") \
 	X(QUIC_UNLINKED,	"quic_unlinked",	"answers to an id of which only the keys tell the hello") \
-	X(PROXIED_LOST,		"proxied_lost",		"segments whose PROXY header has been forgotten")
+	X(PROXIED_LOST,		"proxied_lost",		"segments whose PROXY header has been forgotten") \
+	X(REPLY_CAPPED,		"reply_capped",		"resets not sent to the client: budget spent")
 
 enum counter {
 #define X(id, name, text) COUNTER_PARSE_##id,

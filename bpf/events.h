@@ -100,6 +100,7 @@ enum handshake_flag {
 	HS_UNFIT	= 1 << 20,	/* the client went on behind a gap: see handshake_step() */
 	HS_PROXIED	= 1 << 21,	/* a PROXY header said whose it is: no times, no signature */
 	HS_CLOSED	= 1 << 22,	/* an end was seen; it counts unless the client goes on */
+	HS_LATER	= 1 << 23,	/* a rule waits for the second flight */
 	HS_REJECT	= 1 << 19,	/* the client is still to be told (winnow_ingress) */
 };
 

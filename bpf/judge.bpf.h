@@ -6,6 +6,10 @@
  * that match, `pass` wins, then the severest action (enum rule_action is in
  * order), then the older rule. Allow, panic and the dead-man are looked at on
  * every drop, so they hold for verdicts that were set before them.
+ *
+ * A rule on D* cannot speak at the hello. Where its other predicates hold, the hello's
+ * rules are looked up once more when the second flight has come, and that flight is what
+ * a rule then acts on: no request has been seen by the server.
  */
 #ifndef WINNOW_JUDGE_BPF_H
 #define WINNOW_JUDGE_BPF_H
@@ -68,7 +72,7 @@ static __always_inline int bucket_spend(__u64 owner, __u64 rate, __u64 burst, __
 
 	if (!b)
 		return 1;
-	bpf_spin_lock(&b->lock);
+	lock_take(&b->lock);
 	if (b->owner != owner) {
 		b->owner = owner;
 		b->tokens = burst;
@@ -89,7 +93,7 @@ static __always_inline int bucket_spend(__u64 owner, __u64 rate, __u64 burst, __
 		some = 1;
 	}
 	b->tokens = tokens;
-	bpf_spin_unlock(&b->lock);
+	lock_give(&b->lock);
 	return some;
 }
 
@@ -110,7 +114,8 @@ struct state {
 	__u32 age;  /* stamps since the first */
 	__u32 resumed;
 	__u16 dstar[DSTAR_KEPT];
-	__u16 d1; /* 0.1 ms, 0xffff unknown */
+	__u16 d1;    /* 0.1 ms, 0xffff unknown */
+	__u32 early; /* requests come before the second flight: D* is not waited for */
 };
 
 static __always_inline int state_holds(const struct rule *r, const struct state *s)
@@ -158,6 +163,17 @@ static __always_inline int rule_beats(__u32 action, __u32 best)
 	return action == RULE_PASS || action > best;
 }
 
+/* Whether this connection's D* is what the rule asks for; if that cannot be said yet,
+ * work.later. */
+static __always_inline int dstar_holds(struct work *w, const struct rule *r, const struct state *s)
+{
+	if (!(r->flags & RULE_HAS_DSTAR) || s->early)
+		return 1;
+	if (w->dstar == DSTAR_NONE)
+		w->later = 1;
+	return w->dstar != DSTAR_NONE && w->dstar >= r->dstar_min;
+}
+
 /* Lets one rule of a chain speak; answers the next one. Global, so that the
  * verifier looks at one rule and not at kinds x chain of them. */
 __noinline __u32 rule_consider(__u32 index, const struct state *s)
@@ -168,7 +184,7 @@ __noinline __u32 rule_consider(__u32 index, const struct state *s)
 	if (!w || !r || !s)
 		return 0;
 	if (rule_live(r) && rule_beats(r->action, w->v.action) && net_has(r, &w->p.src) &&
-	    state_holds(r, s)) {
+	    state_holds(r, s) && dstar_holds(w, r, s)) {
 		w->v.rule = index;
 		w->v.rule_gen = r->gen;
 		w->v.action = r->action;
@@ -197,7 +213,7 @@ __noinline __u32 rule_in_force(__u32 index)
 	return index;
 }
 
-/* The rule that speaks for this hello, into w->v. */
+/* The rule that speaks for this hello, into w->v: with w->dstar, if it is known. */
 __noinline int judge_hello(struct xdp_md *ctx)
 {
 	struct control *c = control_get();
@@ -211,6 +227,7 @@ __noinline int judge_hello(struct xdp_md *ctx)
 	w->v.rule = 0;
 	w->v.rule_gen = 0;
 	w->v.action = RULE_NONE;
+	w->later = 0;
 	index = rule_in_force(c->n_source_rules ? source_rule(c, &w->p.src) : 0);
 	r = rule_at(index);
 	/* Behind a PROXY header the source is known only now: all of its rules speak. */
@@ -223,7 +240,10 @@ __noinline int judge_hello(struct xdp_md *ctx)
 		return 0;
 	s.d1 = w->h.d1 == US_UNKNOWN ? 0xffff : w->h.d1 / 100 > 0xfffe ? 0xfffe : w->h.d1 / 100;
 	s.resumed = !!(w->hello.flags & HELLO_HAS_PSK);
+	s.early = w->hello.flags & HELLO_HAS_EARLY_DATA;
 	tally_peek(c, w, &s.seen, &s.age, &s.resumed, s.dstar);
+	if (w->dstar != DSTAR_NONE && s.seen)
+		s.seen--; /* this connection has joined */
 	for (__u32 kind = 1; kind < MATCH_KINDS; kind++) {
 		struct match_key *key = &w->match;
 		__u32 *first;

@@ -279,6 +279,7 @@ __noinline int quic_proved(struct xdp_md *ctx, __u64 id_key)
 	w->hello.order_hash = name->order;
 	w->hello.flags = name->hello_flags;
 	w->h.d1 = US_UNKNOWN;
+	w->dstar = DSTAR_NONE;
 	id->stack = name->stack;
 	judge_hello(ctx);
 	id->rule = w->v.rule;

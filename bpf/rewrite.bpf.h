@@ -5,13 +5,33 @@
  * For the server: same addresses, ports, sequence and acknowledgement, flags
  * RST|ACK, payload gone, checksums whole. Passed up it closes the server's socket
  * at once. For the client: the mirror of it, sent back out of the same device.
- * A RST is never answered.
+ * A RST is never answered, and of those for clients there are only so many a second:
+ * whoever sends us segments shall not decide how many we send.
  */
 #ifndef WINNOW_REWRITE_BPF_H
 #define WINNOW_REWRITE_BPF_H
 
 #include "abi.h"
+#include "now.bpf.h"
 #include "work.bpf.h"
+
+/* Within this second's budget of replies? */
+static __always_inline int reply_allowed(struct control *c)
+{
+	__u64 second;
+
+	if (!c->reply_budget)
+		return 1;
+	second = now_boot() / 1000000000ULL;
+	if (c->reply_window != second) {
+		c->reply_window = second;
+		c->reply_used = 0;
+	}
+	if (__sync_fetch_and_add(&c->reply_used, 1) < c->reply_budget)
+		return 1;
+	count(COUNTER_REPLY_CAPPED);
+	return 0;
+}
 
 static __always_inline __u16 csum_fold(__s64 sum)
 {

@@ -134,9 +134,12 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 		__u16 dstar[DSTAR_KEPT];
 		__u32 seen = 0, age, resumed = 0;
 
+		w->dstar = DSTAR_NONE;
 		judge_hello(ctx);
-		if (w->v.rule) {
-			record_mark(0, 0, 1);
+		if (w->later)
+			w->h.flags |= HS_LATER;
+		if (w->v.rule || w->later) {
+			record_mark(w->h.flags & HS_LATER, 0, 1);
 			w->h.rule = w->v.rule;
 			w->h.rule_gen = w->v.rule_gen;
 		}
@@ -216,6 +219,36 @@ __noinline int proved_step(struct xdp_md *ctx)
 	return 0;
 }
 
+/* The second flight has come, and rules waited for it: D* is known. Answers what the one
+ * that speaks now does to it: enum rule_action. */
+__noinline int later_step(struct xdp_md *ctx)
+{
+	struct control *c = control_get();
+	struct work *w = work_get();
+	struct timing m;
+	__u32 action, was;
+
+	if (!c || !w || !ctx)
+		return RULE_NONE;
+	handshake_timing(&w->h, w->h.flags & HS_RESUMED ? c->s0[1] : c->s0[0], &m);
+	if (m.dstar == US_UNKNOWN)
+		return RULE_NONE;
+	w->dstar = m.dstar / 100 < DSTAR_MAX ? m.dstar / 100 : DSTAR_MAX;
+	w->hello.ja4_key = w->h.ja4;
+	w->hello.stack_key = w->h.stack;
+	w->hello.order_hash = w->h.order;
+	w->hello.flags = w->h.hello_flags;
+	judge_hello(ctx);
+	if (!w->v.rule || (w->v.rule == w->h.rule && w->v.rule_gen == w->h.rule_gen))
+		return RULE_NONE;
+	flow_rule(w->key, w->v.rule, w->v.rule_gen);
+	action = rule_act(ctx, w->v.rule, w->v.rule_gen, w->h.stack,
+			  ACT_ON_FIRST | (w->h.proof ? ACT_ON_PROVED : 0));
+	if (action == RULE_REJECT)
+		flow_reject(w->key, 1, &was);
+	return action;
+}
+
 /* The second client flight, or the end without one. */
 __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 {
@@ -242,7 +275,8 @@ __noinline int finish_step(struct xdp_md *ctx, __u32 act, __u32 ref, __u32 gen)
 		emit_hello(0);
 	}
 	if (w->h.flags & HS_HELLO_PROVED) {
-		exchange = flow_opened(w->key, w->t, act & ACT_FLIGHT ? flight_rest(ctx, w) : 0);
+		exchange = flow_opened(w->key, w->t,
+				       act & ACT_FLIGHT && !w->stopped ? flight_rest(ctx, w) : 0);
 		if (!is_nobody(w)) {
 			if (w->h.result == HELLO_OK)
 				tally_measured(ref, gen, &m, w->h.flags);

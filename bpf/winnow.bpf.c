@@ -33,24 +33,25 @@ static __always_inline int verdict_pass(void)
 }
 
 /* A reset client's later segment, where no clone can be sent: back as a RST. */
-static __always_inline int bounce(struct xdp_md *ctx, struct work *w)
+static __always_inline int bounce(struct xdp_md *ctx, struct control *c, struct work *w)
 {
 	proxied_back(w);
-	if (rewrite_reset(ctx, 1))
+	if (!reply_allowed(c) || rewrite_reset(ctx, 1))
 		return XDP_DROP;
 	count(COUNTER_REJECT);
 	return XDP_TX;
 }
 
 /* Carries out what rule_act() said. */
-static __always_inline int carry_out(struct xdp_md *ctx, struct work *w, __u32 action)
+static __always_inline int carry_out(struct xdp_md *ctx, struct control *c, struct work *w,
+				     __u32 action)
 {
 	proxied_back(w);
 	switch (action) {
 	case RULE_RESET:
 	case RULE_REJECT:
 		if (action == RULE_REJECT && w->p.tcp_flags & TCP_SYN) {
-			if (rewrite_reset(ctx, 1))
+			if (!reply_allowed(c) || rewrite_reset(ctx, 1))
 				break;
 			count(COUNTER_REJECT);
 			return XDP_TX;
@@ -116,8 +117,8 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 		if (action != RULE_NONE && (first || c->mirror || action == RULE_DROP)) {
 			record_mark(flags, 0, 0);
 			if (!first && c->mirror == MIRROR_BOUNCE && action != RULE_DROP)
-				return bounce(ctx, w);
-			return carry_out(ctx, w, action);
+				return bounce(ctx, c, w);
+			return carry_out(ctx, c, w, action);
 		}
 	}
 	if (act & (ACT_PROVED | ACT_FLIGHT)) {
@@ -133,9 +134,14 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 			gen = w->tally_gen;
 		}
 	}
-	if (act & (ACT_FLIGHT | ACT_CLOSE))
+	action = RULE_NONE;
+	if (act & ACT_FLIGHT && w->h.flags & HS_LATER && !w->passed)
+		action = later_step(ctx);
+	if (act & (ACT_FLIGHT | ACT_CLOSE)) {
+		w->stopped = action != RULE_NONE;
 		finish_step(ctx, act, ref, gen);
-	return verdict_pass();
+	}
+	return action == RULE_NONE ? verdict_pass() : carry_out(ctx, c, w, action);
 }
 
 static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, struct work *w)
@@ -177,9 +183,9 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 			else
 				was = 0;
 			if (was && c->mirror == MIRROR_BOUNCE)
-				return bounce(ctx, w);
+				return bounce(ctx, c, w);
 			if (action != RULE_NONE)
-				return carry_out(ctx, w, action);
+				return carry_out(ctx, c, w, action);
 		}
 		if (!(w->m.flags & FLOW_SILENT) && (w->m.in | w->m.out | w->m.exchange))
 			account();
@@ -309,7 +315,7 @@ static __always_inline int classify(struct xdp_md *ctx)
 		__u32 action = source_step(ctx, is_protected);
 
 		if (action != RULE_NONE)
-			return carry_out(ctx, w, action);
+			return carry_out(ctx, c, w, action);
 	}
 	if (w->r != PARSE_OK || !is_protected)
 		return verdict_pass();
@@ -322,7 +328,7 @@ static __always_inline int classify(struct xdp_md *ctx)
 			action = quic_proved(ctx, w->q.id);
 		if (action == RULE_NONE)
 			return verdict_pass();
-		return carry_out(ctx, w, RULE_DROP);
+		return carry_out(ctx, c, w, RULE_DROP);
 	}
 	count(COUNTER_PARSE_OK);
 	return tcp_packet(ctx, c, w);
@@ -381,7 +387,7 @@ __noinline int synack_step(void)
 	if (!set || !lock)
 		return 0;
 	t = now();
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	if (way >= WAYS) {
 		/* Its SYN was lost to a flood, or came before the program. */
@@ -416,7 +422,7 @@ __noinline int synack_step(void)
 		h->flags |= HS_HAS_ISN;
 	}
 out:
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (evicted)
 		count(COUNTER_HANDSHAKE_EVICTED);
 	return 0;
@@ -486,17 +492,17 @@ int winnow_ingress(struct __sk_buff *skb)
 	lock = handshake_lock(key);
 	if (!set || !lock)
 		return TC_ACT_UNSPEC;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	if (way < WAYS && set->slot[way & (WAYS - 1)].flags & HS_REJECT) {
 		set->slot[way & (WAYS - 1)].flags &= ~HS_REJECT;
 		acked = set->slot[way & (WAYS - 1)].high;
 		tell = 1;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (!tell)
 		acked = flow_reject(key, 0, &tell);
-	if (tell)
+	if (tell && reply_allowed(c))
 		mirror_reset(skb, w, acked);
 	return TC_ACT_UNSPEC;
 }

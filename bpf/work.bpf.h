@@ -87,6 +87,8 @@ struct work {
 	__u32 records;
 	__u32 other; /* 1: a second hello, unlike the first, at the same bytes */
 	struct verdict v;
+	__u32 dstar; /* of this connection, 0.1 ms; DSTAR_NONE: not known, or not yet */
+	__u32 later; /* 1: a rule waits for it */
 	/* Of judge_hello() and account(), whose frames have no room for them: the stack
 	 * is 512 bytes, and 6.1 rounds each frame up to 32. */
 	struct match_key match;
@@ -94,6 +96,7 @@ struct work {
 	__u32 tally_ref; /* set << 3 | way, + 1; 0 = no row */
 	__u32 tally_gen;
 	__u32 act;        /* enum handshake_act */
+	__u32 stopped;    /* 1: a rule acts on this second flight */
 	__u32 way;        /* of the row at hand: see way_kept() */
 	__u32 passed;     /* 1: a `pass` rule on the source */
 	__u32 r;          /* enum parse_result */

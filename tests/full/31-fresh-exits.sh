@@ -63,7 +63,7 @@ w rule list --jsonl | jq -r .match.src | sort -u >"$TMP/ruled"
 { lab_sources farm && lab_sources farm-replaced; } | sort -u >"$TMP/exits"
 only_exits() { [ -s "$TMP/ruled" ] && [ -z "$(comm -23 "$TMP/ruled" "$TMP/exits" | tee /dev/stderr)" ]; }
 check "every rule is on an exit of the farm" only_exits
-narrow() { w rule list -j | jq -e '[.rules[] | select(.reason | test("new since"))] | length > 0 and all(.match.src and .match.stack and .expires and (.state | tostring | test("d1")))' >/dev/null; }
+narrow() { w rule list -j | jq -e '[.rules[] | select(.reason | test("new since"))] | length > 0 and all(.match.src and .match.stack and .expires and (.state | tostring | test("d1>=.*dstar>=")))' >/dev/null; }
 check "rules on fresh exits name source, stack and what waits, with their evidence" narrow
 note "$(w rule list -j | jq -c '[.rules[] | select(.reason | test("new since"))][0] | {match, state, reason, expires}')"
 w farm show "$id" -j | jq -c '.farms[0].hydra' >"$TMP/hydra"

@@ -174,6 +174,38 @@ static void a_rejected_syn_is_answered_with_a_reset(void **state)
 	}
 }
 
+/* Who sends a million SYNs from an address that is not his gets no million answers sent
+ * there; what the server itself is told is not counted. */
+static void answers_to_clients_are_only_so_many_a_second(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct path p = path_v4(1, 9);
+	uint32_t sent = 0;
+
+	bench_rule(b, &(struct rule){ .action = RULE_REJECT },
+		   &(struct rule_match){ .src = cidr_of("198.51.100.0/24") });
+	b->c->reply_budget = 50;
+	bench_mark(b);
+	for (int second = 0; second < 2; second++) {
+		bench_after(b, 1 * SEC);
+		for (int i = 0; i < 400; i++) {
+			uint32_t verdict;
+
+			frame_tcp(&f, &p, false, &(struct segment){ .seq = i, .flags = SYN });
+			assert_int_equal(bench_in_out(b, &f, 0, &out, &verdict), 0);
+			assert_true(verdict == XDP_TX || verdict == XDP_DROP);
+			sent += verdict == XDP_TX;
+		}
+		assert_int_equal(sent, 50 * (second + 1));
+	}
+	expect_count(b, REJECT, 100);
+	expect_count(b, REPLY_CAPPED, 700);
+	frame_tcp(&f, &p, false,
+		  &(struct segment){ .seq = 1, .flags = ACK, .data = "x", .len = 1 });
+	assert_int_equal(bench_in(b, &f), XDP_PASS); /* a RST for the server */
+	expect_count(b, REJECT, 101);
+}
+
 static void a_reset_is_never_answered(void **state)
 {
 	static const uint8_t flags[] = { RST, RST | ACK, RST | SYN, RST | FIN | ACK };
@@ -204,6 +236,7 @@ int main(void)
 		BENCH(a_split_hello_is_reset_by_the_piece_that_completes_it),
 		BENCH(padding_is_trimmed_too),
 		BENCH(a_rejected_syn_is_answered_with_a_reset),
+		BENCH(answers_to_clients_are_only_so_many_a_second),
 		BENCH(a_reset_is_never_answered),
 	};
 

@@ -444,6 +444,132 @@ static void an_unknown_d1_holds_no_rule(void **state)
 	expect_drop(b, p, &msg);
 }
 
+/* A connection whose hello was late by d1_us and its second flight by dstar_us: the
+ * verdict of the flight, after the hello has passed. */
+static int late(struct conn *c, struct bench *b, struct path p, const struct bytes *hello,
+		uint32_t d1_us, uint32_t dstar_us)
+{
+	p.sport = ++port;
+	conn_new(c, b, &p);
+	conn_open(c);
+	bench_after(b, d1_us);
+	conn_hello(c, hello);
+	assert_int_equal(c->verdict, XDP_PASS);
+	bench_after(b, 20 * MSEC);
+	conn_acks(c, 3000);
+	bench_after(b, dstar_us);
+	conn_send(c, flight_two, sizeof(flight_two));
+	return c->verdict;
+}
+
+static const struct rule waits = {
+	.action = RULE_DROP, .flags = RULE_HAS_D1 | RULE_HAS_DSTAR, .d1_min = 100, .dstar_min = 300
+};
+
+/* 44: late for the hello or for the flight is anybody on a busy machine; for both, a far
+ * end. The server sees no request, the tally what was measured. */
+static void a_rule_on_both_delays_acts_on_the_second_flight(void **state)
+{
+	static const uint8_t request[200] = { 23, 3, 3, 0, 195 };
+	struct bench *b = prepared(state);
+	struct path p = path_v4(1, 5);
+	struct rule_match m = { .src = cidr_of("198.51.100.1"), .stack = keys.stack_key };
+	uint32_t i = bench_rule(b, &waits, &m);
+	const struct tally *t;
+	struct conn c;
+
+	assert_int_equal(late(&c, b, p, &msg, 1 * MSEC, 31 * MSEC), XDP_PASS);
+	assert_int_equal(late(&c, b, p, &msg, 11 * MSEC, 29 * MSEC), XDP_PASS);
+	conn_send(&c, request, sizeof(request));
+	assert_int_equal(c.verdict, XDP_PASS);
+	assert_int_equal(bench_rule_at(b, i)->hits, 0);
+	assert_int_equal(late(&c, b, p, &msg, 11 * MSEC, 31 * MSEC), XDP_DROP);
+	conn_send(&c, request, sizeof(request));
+	assert_int_equal(c.verdict, XDP_DROP);
+	assert_int_equal(bench_rule_at(b, i)->hits, 1);
+	assert_int_equal(late(&c, b, p, &other, 11 * MSEC, 31 * MSEC), XDP_PASS);
+	assert_int_equal(late(&c, b, path_v4(2, 5), &msg, 11 * MSEC, 31 * MSEC), XDP_PASS);
+	t = bench_tally(b, &p, keys.stack_key);
+	assert_int_equal(t->connections, 3);
+	assert_int_equal(t->exchanges, 1);
+	assert_int_equal(t->dstar[2], 310);
+	removed(b, i, &m);
+	assert_int_equal(late(&c, b, p, &msg, 11 * MSEC, 31 * MSEC), XDP_PASS);
+}
+
+static void a_request_behind_the_flight_that_is_stopped_is_no_exchange(void **state)
+{
+	uint8_t both[300] = { 20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 53 };
+	struct bench *b = prepared(state);
+	struct path p = path_v4(1, 5);
+	struct rule_match m = { .stack = keys.stack_key };
+	uint32_t i = bench_rule(b, &waits, &m);
+
+	for (int stopped = 1; stopped >= 0; stopped--) {
+		struct conn c;
+
+		p.sport = ++port;
+		conn_new(&c, b, &p);
+		conn_open(&c);
+		bench_after(b, 11 * MSEC);
+		conn_hello(&c, &msg);
+		conn_acks(&c, 3000);
+		bench_after(b, stopped ? 31 * MSEC : 1 * MSEC);
+		conn_send(&c, both, sizeof(both));
+		assert_int_equal(c.verdict, stopped ? XDP_DROP : XDP_PASS);
+		assert_int_equal(bench_tally(b, &p, keys.stack_key)->exchanges, !stopped);
+	}
+	removed(b, i, &m);
+}
+
+/* Whatever else is said of the hello holds as ever: pass before it, the severest of
+ * them, and what is stopped at the hello never has a flight. */
+static void a_rule_that_waits_takes_its_place_among_the_others(void **state)
+{
+	struct bench *b = prepared(state);
+	struct path p = path_v4(1, 5);
+	struct rule_match m = { .stack = keys.stack_key };
+	struct rule count = { .action = RULE_COUNT }, pass = { .action = RULE_PASS };
+	uint32_t waiting = bench_rule(b, &waits, &m), i;
+	struct conn c;
+
+	i = bench_rule(b, &count, &m);
+	assert_int_equal(late(&c, b, p, &msg, 11 * MSEC, 1 * MSEC), XDP_PASS);
+	assert_int_equal(bench_rule_at(b, i)->would_hit, 1);
+	assert_int_equal(late(&c, b, p, &msg, 11 * MSEC, 31 * MSEC), XDP_DROP);
+	assert_int_equal(bench_rule_at(b, i)->would_hit, 2);
+	assert_int_equal(bench_rule_at(b, waiting)->hits, 1);
+	removed(b, i, &m);
+
+	i = bench_rule(b, &pass, &m);
+	assert_int_equal(late(&c, b, p, &msg, 11 * MSEC, 31 * MSEC), XDP_PASS);
+	removed(b, i, &m);
+
+	i = bench_rule(b, &(struct rule){ .action = RULE_DROP }, &m);
+	expect_drop(b, p, &msg);
+	assert_int_equal(bench_rule_at(b, i)->hits, 1);
+	removed(b, i, &m);
+	assert_int_equal(bench_rule_at(b, waiting)->hits, 1);
+}
+
+/* Early data reach the server before the second flight. */
+static void early_data_are_not_waited_for(void **state)
+{
+	struct bench *b = prepared(state);
+	struct bytes early;
+
+	hello_build(&early, &(struct hello_spec){ .variant = 1, .early_data = true });
+	assert_int_equal(bench_keys(b, &early).stack_key, keys.stack_key);
+	bench_rule(b,
+		   &(struct rule){ .action = RULE_DROP,
+				   .flags = RULE_HAS_D1 | RULE_HAS_DSTAR,
+				   .d1_min = 10,
+				   .dstar_min = 300 },
+		   &(struct rule_match){ .stack = keys.stack_key });
+	expect_drop(b, path_v4(1, 5), &early);
+	expect_pass(b, path_v4(1, 5), &msg);
+}
+
 /* ---- connections that are there ----------------------------------------------------------------
  */
 
@@ -518,6 +644,10 @@ int main(void)
 		BENCH(holdout_and_canary_are_whole_sources_at_their_rate),
 		BENCH(a_predicate_reads_earlier_connections_of_the_pair),
 		BENCH(an_unknown_d1_holds_no_rule),
+		BENCH(a_rule_on_both_delays_acts_on_the_second_flight),
+		BENCH(a_request_behind_the_flight_that_is_stopped_is_no_exchange),
+		BENCH(a_rule_that_waits_takes_its_place_among_the_others),
+		BENCH(early_data_are_not_waited_for),
 		BENCH(a_verdict_is_obeyed_only_while_its_rule_lives),
 		BENCH(unproved_matches_are_counted_apart),
 	};

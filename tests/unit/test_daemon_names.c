@@ -263,6 +263,46 @@ static struct rule_entry entry(const char *fmt, const char *name)
 	return e;
 }
 
+/* In the kernel at once, and whatever happens then. */
+static void a_rule_asks_for_other_delays(void **state)
+{
+	_cleanup_(kern_freep) struct kern *k = kernel();
+	const struct rule_delays delays[] = { { 200, 340 }, { 310, 620 } };
+	struct rule_change change = { .what = CHANGE_DELAYS, .delays = delays };
+	uint32_t handle[] = { 4711, 0 }; /* the first is not there */
+	struct rulebook_load did;
+	struct rule_entry list[1];
+	struct rulebook rules;
+	struct reason r = {};
+	const struct rule *slot;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(rulebook_init(&rules, k, store, &book), 0);
+	assert_int_equal(rulebook_load(&rules, &now, true, false, &did, &r), 0);
+	list[0] = entry("src 192.0.2.1 order %s state d1>=40ms state dstar>=50ms action reset "
+			"reason x",
+			"00ff00ff00ff");
+	list[0].order_key = 77;
+	assert_int_equal(rulebook_add(&rules, &now, list, 1, NULL, &r), 0);
+	handle[1] = rules.at[0]->handle;
+	assert_int_equal(rulebook_change(&rules, &now, handle, 2, &change, NULL, &r), 0);
+	for (int restarted = 0; restarted < 2; restarted++) {
+		if (restarted) {
+			rulebook_clear(&rules);
+			assert_int_equal(rulebook_init(&rules, k, store, &book), 0);
+			assert_int_equal(rulebook_load(&rules, &now, false, false, &did, &r), 0);
+			assert_int_equal(did.live, 1);
+		}
+		slot = &kern_rules(k, &n)[rules.at[0]->index];
+		assert_int_equal(slot->d1_min, 310);
+		assert_int_equal(slot->dstar_min, 620);
+		assert_int_equal(rules.at[0]->spec.d1_min, 310);
+		assert_int_equal(rules.at[0]->spec.dstar_min, 620);
+	}
+	rulebook_clear(&rules);
+}
+
 static void a_waiting_rule_comes_into_force_with_its_hello(void **state)
 {
 	_cleanup_(kern_freep) struct kern *k = kernel();
@@ -369,6 +409,7 @@ int main(void)
 		claim(a_flood_of_hellos_does_not_push_out_what_a_rule_needs),
 		claim(a_key_that_does_not_fit_the_bytes_names_nothing),
 		claim(a_waiting_rule_comes_into_force_with_its_hello),
+		claim(a_rule_asks_for_other_delays),
 		claim(strangers_in_the_kernel_go),
 		claim(many_rules_are_added_in_one_step_or_not_at_all),
 	};

@@ -225,7 +225,8 @@ static void a_farm_behind_300_exits_is_found_in_a_stack_it_shares(void **state)
 	assert_true(farms.farm[0].flagged_at < START + 800 * SECOND);
 	for (size_t i = 0; i < plan.n_rules; i++)
 		assert_true(plan.rules[i].stack == SDK && plan.rules[i].src &&
-			    plan.rules[i].expires && plan.rules[i].d1_min >= 100);
+			    plan.rules[i].expires && plan.rules[i].d1_min >= 100 &&
+			    plan.rules[i].dstar_min >= plan.rules[i].d1_min);
 }
 
 /* Everything is slower while the farm runs: sources that were direct when clean say by

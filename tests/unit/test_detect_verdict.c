@@ -12,6 +12,7 @@
 
 #include "detect/class.h"
 #include "detect/collateral.h"
+#include "detect/features.h"
 #include "detect/members.h"
 #include "detect/plan_diff.h"
 #include "detect/verdict.h"
@@ -323,6 +324,63 @@ static void honest_and_farm_under_one_stack_get_a_predicate(void **state)
 	assert_true(member_mixed(&m, false));
 	assert_true(member_rule(&m, false, &config, 50, &rule, why));
 	assert_int_equal(rule.d1_min, 100);
+	assert_int_equal(rule.dstar_min, 100);
+}
+
+/* 44: both delays, under the farm's and over what a busy person's machine makes of them.
+ * D* is the leg or twice that, or microsocks' twice that and 45 ms: D1 tells which. */
+static void a_predicate_asks_for_most_of_the_leg(void **state)
+{
+	static const struct {
+		uint32_t far;
+		int waiting_d1;
+		uint16_t d1, dstar;
+	} cases[] = {
+		{ 800, 3, 600, 600 },   { 800, 2, 130, 600 },  { 500, 2, 180, 370 },
+		{ 1600, 3, 600, 1200 }, { 850, 2, 150, 630 },  { 240, 2, 180, 180 },
+		{ 110, 2, 100, 100 },   { 1200, 4, 900, 900 }, { 9000, 4, 2000, 2000 },
+		{ 5000, 2, 100, 2000 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cohort_member m = member(4, 20, 20);
+		struct plan_rule rule = {};
+		char why[PLAN_REASON];
+
+		m.far = cases[i].far;
+		m.nearest = 999999; /* not asked: someone lives there */
+		m.waiting_d1 = cases[i].waiting_d1;
+		assert_true(member_rule(&m, false, &config, 50, &rule, why));
+		assert_int_equal(rule.d1_min, cases[i].d1);
+		assert_int_equal(rule.dstar_min, cases[i].dstar);
+		m = member(0, 20, 20);
+		m.far = 999999; /* the exit's own delays, some of them */
+		m.nearest = cases[i].far;
+		m.waiting_d1 = cases[i].waiting_d1;
+		assert_true(member_rule(&m, false, &config, 50, &rule, why));
+		assert_int_equal(rule.dstar_min, cases[i].dstar);
+	}
+}
+
+/* 44: who lives there is nearer than the farm. */
+static void what_is_far_is_the_farms(void **state)
+{
+	struct tally row = { .dstar = { 22, 19 | DSTAR_RESUMED, 860, 778, 21 } };
+	struct view view = {};
+	struct baseline baseline;
+
+	baseline_init(&baseline);
+	assert_int_equal(delays_of(&baseline, &config, &row, &view).far, 860);
+	row.dstar[4] = 171;
+	assert_int_equal(delays_of(&baseline, &config, &row, &view).far, 778);
+	assert_int_equal(delays_of(&baseline, &config, &row, &view).nearest, 171);
+	row.dstar[4] = 21;
+	row.dstar[2] = DSTAR_NONE;
+	row.dstar[3] = 444 | DSTAR_RESUMED;
+	assert_int_equal(delays_of(&baseline, &config, &row, &view).far, 444);
+	row.dstar[3] = DSTAR_NONE;
+	assert_int_equal(delays_of(&baseline, &config, &row, &view).far, 0);
+	baseline_clear(&baseline);
 }
 
 /* 44: the far end answers early, so the hellos look alike. */
@@ -449,6 +507,8 @@ int main(void)
 		T(a_flag_that_the_facts_turn_against_is_taken_back),
 		T(the_gate_says_what_is_missing),
 		T(honest_and_farm_under_one_stack_get_a_predicate),
+		T(a_predicate_asks_for_most_of_the_leg),
+		T(what_is_far_is_the_farms),
 		T(honest_and_farm_that_look_alike_get_no_rule_and_a_reason),
 		T(direct_while_clean_asks_for_a_predicate_however_long_ago),
 		T(held_up_acknowledgements_do_not_make_a_source_mixed),

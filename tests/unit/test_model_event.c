@@ -314,6 +314,7 @@ static void farms_have_the_fields_that_are_promised(void **state)
 				  .family = 4,
 				  .stack = 0xabc,
 				  .d1_min = 100,
+				  .dstar_min = 310,
 				  .action = RULE_RESET,
 				  .reason = "because" };
 	struct plan_farm cost = { .rules = 1, .collateral = { .upper95 = 1 } };
@@ -335,6 +336,8 @@ static void farms_have_the_fields_that_are_promised(void **state)
 			    "10.0.0.1");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(r, "state"), 0)),
 			    "d1>=10ms");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(r, "state"), 1)),
+			    "dstar>=31ms");
 	p = plan_json(&plan, &farms, NULL);
 	assert_string_equal(json_string_value(json_object_get(p, "schema")), "winnow.plan/1");
 	assert_true(

@@ -57,6 +57,8 @@ static void each_clause_reads_back_as_it_was_written(void **state)
 		 "state age<=2d action count reason x",
 		 "stack " STACK " state split>=3 state resumed=0 state seen>=7 state age<=2d "
 		 "state d1>=3ms action count reason x");
+	reads_as("stack " STACK " state dstar>=34ms state d1>=34ms action reset reason x",
+		 "stack " STACK " state d1>=34ms state dstar>=34ms action reset reason x");
 	reads_as("ja4 " JA4 " state split>=2@40ms action drop reason x",
 		 "ja4 " JA4 " state split>=2@40ms action drop reason x");
 	reads_as("action limit 0.25/s all src 10.1.0.0/16 reason x",
@@ -114,6 +116,7 @@ static void an_error_names_the_word_and_what_was_expected(void **state)
 	refused("src 10.0.0.1 state seen>=4294967296 action drop reason x", "N from 1");
 	refused("src 10.0.0.1 state age<=400d action drop reason x", "365d");
 	refused("src 10.0.0.1 state d1>=4s action drop reason x", "3276ms");
+	refused("src 10.0.0.1 state dstar>=0s action drop reason x", "3276ms");
 	refused("src 10.0.0.1 state resumed=1 action drop reason x", "resumed=0");
 }
 
@@ -181,12 +184,12 @@ static struct rule_spec any_spec(void)
 	s.seen_min = any(2) ? any(UINT32_MAX) : 0;
 	s.age_max = any(2) ? NSEC_PER_SEC + any(1000000) * NSEC_PER_MSEC : 0;
 	s.d1_min = any(2) ? 10 * any(3276) : 0;
+	s.dstar_min = any(2) ? 10 * any(3276) : 0;
 	if (s.action == RULE_LIMIT) {
 		s.rate = 1 + any(RULE_RATE_MAX);
 		s.limit_all = any(2);
 	}
-	s.ports_any = !fp && !s.split_min && !s.not_resumed && !s.seen_min && !s.age_max &&
-		      !s.d1_min && any(2);
+	s.ports_any = !fp && !rule_asks_state(&s) && any(2);
 	s.existing_keep = !rule_can_sweep(&s) || any(2);
 	s.lifetime = any(2) ? NSEC_PER_SEC + any(100000000) * NSEC_PER_MSEC : 0;
 	return s;
@@ -257,10 +260,11 @@ static void a_slot_says_what_the_rule_said(void **state)
 
 	(void)state;
 	assert_int_equal(
-		rule_parse("src 10.1.0.0/16 stack " STACK " state age<=10s state d1>=4ms "
-			   "state split>=2 state resumed=0 state seen>=3 action limit 2.5/s "
-			   "all reason x",
-			   &e.spec, &r),
+		rule_parse(
+			"src 10.1.0.0/16 stack " STACK " state age<=10s state d1>=4ms "
+			"state split>=2 state resumed=0 state seen>=3 state dstar>=7ms action limit 2.5/s "
+			"all reason x",
+			&e.spec, &r),
 		0);
 	e.expires_boot = 123456789;
 	rule_slot(&e, true, &out);
@@ -270,13 +274,15 @@ static void a_slot_says_what_the_rule_said(void **state)
 	assert_int_equal(out.plen, 112);
 	assert_int_equal(out.age_max, STAMP_PER_SECOND(10));
 	assert_int_equal(out.d1_min, 40);
+	assert_int_equal(out.dstar_min, 70);
 	assert_int_equal(out.split_min, 2);
 	assert_int_equal(out.split_dstar, 100);
 	assert_int_equal(out.seen_min, 3);
 	assert_int_equal(out.rate, 2500);
 	assert_int_equal(out.burst, 2500);
 	assert_int_equal(out.flags, RULE_EXISTING_KEEP | RULE_SHADOW | RULE_NOT_RESUMED |
-					    RULE_HAS_D1 | RULE_HAS_AGE | RULE_LIMIT_ALL);
+					    RULE_HAS_D1 | RULE_HAS_AGE | RULE_LIMIT_ALL |
+					    RULE_HAS_DSTAR);
 	rule_entry_clear(&e);
 }
 

@@ -110,6 +110,7 @@ static void made_up(struct farms *f, struct plan *p, const char *id, uint64_t st
 							   .stack = stack,
 							   .family = a->members[i].family,
 							   .d1_min = i % 3 ? 0 : 100,
+							   .dstar_min = i % 3 ? 0 : 270,
 							   .split_min = 2,
 							   .split_dstar = 150,
 							   .not_resumed = i % 5 == 0,

@@ -193,7 +193,8 @@ const struct command commands[] = {
 		.help =
 			"MATCH is one or more of: src CIDR, ja4 S, stack S, order H, and state\n"
 			"predicates that look at earlier connections of the same source and stack:\n"
-			"state split>=N, state resumed=0, state seen>=N, state age<=T, state d1>=T.\n"
+			"state split>=N, state resumed=0, state seen>=N, state age<=T, state d1>=T,\n"
+			"state dstar>=T.\n"
 			"ACTION is pass, count, limit RATE/s, drop, reset or reject. Also: ports any\n"
 			"(beyond the protected ports), existing keep|drop (connections that are\n"
 			"already there). DURATION is like 90s, 15m, 12h, 7d.\n"

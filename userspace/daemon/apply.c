@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A plan comes into force: asked for, or because a farm is followed. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,6 +183,8 @@ static const char *held_back(struct apply *p, const struct farm *f, const struct
 			     struct reason *r)
 {
 	size_t have = rules_of_all_farms(&p->d->rules);
+	const struct plan_gate *gate =
+		farms_gate(&p->d->verdicts->plan, f - p->d->verdicts->farms.farm, GATE_PROTECTED);
 
 	if (labels_dismissed(p->d, f->id))
 		reason_set(r, 0, "farm %s is dismissed. Try: winnow farm confirm %s REASON", f->id,
@@ -192,6 +195,11 @@ static const char *held_back(struct apply *p, const struct farm *f, const struct
 	else if (!t->n && !t->n_count && !t->already)
 		reason_set(r, 0, "farm %s: every member is spared; `winnow plan show` says why",
 			   f->id);
+	else if (!p->how->count && gate && !gate->met)
+		reason_set(r, 0,
+			   "farm %s: %s. Try: winnow plan show; max_protected, or --count to see "
+			   "what they would hit",
+			   f->id, gate->text);
 	else if (have + t->n > p->d->cfg.max_rules)
 		reason_set(r, 0, "farm %s: %zu rules more would be %zu for farms, max_rules is %u",
 			   f->id, t->n, have + t->n, p->d->cfg.max_rules);
@@ -425,12 +433,57 @@ static void renew(struct daemon *d, size_t farm)
 		trouble_set(d, "rules", "not renewed: %s", r.text);
 }
 
+/* More than a fifth apart. */
+static bool far_apart(uint16_t have, uint16_t want)
+{
+	return 5 * abs(want - have) > have;
+}
+
+/* What a rule asks of the delays is what its source has shown in all its connections: those
+ * that it acts on are measured, too. The first one, which it was made by, may have been
+ * late by itself. */
+static void retune(struct daemon *d, size_t farm)
+{
+	const struct plan *p = &d->verdicts->plan;
+	_cleanup_(freep) uint32_t *handle = calloc(p->n_rules + 1, sizeof(*handle));
+	_cleanup_(freep) struct rule_delays *delays = calloc(p->n_rules + 1, sizeof(*delays));
+	struct rule_change change = { .what = CHANGE_DELAYS, .delays = delays };
+	struct clock c = clock_now();
+	char args[80];
+	struct audit_row audit = {
+		.time = c.real, .uid = geteuid(), .verb = "plan.retune", .args = args
+	};
+	struct reason r = {};
+	size_t n = 0;
+
+	for (size_t i = 0; handle && delays && i < p->n_rules; i++) {
+		const struct plan_rule *rule = &p->rules[i];
+		struct rule_entry *e = rule->handle ? rulebook_find(&d->rules, rule->handle) : NULL;
+
+		if (rule->farm != farm || !e || !rule_farm(e) || rule->seen <= e->created ||
+		    !e->spec.d1_min || !e->spec.dstar_min || !rule->d1_min || !rule->dstar_min ||
+		    (!far_apart(e->spec.d1_min, rule->d1_min) &&
+		     !far_apart(e->spec.dstar_min, rule->dstar_min)))
+			continue;
+		delays[n] = (struct rule_delays){ rule->d1_min, rule->dstar_min };
+		handle[n++] = rule->handle;
+	}
+	if (!n)
+		return;
+	snprintf(args, sizeof(args), "{\"farm\":\"%s\",\"rules\":%zu}",
+		 d->verdicts->farms.farm[farm].id, n);
+	if (rulebook_change(&d->rules, &c, handle, n, &change, &audit, &r))
+		trouble_set(d, "rules", "not made to ask for other delays: %s", r.text);
+}
+
 void farms_follow(struct daemon *d)
 {
 	struct verdicts *v = d->verdicts;
 
-	for (size_t i = 0; i < v->farms.n && i < v->plan.n_farms; i++)
+	for (size_t i = 0; i < v->farms.n && i < v->plan.n_farms; i++) {
 		renew(d, i);
+		retune(d, i);
+	}
 	if (d->cfg.enforce == ENFORCE_NO)
 		return;
 	for (size_t i = 0; i < v->farms.n && i < v->plan.n_farms; i++) {

@@ -4,9 +4,11 @@
  * of (epoch, source, stack) in the kernel, so a source is in or out as a whole.
  *
  * Ruled sources whose connections still come through - the holdout, those not yet in -
- * go on to be judged. One that the detector no longer holds for a member, or spares, is
- * a proved benign hit of the plan. When there are more of them than the plan said at
- * most (upper95), every rule of the farm counts again.
+ * go on to be judged, as do those of whom a rule on D* stops the second flight. One that
+ * has been no member for two windows on end, while its rule met a proved connection, is
+ * a proved benign hit of the plan. (One window's doubt is none: of 300 exits some are
+ * undecided in any; and an exit that fell silent is nobody's.) When there are more of
+ * them than the plan said at most (upper95), every rule of the farm counts again.
  */
 #include <errno.h>
 #include <math.h>
@@ -92,7 +94,18 @@ static int members_of(const struct farm *f, struct table *out)
 	return 0;
 }
 
-/* Of the farm's rules that met a proved connection, those whose source is no member. */
+/* Whether its source has been acquitted for so long, and was met meanwhile. */
+static bool is_benign(const struct daemon *d, struct rule_entry *e, bool member, uint64_t met,
+		      const struct clock *c)
+{
+	if (member || !e->acquitted) {
+		e->acquitted = member ? 0 : c->mono;
+		e->met = met;
+		return false;
+	}
+	return met > e->met && c->mono - e->acquitted >= 2 * d->cfg.detect.config.window;
+}
+
 static size_t benign_hits(struct daemon *d, const struct farm *f)
 {
 	_cleanup_(table_clearp) struct table members;
@@ -103,7 +116,7 @@ static size_t benign_hits(struct daemon *d, const struct farm *f)
 	if (members_of(f, &members))
 		return 0;
 	for (size_t i = 0; i < d->rules.n; i++) {
-		const struct rule_entry *e = d->rules.at[i];
+		struct rule_entry *e = d->rules.at[i];
 		struct rule_hits hits;
 		struct place at = { .stack = e->stack_key };
 		uint8_t family;
@@ -113,7 +126,7 @@ static size_t benign_hits(struct daemon *d, const struct farm *f)
 		hits = rulebook_hits(&d->rules, &c, e);
 		at.src = source_of(e->spec.src.net, &family);
 		at.family = family;
-		n += hits.connections + hits.would > 0 && !table_find(&members, &at);
+		n += is_benign(d, e, table_find(&members, &at), hits.connections + hits.would, &c);
 	}
 	return n;
 }

@@ -33,12 +33,7 @@ static enum fit fit_state(const struct rule_spec *s, const struct snapshot *snap
 		return FIT_NO;
 	if (s->age_max && age > s->age_max)
 		return FIT_NO;
-	return s->d1_min ? FIT_POSSIBLE : FIT_CERTAIN;
-}
-
-static bool asks_state(const struct rule_spec *s)
-{
-	return s->split_min || s->not_resumed || s->seen_min || s->age_max || s->d1_min;
+	return s->d1_min || s->dstar_min ? FIT_POSSIBLE : FIT_CERTAIN;
 }
 
 /* Fingerprints of a rule against one stack; a JA4 belongs to one stack. */
@@ -89,9 +84,9 @@ static enum fit fit_source(const struct question *q, const struct rule_entry *e)
 
 	if (!has_addr(&e->spec, q->addr))
 		return FIT_NO;
-	if (!hello && !asks_state(&e->spec))
+	if (!hello && !rule_asks_state(&e->spec))
 		return FIT_CERTAIN;
-	if (q->stack && !asks_state(&e->spec))
+	if (q->stack && !rule_asks_state(&e->spec))
 		return fit_stack(q->d, e, q->stack);
 	for (size_t i = 0; i < q->snap->n_rows; i++) {
 		const struct tally *t = &q->snap->rows[i];
@@ -243,10 +238,5 @@ bool check_meets(struct daemon *d, const struct rule_entry *e, const struct snap
 
 	if (e->spec.has_src && !cidr_overlaps(&e->spec.src, &net))
 		return false;
-	return !(hello || asks_state(&e->spec)) || fit_tally(d, e, snap, t);
-}
-
-bool check_asks_state(const struct rule_spec *s)
-{
-	return asks_state(s);
+	return !(hello || rule_asks_state(&e->spec)) || fit_tally(d, e, snap, t);
 }

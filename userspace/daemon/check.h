@@ -18,6 +18,5 @@ json_t *check_source(struct daemon *d, struct addr a, uint64_t stack, bool *drop
 /* Whether the rule meets, or may meet, connections of this tally. */
 bool check_meets(struct daemon *d, const struct rule_entry *e, const struct snapshot *snap,
 		 const struct tally *t);
-bool check_asks_state(const struct rule_spec *s);
 
 #endif

@@ -215,6 +215,17 @@ static void set_rows(struct reader *in, const char *key, const char *value, uint
 		bad(in, "%s: \"%s\" is no number from 64 to %d", key, value, 1 << 26);
 }
 
+static void set_number(struct reader *in, const char *key, const char *value, uint32_t most,
+		       uint32_t *out)
+{
+	uint64_t n;
+
+	if (whole_number(value, 0, most, &n))
+		*out = n;
+	else
+		bad(in, "%s: \"%s\" is no number from 0 to %u", key, value, most);
+}
+
 /* A share in percent, "0.1%". */
 static void set_share(struct reader *in, const char *key, const char *value, double *out)
 {
@@ -295,6 +306,9 @@ static void set_key(struct reader *in, enum key k, char *value)
 		break;
 	case KEY_PROTECTED:
 		c->n_protected = networks(in, name, value, c->protected, CONFIG_ALLOW_MAX);
+		break;
+	case KEY_MAX_PROTECTED:
+		set_number(in, name, value, 1 << 26, &c->max_protected);
 		break;
 	case KEY_PROXY_FROM:
 		c->n_proxies = networks(in, name, value, c->proxies, CONFIG_PROXIES_MAX);
@@ -503,6 +517,7 @@ void config_default(struct config *c)
 		.n_ports = 1,
 		.enforce = ENFORCE_EACH,
 		.max_rules = 30000,
+		.max_protected = 3,
 		.max_share = 0.001,
 		.canary_step = 600 * NSEC_PER_SEC,
 		.tick = 10 * NSEC_PER_SEC,

@@ -66,6 +66,7 @@ struct config {
 	enum enforce_mode enforce;
 	bool apply_by_itself;            /* farms whose every gate is met are enforced, by canary */
 	uint32_t max_rules;              /* of farms */
+	uint32_t max_protected;          /* sources that one farm's rules may name */
 	double max_share;                /* of proved sources outside farms that one rule may hit */
 	uint64_t canary_step;            /* ns a step of a canary lasts */
 	bool detach_on_stop;             /* else programs and rules stay in force */

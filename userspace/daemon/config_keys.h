@@ -39,6 +39,9 @@
 	  "Networks where one address is many people's - relays, carriers' NATs, companies - or " \
 	  "somebody's you would hear from. Rules may name them; plans and dry runs say how many " \
 	  "they would hit.") \
+	X(MAX_PROTECTED, "winnow", "max_protected", "3", \
+	  "Sources of protected networks that one farm's rules may name. A plan that names more " \
+	  "is not applied, asked or by itself.") \
 	X(PROXY_FROM, "winnow", "proxy_from", "", \
 	  "Networks whose PROXY v1 and v2 headers are believed: the header's client is the " \
 	  "source then. List only balancers that always send a header. A header from anybody " \

@@ -2,6 +2,7 @@
 #include "daemon/farms_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +144,41 @@ int farms_spare(struct plan *p, const struct plan_rule *r, const char *why)
 	return 0;
 }
 
+struct plan_gate *farms_gate(struct plan *p, size_t farm, const char *name)
+{
+	for (size_t i = 0; i < p->n_gates; i++)
+		if (p->gates[i].farm == farm && !strcmp(p->gates[i].name, name))
+			return &p->gates[i];
+	return NULL;
+}
+
+/* Whether a farm's rules name no more protected sources than they may. One that holds
+ * many of those for its own is wrong, or is to be looked at. */
+static int settle_gate(const struct daemon *d, struct plan *p, size_t farm)
+{
+	struct plan_gate *g = farms_gate(p, farm, GATE_PROTECTED);
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_rules; i++)
+		n += p->rules[i].farm == farm &&
+		     blast_is_protected(d, source_addr(p->rules[i].src, p->rules[i].family));
+	if (!g && !d->cfg.n_protected)
+		return 0;
+	if (!g) {
+		g = reallocarray(p->gates, p->n_gates + 1, sizeof(*g));
+		if (!g)
+			return -ENOMEM;
+		p->gates = g;
+		g += p->n_gates++;
+	}
+	*g = (struct plan_gate){ .farm = farm,
+				 .name = GATE_PROTECTED,
+				 .met = n <= d->cfg.max_protected };
+	snprintf(g->text, sizeof(g->text), "sources of protected networks: %zu, may be %u", n,
+		 d->cfg.max_protected);
+	return 0;
+}
+
 int farms_settle_plan(struct daemon *d, struct verdicts *v)
 {
 	_cleanup_(table_clearp) struct table have;
@@ -171,6 +207,8 @@ int farms_settle_plan(struct daemon *d, struct verdicts *v)
 		rule_entry_clear(&e);
 	}
 	v->plan.n_rules = err ? 0 : kept;
+	for (size_t i = 0; !err && i < v->plan.n_farms; i++)
+		err = settle_gate(d, &v->plan, i);
 	protect_clear(&guard);
 	return err;
 }

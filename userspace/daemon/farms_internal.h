@@ -14,6 +14,10 @@ const char *rule_farm(const struct rule_entry *e); /* NULL: an operator's */
 
 /* Which of the plan's rules are in force, and which may not be. */
 int farms_settle_plan(struct daemon *d, struct verdicts *v);
+
+/* A gate of the plan of farm number `farm`, NULL: it has none of that name. */
+#define GATE_PROTECTED "protected"
+struct plan_gate *farms_gate(struct plan *p, size_t farm, const char *name);
 void farms_settle_states(struct daemon *d, struct verdicts *v);
 void farms_keep(struct daemon *d);
 /* The rule is taken out of the plan; the caller compacts plan.rules. */

@@ -2,7 +2,8 @@
 /*
  * What grows back after a farm's rules bite: members born since then, beyond as many as
  * were to be expected; how soon half of what was ruled is replaced; how many of the new
- * ones are ruled, and how many connections they had until then.
+ * ones are ruled, and how many connections they had until then. What a rule on D* acts
+ * on is tallied, too: its hits are not counted as theirs.
  *
  * A birth is the first time a member was seen. Expected is the rate of births in the
  * second half of the time between the farm's onset and the first rule that acted: in the
@@ -25,11 +26,11 @@ struct source {
 };
 
 struct hydra {
-	uint64_t bite;                    /* ns since 1970; 0: no rule acts */
-	struct table ruled;               /* struct source: of rules that act */
-	size_t first;                     /* of those, with the first lot */
-	uint64_t *born;                   /* after the bite, sorted */
-	uint64_t *before;                 /* connections of those that are ruled again, sorted */
+	uint64_t bite;      /* ns since 1970; 0: no rule acts */
+	struct table ruled; /* struct source: of rules that act -> u64, hits tallied */
+	size_t first;       /* of those, with the first lot */
+	uint64_t *born;     /* after the bite, sorted */
+	uint64_t *before;   /* connections of those that are ruled again, sorted */
 	size_t n_born, n_again, n_before; /* before: in the second half of its time */
 };
 
@@ -44,20 +45,26 @@ static bool acts_for(const struct rule_entry *e, const char *farm)
 
 static int take_rules(const struct rulebook *b, const char *farm, struct hydra *h)
 {
+	struct clock c = clock_now();
+
 	for (size_t i = 0; i < b->n; i++)
 		if (acts_for(b->at[i], farm) && (!h->bite || b->at[i]->created < h->bite))
 			h->bite = b->at[i]->created;
 	for (size_t i = 0; i < b->n; i++) {
 		const struct rule_entry *e = b->at[i];
 		struct source s = {};
+		uint64_t *hits;
 		uint8_t family;
 
 		if (!acts_for(e, farm))
 			continue;
 		s.src = source_of(e->spec.src.net, &family);
 		s.family = family;
-		if (!table_add(&h->ruled, &s, NULL))
+		hits = table_add(&h->ruled, &s, NULL);
+		if (!hits)
 			return -ENOMEM;
+		if (e->spec.dstar_min)
+			*hits += rulebook_hits(b, &c, e).connections;
 		h->first += e->created <= h->bite + LOT_NS;
 	}
 	return 0;
@@ -80,14 +87,17 @@ static int take_births(const struct farm *f, struct hydra *h)
 		return -ENOMEM;
 	for (size_t i = 0; i < f->n_members; i++) {
 		const struct farm_member *m = &f->members[i];
+		const uint64_t *hits;
 
 		if (m->first_seen <= h->bite) {
 			h->n_before += m->first_seen > half;
 			continue;
 		}
 		h->born[h->n_born++] = m->first_seen;
-		if (table_find(&h->ruled, &(struct source){ m->src, m->family }))
-			h->before[h->n_again++] = m->connections;
+		hits = table_find(&h->ruled, &(struct source){ m->src, m->family });
+		if (hits)
+			h->before[h->n_again++] =
+				m->connections > *hits ? m->connections - *hits : 0;
 	}
 	qsort(h->born, h->n_born, sizeof(*h->born), by_number);
 	qsort(h->before, h->n_again, sizeof(*h->before), by_number);
@@ -120,7 +130,7 @@ json_t *hydra_json(struct daemon *d, const char *farm)
 	struct hydra h = {};
 	json_t *doc = NULL;
 
-	table_init(&h.ruled, sizeof(struct source), 0);
+	table_init(&h.ruled, sizeof(struct source), sizeof(uint64_t));
 	if (f && !take_rules(&d->rules, farm, &h) && h.bite && !take_births(f, &h))
 		doc = hydra_doc(f, &h, d->verdicts->farms.time);
 	table_clear(&h.ruled);

@@ -38,7 +38,7 @@ static int share(struct daemon *d, const struct rule_entry *e, const struct blas
 	struct blast b;
 	double part;
 
-	if (e->spec.has_src || check_asks_state(&e->spec))
+	if (e->spec.has_src || rule_asks_state(&e->spec))
 		return 0;
 	blast_of(view, e, BLAST_DAY, &b);
 	part = b.all_outside ? (double)b.outside / b.all_outside : 0;
@@ -56,7 +56,7 @@ static int crowd(const struct rule_entry *e, const struct blast_view *view, stru
 	const struct blast_crowd *c = &view->crowd;
 	char addr[ADDR_TEXT];
 
-	if (!e->spec.has_src || check_asks_state(&e->spec) || !view->crowded ||
+	if (!e->spec.has_src || rule_asks_state(&e->spec) || !view->crowded ||
 	    !cidr_has(&e->spec.src, c->addr))
 		return 0;
 	return reason_set(r, -EACCES,

@@ -128,6 +128,7 @@ int book_keep(struct rulebook *b, struct rule_entry *e)
 	memmove(b->at + i + 1, b->at + i, (b->n - i) * sizeof(b->at[0]));
 	b->at[i] = own;
 	b->n++;
+	b->due = 0;
 	count(b, own, 1);
 	use_names(b, own, 1);
 	return 0;
@@ -498,14 +499,22 @@ int rulebook_bind(struct rulebook *b, const struct clock *c)
 int rulebook_tick(struct rulebook *b, const struct clock *c)
 {
 	_cleanup_(freep) uint32_t *due = NULL;
+	uint64_t next = UINT64_MAX;
 	struct reason r;
 	int n = 0;
 
+	if (c->boot < b->due && !b->n_waiting)
+		return 0;
 	for (size_t i = 0; i < b->n; i++) {
 		struct rule_entry *e = b->at[i];
 		const struct rule *s = slot_of(b, e);
 		bool over = s ? s->expires && s->expires <= c->boot
 			      : e->expires && e->expires <= c->real;
+
+		if (s && s->expires && s->expires < next)
+			next = s->expires;
+		else if (!s && e->expires)
+			next = 0; /* by the wall clock, which may step */
 
 		if (over) {
 			if (!due)
@@ -519,6 +528,7 @@ int rulebook_tick(struct rulebook *b, const struct clock *c)
 			count(b, e, 1);
 		}
 	}
+	b->due = n ? 0 : next;
 	if (n)
 		rulebook_remove(b, c, due, n, "expired", NULL, &r);
 	return n;

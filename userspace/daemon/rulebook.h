@@ -41,6 +41,7 @@ struct rulebook {
 	size_t n, room;
 	size_t n_unbound; /* wait for a name */
 	size_t n_waiting; /* bound, but the kernel had no room: tried again each tick */
+	uint64_t due;     /* ns of CLOCK_BOOTTIME: none expires before */
 
 	uint32_t *free; /* a queue: a slot rests as long as possible */
 	size_t free_at, n_free, n_slots;
@@ -85,6 +86,11 @@ void rulebook_set_shadow(struct rulebook *b, bool on);
 
 /* ---- rulebook_change.c ------------------------------------------------------------- */
 
+/* 0.1 ms, of states d1>= and dstar>=. */
+struct rule_delays {
+	uint16_t d1, dstar;
+};
+
 /* What becomes of rules that are there. */
 struct rule_change {
 	enum {
@@ -93,8 +99,10 @@ struct rule_change {
 		CHANGE_CONFIRM, /* pending no more */
 		CHANGE_CANARY,  /* `canary` per 10,000 */
 		CHANGE_RENEW,   /* expire at `expires` */
+		CHANGE_DELAYS,  /* ask for `delays`, one a handle */
 	} what;
 	uint64_t deadline, expires; /* ns since 1970 */
+	const struct rule_delays *delays;
 	uint16_t canary, holdout;
 	uint32_t epoch; /* ENFORCE: 0 leaves canary, holdout and epoch as they are */
 };

@@ -13,6 +13,7 @@ void book_impose(struct rulebook *b, const struct rule_entry *e)
 	struct rule *s;
 	size_t n;
 
+	b->due = 0;
 	if (!e->index)
 		return;
 	s = &kern_rules(b->kern, &n)[e->index];
@@ -20,6 +21,8 @@ void book_impose(struct rulebook *b, const struct rule_entry *e)
 	__atomic_store_n(&s->holdout, e->holdout, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->canary, e->canary, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->epoch, e->epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->d1_min, e->spec.d1_min, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->dstar_min, e->spec.dstar_min, __ATOMIC_RELEASE);
 	if (b->shadow || e->shadow)
 		__atomic_fetch_or(&s->flags, RULE_SHADOW, __ATOMIC_RELEASE);
 	else
@@ -32,7 +35,8 @@ static void set_expiry(struct rule_entry *e, const struct clock *c, uint64_t exp
 	e->expires_boot = clock_boot_of_real(c, expires);
 }
 
-static void change_one(struct rule_entry *e, const struct clock *c, const struct rule_change *w)
+static void change_one(struct rule_entry *e, const struct clock *c, const struct rule_change *w,
+		       size_t i)
 {
 	switch (w->what) {
 	case CHANGE_ENFORCE:
@@ -69,16 +73,21 @@ static void change_one(struct rule_entry *e, const struct clock *c, const struct
 		else
 			set_expiry(e, c, w->expires);
 		break;
+	case CHANGE_DELAYS:
+		e->spec.d1_min = w->delays[i].d1;
+		e->spec.dstar_min = w->delays[i].dstar;
+		break;
 	}
 }
 
-static int write_states(struct rulebook *b, const struct rule_entry *list, size_t n,
+static int write_states(struct rulebook *b, const struct rule_entry *list, size_t n, bool text,
 			struct audit_row *audit)
 {
 	int err = store_begin(b->store);
 
 	for (size_t i = 0; !err && i < n; i++)
-		err = store_rule_state(b->store, &list[i]);
+		err = text ? store_rule_text(b->store, &list[i])
+			   : store_rule_state(b->store, &list[i]);
 	if (!err && audit)
 		err = store_audit(b->store, audit);
 	if (!err)
@@ -105,9 +114,9 @@ int rulebook_change(struct rulebook *b, const struct clock *c, const uint32_t *h
 		if (!e)
 			continue;
 		next[k] = *e; /* borrowed */
-		change_one(&next[k++], c, change);
+		change_one(&next[k++], c, change, i);
 	}
-	err = write_states(b, next, k, audit);
+	err = write_states(b, next, k, change->what == CHANGE_DELAYS, audit);
 	if (err)
 		return reason_set(r, err, "%s", store_error(b->store));
 	stop_at("change-written");
@@ -159,7 +168,7 @@ int rulebook_revert(struct rulebook *b, const struct clock *c, const char *why,
 	for (size_t i = 0; other && i < n_enforced; i++) {
 		struct rule_entry *e = rulebook_find(b, enforced[i]);
 
-		change_one(e, c, &count);
+		change_one(e, c, &count, i);
 		book_impose(b, e);
 	}
 	err = rulebook_remove(b, c, added, n_added, why, audit, r);

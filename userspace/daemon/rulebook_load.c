@@ -230,6 +230,7 @@ static int entry_of_slot(const struct start *s, uint32_t index, struct rule_entr
 	spec->seen_min = slot->seen_min;
 	spec->age_max = slot->flags & RULE_HAS_AGE ? (uint64_t)slot->age_max << STAMP_SHIFT : 0;
 	spec->d1_min = slot->flags & RULE_HAS_D1 ? slot->d1_min : 0;
+	spec->dstar_min = slot->flags & RULE_HAS_DSTAR ? slot->dstar_min : 0;
 	spec->action = slot->action;
 	spec->rate = slot->rate;
 	spec->limit_all = slot->flags & RULE_LIMIT_ALL;

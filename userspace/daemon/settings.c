@@ -13,6 +13,7 @@
 /* Hellos a second that are named live; a source that permutes everything gets
  * this many of them. */
 #define NAME_BUDGET        1000
+#define REPLY_BUDGET       10000 /* 0.6 MB a second */
 #define SOURCE_NAME_BUDGET 8
 
 /* The old ports stay until the new ones are there: no packet sees neither. */
@@ -45,6 +46,7 @@ void settings_apply(struct daemon *d)
 	c->max_unattended = d->cfg.max_unattended;
 	c->name_budget = NAME_BUDGET;
 	c->source_name_budget = SOURCE_NAME_BUDGET;
+	c->reply_budget = REPLY_BUDGET;
 	rulebook_set_shadow(&d->rules, d->cfg.enforce == ENFORCE_NO);
 	if (d->detector)
 		detector_configure(d->detector, &d->cfg.detect);

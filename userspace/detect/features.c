@@ -5,28 +5,44 @@
 
 #define WAITING_USUAL 0.05 /* share of clean handshakes above which it says nothing */
 
+/* Full handshakes where there are any. Who lives behind an exit is nearer than the farm:
+ * the median of two is the larger. */
+static void far_of(const struct tally *row, struct delays *d)
+{
+	uint16_t far[DSTAR_KEPT];
+	size_t n = 0;
+
+	for (int kind = 0; kind < 2 && !n; kind++) {
+		for (int i = 0; i < DSTAR_KEPT; i++) {
+			uint16_t x = row->dstar[i] & ~DSTAR_RESUMED;
+			size_t at = n;
+
+			if (row->dstar[i] == DSTAR_NONE || x < DELAYS_FAR ||
+			    !!(row->dstar[i] & DSTAR_RESUMED) != kind)
+				continue;
+			for (; at && far[at - 1] > x; at--)
+				far[at] = far[at - 1];
+			far[at] = x;
+			n++;
+		}
+	}
+	d->far = n ? far[n / 2] : 0;
+	d->nearest = n ? far[0] : 0;
+}
+
 struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			const struct tally *row, const struct view *v)
 {
 	const struct stack_baseline *s = baseline_stack(b, row->stack);
 	uint32_t threshold = baseline_threshold(b, row->stack, row->rtt_min);
-	struct delays d = { .shortest = 0xffffffff };
+	struct delays d = {};
 	/* Of a stack nobody else has, one handshake a source shows enough of the whole;
 	 * a rule needs more of the one it names (members.h). */
 	uint32_t least = b->learnt && (!s || s->sources < POOL_SOURCES) ? 1 : c->min_handshakes;
 	bool waits;
 
 	d.dstar = record_dstar(row, c->min_handshakes, &d.n);
-	for (int kind = 0; kind < 2 && d.shortest == 0xffffffff; kind++) {
-		for (int i = 0; i < DSTAR_KEPT; i++) {
-			uint16_t x = row->dstar[i];
-
-			if (x == DSTAR_NONE || !!(x & DSTAR_RESUMED) != kind)
-				continue;
-			x &= ~DSTAR_RESUMED;
-			d.shortest = x < d.shortest ? x : d.shortest;
-		}
-	}
+	far_of(row, &d);
 	for (int r = 0; r < D_BINS; r++) {
 		for (int k = 0; k < D_BINS; k++) {
 			uint32_t n = v->d1dstar[r * D_BINS + k];

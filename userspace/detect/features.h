@@ -31,11 +31,11 @@ enum delay_state { DELAY_UNKNOWN, DELAY_DIRECT, DELAY_SPLIT };
 
 struct delays {
 	enum delay_state state;
-	uint32_t n;        /* D* it stands on */
-	uint32_t dstar;    /* their median, 0.1 ms */
-	uint32_t shortest; /* 0.1 ms, of full handshakes where there are any */
-	uint32_t measured; /* handshakes with D1 and D* in the view */
-	uint32_t waiting;  /* of those, D1 follows D* */
+	uint32_t n;            /* D* it stands on */
+	uint32_t dstar;        /* their median, 0.1 ms */
+	uint32_t far, nearest; /* 0.1 ms: median and least of those from 10 ms on; 0: none */
+	uint32_t measured;     /* handshakes with D1 and D* in the view */
+	uint32_t waiting;      /* of those, D1 follows D* */
 };
 
 /* Of a handshake by its bins: D1 at or over 10 ms and D* with it, so that the client
@@ -45,6 +45,9 @@ static inline bool delays_wait(int d1, int dstar)
 {
 	return d1 >= 2 && dstar >= 2 && dstar >= d1 - 1;
 }
+
+/* D* from here on can be a far end's: the lowest that delays_wait() takes. */
+#define DELAYS_FAR 100 /* 0.1 ms */
 
 struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			const struct tally *row, const struct view *v);

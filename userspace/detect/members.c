@@ -9,10 +9,20 @@
 #define MEMBER_LEAST 0.5
 #define MIXED_SHARE  0.3
 
+static int waits_from(const uint32_t n[D_BINS], uint32_t all)
+{
+	uint32_t below = 0;
+	int at = 2;
+
+	while (at < D_BINS - 1 && 10 * (below + n[at]) <= all)
+		below += n[at++];
+	return at;
+}
+
 void member_handshakes(struct cohort_member *m, const struct record *r)
 {
 	struct view lately = record_lately(r);
-	uint32_t fast_d1 = 0;
+	uint32_t fast_d1 = 0, waits[D_BINS] = {};
 
 	m->split_handshakes = lately.split + r->clean.split;
 	m->split_waiting = m->split_at_once = m->direct_waiting = 0;
@@ -24,15 +34,17 @@ void member_handshakes(struct cohort_member *m, const struct record *r)
 			if (d1 < 2) {
 				fast_d1 += n;
 				m->split_at_once += d >= 2 ? n : 0;
-			} else if (delays_wait(d1, d))
+			} else if (delays_wait(d1, d)) {
 				m->split_waiting += n;
-			else
+				waits[d1] += n;
+			} else
 				m->direct_waiting += n;
 		}
 	}
 	m->direct_handshakes = lately.direct + r->clean.direct;
 	if (m->direct_handshakes > fast_d1)
 		m->direct_handshakes = fast_d1;
+	m->waiting_d1 = waits_from(waits, m->split_waiting);
 }
 
 double member_posterior(const struct cohort_member *m)
@@ -52,13 +64,38 @@ static bool waits(const struct cohort_member *m)
 	return 2 * m->split_waiting > m->split_handshakes || m->split_waiting > m->split_at_once;
 }
 
-/* Whole ms. D1 is the leg and 2 ms, D* the leg to twice that (timing.md 2): far under the
- * one, over what a busy client of the house takes to begin. */
-static uint16_t d1_of(const struct cohort_member *m)
+/* The leg by D*, which is that or twice as much, or twice that and 45 ms (timing.md 2):
+ * the largest that D1, 2.5 ms more, can have come from. 0.1 ms. */
+static uint32_t leg_of(const struct cohort_member *m, uint32_t far)
 {
-	uint32_t ms = m->shortest > 0xffff ? 0 : m->shortest * 4 / 100;
+	static const uint32_t edge[] = D_EDGES_TENTH_MS;
+	const uint32_t legs[] = { far, far / 2, far > 450 ? (far - 450) / 2 : 0 };
+
+	if (m->waiting_d1 >= D_BINS - 1)
+		return far;
+	for (size_t i = 0; i < sizeof(legs) / sizeof(legs[0]); i++)
+		if (legs[i] + 25 < edge[m->waiting_d1])
+			return legs[i];
+	return 0;
+}
+
+/* Whole ms, under what the farm's connections show and over what a busy client of the
+ * house takes. */
+static uint16_t three_quarters(uint32_t tenths)
+{
+	uint32_t ms = tenths * 3 / 40;
 
 	return 10 * (ms < 10 ? 10 : ms > 200 ? 200 : ms);
+}
+
+/* No D* of the farm's is under its leg, and a busy machine makes many longer: the least
+ * of them is the farm's - unless some of them are his who lives there. */
+static void ask_delays(const struct cohort_member *m, struct plan_rule *rule)
+{
+	uint32_t far = m->direct_handshakes + m->direct_waiting ? m->far : m->nearest;
+
+	rule->d1_min = three_quarters(leg_of(m, far));
+	rule->dstar_min = three_quarters(far);
 }
 
 bool member_mixed(const struct cohort_member *m, bool direct_when_clean)
@@ -101,7 +138,7 @@ bool member_rule(const struct cohort_member *m, bool direct_when_clean,
 		return false;
 	}
 	if (waits(m) && (!m->direct_waiting || !member_mixed(m, direct_when_clean))) {
-		rule->d1_min = d1_of(m);
+		ask_delays(m, rule);
 		return true;
 	}
 	if (!waits(m) && !member_mixed(m, direct_when_clean))

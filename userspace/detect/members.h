@@ -16,11 +16,14 @@
  * not, D* of a split connection is small in up to a fifth of the cases (timing.md:
  * ACK compression), and more than 30% is needed - or one while traffic was clean.
  *
- * Waiting, mixed or not: the rule
- * carries `d1>=10ms`, which is read from the hello it judges. Who lives behind an exit may
- * come with the farm's stack when it is ruled already. `split>=N` would not do: a
- * connection that is reset measures nothing, so a source once ruled would stay so.
- * The delay is 10 ms, or 0.4 of the shortest D* where that is more.
+ * Waiting, mixed or not: the rule carries `d1>=T dstar>=U`, which are read from the
+ * connection it judges. Who lives behind an exit may come with the farm's stack when it
+ * is ruled already. D1 alone would do but for a busy machine of his, which made 2 of 163
+ * such visits 10 ms late for their hello. Late for the second flight as well were 4 of
+ * 830 (both from 10 ms on; one from 30 ms), so both ask for three quarters of what the
+ * farm's connections show: U of the least of the last five D* from 10 ms on (the median,
+ * where someone lives there: his would be less), T of the leg by it; 10 ms at least.
+ * `split>=N`, of earlier connections, would be the farm's as well as his.
  * Mixed otherwise, or with a direct handshake whose D1 was 10 ms or more: no rule.
  */
 #ifndef WINNOW_DETECT_MEMBERS_H

@@ -17,6 +17,7 @@ static int compare(const struct plan_rule *a, const struct plan_rule *b)
 	ORDER(a->src, b->src);
 	ORDER(a->action, b->action);
 	ORDER(a->d1_min, b->d1_min);
+	ORDER(a->dstar_min, b->dstar_min);
 	ORDER(a->split_min, b->split_min);
 	ORDER(a->split_min ? a->split_dstar : 0, b->split_min ? b->split_dstar : 0);
 	ORDER(a->not_resumed, b->not_resumed);

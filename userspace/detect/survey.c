@@ -160,7 +160,8 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 		m->exchanges = lately.exchanges;
 		m->moved = r->moved_window == d->windows.number ? r->moved : 0;
 		m->dstar = delays.dstar;
-		m->shortest = delays.shortest;
+		m->far = delays.far;
+		m->nearest = delays.nearest;
 		m->kept = delays.n;
 		m->measured = delays.measured;
 		m->waiting = delays.waiting;

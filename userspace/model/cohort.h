@@ -26,7 +26,8 @@ struct cohort_member {
 	uint32_t direct_waiting;                      /* D1 from 10 ms, D* was not */
 	uint32_t split_waiting;                       /* D1 from 10 ms, and D* no lower a bin */
 	uint32_t split_at_once;                       /* D1 below 10 ms, D* from 10 ms */
-	uint32_t dstar, shortest;                     /* 0.1 ms */
+	int waiting_d1;               /* the bin nine of ten of those are in or over */
+	uint32_t dstar, far, nearest; /* 0.1 ms; see features.h */
 	uint32_t measured, waiting;
 	uint32_t kept;       /* D* of its last handshakes, of all its life; 5 at most */
 	double seconds;      /* in the view */

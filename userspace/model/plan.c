@@ -36,6 +36,7 @@ int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *sta
 			.split_dstar = r->split_min ? r->split_dstar : 0,
 			.not_resumed = r->not_resumed,
 			.d1_min = r->d1_min,
+			.dstar_min = r->dstar_min,
 			.action = r->action,
 			.reason = strdup(r->reason),
 		},

@@ -24,6 +24,7 @@ struct plan_rule {
 	uint8_t family;
 	uint8_t split_min;    /* state split>=N */
 	uint16_t d1_min;      /* state d1>=T, 0.1 ms */
+	uint16_t dstar_min;   /* state dstar>=T, 0.1 ms */
 	uint16_t split_dstar; /* what counts as split, 0.1 ms */
 	bool not_resumed;     /* state resumed=0 */
 	uint8_t action;       /* enum rule_action */

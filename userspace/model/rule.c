@@ -72,15 +72,21 @@ bool rule_spec_equal(const struct rule_spec *a, const struct rule_spec *b)
 	       same_text(a->order, b->order) && a->split_min == b->split_min &&
 	       a->split_dstar == b->split_dstar && a->not_resumed == b->not_resumed &&
 	       a->seen_min == b->seen_min && a->age_max == b->age_max && a->d1_min == b->d1_min &&
-	       a->action == b->action && a->rate == b->rate && a->limit_all == b->limit_all &&
-	       a->ports_any == b->ports_any && a->existing_keep == b->existing_keep &&
-	       a->lifetime == b->lifetime && same_text(a->reason, b->reason);
+	       a->dstar_min == b->dstar_min && a->action == b->action && a->rate == b->rate &&
+	       a->limit_all == b->limit_all && a->ports_any == b->ports_any &&
+	       a->existing_keep == b->existing_keep && a->lifetime == b->lifetime &&
+	       same_text(a->reason, b->reason);
+}
+
+bool rule_asks_state(const struct rule_spec *s)
+{
+	return s->split_min || s->not_resumed || s->seen_min || s->age_max || s->d1_min ||
+	       s->dstar_min;
 }
 
 bool rule_can_sweep(const struct rule_spec *s)
 {
-	return !s->ja4 && !s->order && !s->split_min && !s->not_resumed && !s->seen_min &&
-	       !s->age_max && !s->d1_min;
+	return !s->ja4 && !s->order && !rule_asks_state(s);
 }
 
 /* ---- parsing --------------------------------------------------------------- */
@@ -188,13 +194,15 @@ static int parse_split(struct words *w, const char *word, const char *value, str
 	return 0;
 }
 
+#define STATES "split>=N, resumed=0, seen>=N, age<=T, d1>=T or dstar>=T"
+
 static int parse_state(struct words *w, struct rule_spec *s)
 {
 	const char *word = next_word(w);
 	uint64_t v;
 
 	if (!word)
-		return wrong(w, "state", word, "split>=N, resumed=0, seen>=N, age<=T or d1>=T");
+		return wrong(w, "state", word, STATES);
 	if (!strncmp(word, "split>=", 7))
 		return parse_split(w, word, word + 7, s);
 	if (!strcmp(word, "resumed=0")) {
@@ -221,7 +229,12 @@ static int parse_state(struct words *w, struct rule_spec *s)
 			return wrong(w, "state", word, "d1>=T once, T from 1ms to 3276ms");
 		return 0;
 	}
-	return wrong(w, "state", word, "split>=N, resumed=0, seen>=N, age<=T or d1>=T");
+	if (!strncmp(word, "dstar>=", 7)) {
+		if (s->dstar_min || !tenths_parse(word + 7, &s->dstar_min))
+			return wrong(w, "state", word, "dstar>=T once, T from 1ms to 3276ms");
+		return 0;
+	}
+	return wrong(w, "state", word, STATES);
 }
 
 /* "10/s", "0.5/s": thousandths. */
@@ -406,7 +419,7 @@ static int parse_clause(struct words *w, enum clause c, struct rule_spec *s)
 static int check_whole(struct words *w, struct rule_spec *s)
 {
 	bool hello = s->ja4 || s->stack || s->order;
-	bool state = s->split_min || s->not_resumed || s->seen_min || s->age_max || s->d1_min;
+	bool state = rule_asks_state(s);
 
 	if (!s->has_src && !hello)
 		return reason_set(w->why, -EINVAL,
@@ -524,6 +537,11 @@ bool rule_state_text(const struct rule_spec *s, unsigned int i, char out[RULE_ST
 			 duration_text(s->d1_min * NSEC_PER_TENTH_MS, 0, t));
 		return true;
 	}
+	if (s->dstar_min && !i--) {
+		snprintf(out, RULE_STATE_TEXT, "dstar>=%s",
+			 duration_text(s->dstar_min * NSEC_PER_TENTH_MS, 0, t));
+		return true;
+	}
 	return false;
 }
 
@@ -598,6 +616,7 @@ void rule_slot(const struct rule_entry *e, bool shadow, struct rule *out)
 		.seen_min = s->seen_min,
 		.age_max = s->age_max >> STAMP_SHIFT,
 		.d1_min = s->d1_min,
+		.dstar_min = s->dstar_min,
 		.split_dstar = s->split_dstar,
 		.split_min = s->split_min,
 		.action = s->action,
@@ -615,10 +634,10 @@ void rule_slot(const struct rule_entry *e, bool shadow, struct rule *out)
 		r.net = s->src.net;
 		r.plen = s->src.plen;
 	}
-	r.flags = (s->ports_any ? RULE_PORTS_ANY : 0) |
-		  (s->existing_keep ? RULE_EXISTING_KEEP : 0) |
-		  (shadow || e->shadow ? RULE_SHADOW : 0) |
-		  (s->not_resumed ? RULE_NOT_RESUMED : 0) | (s->d1_min ? RULE_HAS_D1 : 0) |
-		  (s->age_max ? RULE_HAS_AGE : 0) | (s->limit_all ? RULE_LIMIT_ALL : 0);
+	r.flags =
+		(s->ports_any ? RULE_PORTS_ANY : 0) | (s->existing_keep ? RULE_EXISTING_KEEP : 0) |
+		(shadow || e->shadow ? RULE_SHADOW : 0) | (s->not_resumed ? RULE_NOT_RESUMED : 0) |
+		(s->d1_min ? RULE_HAS_D1 : 0) | (s->age_max ? RULE_HAS_AGE : 0) |
+		(s->limit_all ? RULE_LIMIT_ALL : 0) | (s->dstar_min ? RULE_HAS_DSTAR : 0);
 	*out = r;
 }

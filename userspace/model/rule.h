@@ -18,6 +18,9 @@
  *     seen>=N        at least N connections before this one
  *     age<=T         first seen at most T ago
  *     d1>=T          D1 of this hello
+ *     dstar>=T       D* of this connection: the rule acts on the second client flight,
+ *                    before the server has seen a request; on the hello, without
+ *                    asking, where that brings early data
  *
  * `existing drop` cuts connections that are already there; that needs a rule on
  * src and stack alone, because a running flow remembers nothing else. Unless
@@ -52,8 +55,8 @@ struct rule_spec {
 	uint16_t split_dstar; /* 0.1 ms */
 	bool not_resumed;
 	uint32_t seen_min;
-	uint64_t age_max; /* ns */
-	uint16_t d1_min;  /* 0.1 ms */
+	uint64_t age_max;           /* ns */
+	uint16_t d1_min, dstar_min; /* 0.1 ms */
 
 	enum rule_action action;
 	uint32_t rate;  /* limit: thousandths a second */
@@ -79,6 +82,9 @@ char *rule_format(const struct rule_spec *s);
 /* One state as it is written; `i` counts from 0. False: no more of them. */
 #define RULE_STATE_TEXT 64
 bool rule_state_text(const struct rule_spec *s, unsigned int i, char out[RULE_STATE_TEXT]);
+
+/* Whether it has a state. */
+bool rule_asks_state(const struct rule_spec *s);
 
 /* Whether `existing drop` is possible. */
 bool rule_can_sweep(const struct rule_spec *s);
@@ -112,9 +118,11 @@ struct rule_entry {
 	uint64_t expires;      /* the same; 0: never */
 	uint64_t expires_boot; /* as the kernel has it, CLOCK_BOOTTIME; 0: never */
 	enum rule_pending pending;
-	uint64_t then;    /* pending: `expires` once it is confirmed */
-	uint64_t renewed; /* by evidence of that time, since this start; ns since 1970 */
-	bool shadow;      /* this rule only counts what it would do */
+	uint64_t then;      /* pending: `expires` once it is confirmed */
+	uint64_t renewed;   /* by evidence of that time, since this start; ns since 1970 */
+	uint64_t acquitted; /* since then its source is no member, CLOCK_MONOTONIC; 0: it is */
+	uint64_t met;       /* hits then */
+	bool shadow;        /* this rule only counts what it would do */
 	uint64_t ja4_key, stack_key, order_key; /* 0: none, or not known yet */
 	uint16_t holdout;                       /* per 10,000 */
 	uint16_t canary;

@@ -111,11 +111,11 @@ static int put_plan(struct store *s, const struct farms *f, const struct plan *p
 
 		err = store_run(s,
 				"INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-				" ?, ?, ?)",
-				"suiiiiiiiidis", f->farm[r->farm].id, r->src, I(r->family),
+				" ?, ?, ?, ?)",
+				"suiiiiiiiidisi", f->farm[r->farm].id, r->src, I(r->family),
 				I(r->split_min), I(r->split_dstar), I(r->d1_min), I(r->not_resumed),
 				I(r->action), I(r->holdout), I(r->expires), r->posterior,
-				I(r->exchanges), r->reason);
+				I(r->exchanges), r->reason, I(r->dstar_min));
 	}
 	for (size_t i = 0; !err && i < p->n_spared; i++)
 		err = store_run(s, "INSERT OR REPLACE INTO plan_spared VALUES (?, ?, ?, ?)", "suis",
@@ -358,6 +358,7 @@ static int get_rule(struct load *l, sqlite3_stmt *q)
 		.farm = i,
 		.posterior = sqlite3_column_double(q, 10),
 		.exchanges = column_u64(q, 11),
+		.dstar_min = column_u64(q, 13),
 	};
 	snprintf(r->reason, sizeof(r->reason), "%s", column_text(q, 12));
 	l->p->farms[i].rules++;

@@ -78,6 +78,16 @@ int store_rule_state(struct store *s, const struct rule_entry *e)
 			 (sqlite3_int64)e->handle);
 }
 
+int store_rule_text(struct store *s, const struct rule_entry *e)
+{
+	_cleanup_(freep) char *text = rule_format(&e->spec);
+
+	if (!text)
+		return -ENOMEM;
+	return store_run(s, "UPDATE rules SET text = ? WHERE handle = ?", "si", text,
+			 (sqlite3_int64)e->handle);
+}
+
 int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase phase)
 {
 	_cleanup_(freep) char *text = rule_format(&e->spec);

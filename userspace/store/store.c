@@ -92,6 +92,7 @@ static const char *const migrations[] = {
 	"CREATE TABLE notes (kind TEXT NOT NULL, id TEXT NOT NULL, mark TEXT NOT NULL,"
 	"	text TEXT NOT NULL, uid INTEGER NOT NULL, created INTEGER NOT NULL,"
 	"	PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;",
+	"ALTER TABLE plan ADD COLUMN dstar_min INTEGER NOT NULL DEFAULT 0;",
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == STORE_VERSION,
 	       "one step for each version");

@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "model/rule.h"
 
-#define STORE_VERSION 5 /* user_version of the newest migration */
+#define STORE_VERSION 6 /* user_version of the newest migration */
 
 struct store;
 
@@ -60,6 +60,8 @@ int store_rules_add(struct store *s, struct rule_entry *list, size_t n);
 int store_rules_live(struct store *s, uint32_t first, uint32_t last);
 /* Writes what may change about a rule: expiry, what is pending, shadow, canary. */
 int store_rule_state(struct store *s, const struct rule_entry *e);
+/* What it asks for has changed. */
+int store_rule_text(struct store *s, const struct rule_entry *e);
 /* Writes a row with the handle and gen it has. */
 int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase phase);
 /* Handles and gens start above these: the kernel may remember more than a lost
