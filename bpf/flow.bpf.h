@@ -166,7 +166,7 @@ __noinline int flow_step(void)
 	__builtin_memset(m, 0, sizeof(*m));
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way >= WAYS)
 		goto out;
@@ -190,7 +190,7 @@ __noinline int flow_step(void)
 	flow_told(f, m);
 	m->flags = f->flags;
 out:
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return 0;
 }
 
@@ -221,7 +221,7 @@ static __always_inline int flow_pass(__u64 key, const struct segment_view *p, __
 		return 0;
 	touch(&set->slot[way_home(key) & (WAYS - 1)]);
 	touch(&set->slot[way_second(key) & (WAYS - 1)]);
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way >= WAYS)
 		goto out;
@@ -236,7 +236,7 @@ static __always_inline int flow_pass(__u64 key, const struct segment_view *p, __
 		flow_told(f, m);
 	}
 out:
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return done;
 }
 
@@ -258,7 +258,7 @@ __noinline int flow_begin(__u64 stack, __u32 seq, __u32 silent)
 		return 0;
 	stamp = stamp_of(w->t);
 	touch_set(set, w->key);
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, w->key);
 	if (way >= WAYS) {
 		way = way_victim_asked(set, way, stamp, w->key,
@@ -288,7 +288,7 @@ __noinline int flow_begin(__u64 stack, __u32 seq, __u32 silent)
 	set->tag[way & (WAYS - 1)] = tag_of(w->key);
 	set->heat[way & (WAYS - 1)] = stamp;
 	row_close(f);
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (evicted)
 		count(COUNTER_FLOW_EVICTED);
 	if (held.in | held.out)
@@ -306,7 +306,7 @@ __noinline __u32 flow_opened(__u64 key, __u64 t, __u32 rest)
 
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way < WAYS) {
 		struct flow *f = &set->slot[way & (WAYS - 1)];
@@ -316,7 +316,7 @@ __noinline __u32 flow_opened(__u64 key, __u64 t, __u32 rest)
 		f->began = t >> 20;
 		exchange = flow_request(f, t, rest, rest);
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return exchange;
 }
 
@@ -331,14 +331,14 @@ __noinline int flow_forget(__u64 key, __u64 t, __u32 whatever)
 
 	if (!set || !lock || !flow_known(key))
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way < WAYS && (whatever || set->slot[way & (WAYS - 1)].flags & FLOW_CLOSED)) {
 		flow_told(&set->slot[way & (WAYS - 1)], &held);
 		set->tag[way] = 0;
 		set->slot[way & (WAYS - 1)].key = 0;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (held.in | held.out)
 		tally_add(&held, stamp_of(t));
 	return 0;
@@ -376,7 +376,7 @@ __noinline __u32 flow_reject(__u64 key, __u32 on, __u32 *was)
 	*was = 0;
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way < WAYS) {
 		struct flow *f = &set->slot[way & (WAYS - 1)];
@@ -388,7 +388,7 @@ __noinline __u32 flow_reject(__u64 key, __u32 on, __u32 *was)
 		else
 			f->flags &= ~FLOW_REJECT;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return seq;
 }
 
@@ -401,13 +401,13 @@ __noinline int flow_rejoin(__u64 key, __u32 tally, __u32 gen)
 
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way < WAYS) {
 		set->slot[way & (WAYS - 1)].tally = tally;
 		set->slot[way & (WAYS - 1)].tally_gen = gen;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return 0;
 }
 

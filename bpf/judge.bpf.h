@@ -72,7 +72,7 @@ static __always_inline int bucket_spend(__u64 owner, __u64 rate, __u64 burst, __
 
 	if (!b)
 		return 1;
-	bpf_spin_lock(&b->lock);
+	lock_take(&b->lock);
 	if (b->owner != owner) {
 		b->owner = owner;
 		b->tokens = burst;
@@ -93,7 +93,7 @@ static __always_inline int bucket_spend(__u64 owner, __u64 rate, __u64 burst, __
 		some = 1;
 	}
 	b->tokens = tokens;
-	bpf_spin_unlock(&b->lock);
+	lock_give(&b->lock);
 	return some;
 }
 

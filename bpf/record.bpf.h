@@ -84,7 +84,7 @@ __noinline int syn_step(struct xdp_md *ctx)
 	if (c->proof == PROOF_SOCKET)
 		stale = socket_established(ctx);
 
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way < WAYS) {
 		h = &set->slot[way & (WAYS - 1)];
@@ -121,7 +121,7 @@ __noinline int syn_step(struct xdp_md *ctx)
 		h->flags |= HS_SYN_DATA;
 	w->h = *h;
 out:
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (lost)
 		count(COUNTER_HANDSHAKE_EVICTED);
 	return 0;
@@ -173,7 +173,7 @@ __noinline int segment_step(struct xdp_md *ctx)
 	if (!set || !lock)
 		return ACT_OUT;
 	touch_set(set, w->key);
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way >= WAYS || set->slot[way & (WAYS - 1)].state == HS_DONE) {
 		if (!begins) {
@@ -200,7 +200,7 @@ __noinline int segment_step(struct xdp_md *ctx)
 	}
 	w->h = set->slot[way & (WAYS - 1)];
 out:
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return w->act;
 }
 
@@ -219,7 +219,7 @@ __noinline int hello_store(struct work *w, __u32 again)
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way >= WAYS)
 		goto out;
@@ -277,7 +277,7 @@ __noinline int hello_store(struct work *w, __u32 again)
 copy:
 	w->h = *h;
 out:
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return 0;
 }
 
@@ -297,7 +297,7 @@ __noinline int record_proxied(__u32 len)
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way < WAYS && set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
 		h = &set->slot[way & (WAYS - 1)];
@@ -307,7 +307,7 @@ __noinline int record_proxied(__u32 len)
 		h->syn.present = 0;
 		w->h = *h;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	bpf_map_update_elem(&proxied, &w->key, &w->who, BPF_ANY);
 	return 0;
 }
@@ -326,7 +326,7 @@ __noinline __u32 record_mark(__u32 flags, __u32 done, __u32 verdict)
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
 		return old;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
 	if (way < WAYS && set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
 		struct handshake *h = &set->slot[way & (WAYS - 1)];
@@ -343,7 +343,7 @@ __noinline __u32 record_mark(__u32 flags, __u32 done, __u32 verdict)
 			set->heat[way] = record_heat(h, w->t);
 		h->proof = w->h.proof;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return old;
 }
 

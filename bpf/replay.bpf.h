@@ -19,6 +19,10 @@ __u32 batch_at;    /* next frame */
 __u32 batch_end;   /* behind the last one; 0: the context's own frame ... */
 __u32 batch_alone; /* ... goes this way (enum batch_way) */
 
+/* The program's own. */
+__u32 batch_told;  /* events_told when the ring was looked at */
+__u32 batch_fresh; /* 1: it was not in this run */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -53,6 +57,19 @@ __noinline int replay_egress(struct xdp_md *ctx)
 	return 0;
 }
 
+/* Room in the ring for all that a frame may send? Asked when something was sent since it
+ * was asked last, and once a run. */
+static __always_inline int ring_has_room(void)
+{
+	if (!batch_fresh && events_told == batch_told)
+		return 1;
+	batch_fresh = 0;
+	batch_told = events_told;
+	return bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) -
+		       bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >=
+	       BATCH_RING;
+}
+
 /* The next frame into the context, and out if it leaves. Its way, or -1: no more. */
 __noinline int replay_next(struct xdp_md *ctx)
 {
@@ -66,14 +83,12 @@ __noinline int replay_next(struct xdp_md *ctx)
 	f = &b->frames[at];
 	if (!f->way)
 		return 0;
-	if (bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) -
-		    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) <
-	    BATCH_RING)
+	if (!ring_has_room())
 		return -1;
 	len = f->len;
 	if (!between(len, ETH_HLEN, BATCH_FRAME))
 		return -1;
-	more = (int)len - (int)bpf_xdp_get_buff_len(ctx);
+	more = (int)len - (int)(ctx->data_end - ctx->data); /* never in fragments */
 	if (more && bpf_xdp_adjust_tail(ctx, more))
 		return -1;
 	off = f->off & (BATCH_BYTES - 1);
@@ -109,6 +124,7 @@ int winnow_replay(struct xdp_md *ctx)
 			replay_egress(ctx);
 		return batch_alone & BATCH_INGRESS ? winnow_classify(ctx) : XDP_PASS;
 	}
+	batch_fresh = 1;
 	for (int i = 0; i < BATCH_RUN; i++) {
 		way = replay_next(ctx);
 		if (way < 0)

@@ -55,6 +55,21 @@ static __always_inline __u32 tag_of(__u64 key)
 	return key >> 32 ?: 1;
 }
 
+/* Set before loading. 1: replay's batches, of which one runs at a time: nobody else is
+ * there to be locked out. */
+const volatile __u32 runs_alone;
+
+#define lock_take(lock)                      \
+	({                                   \
+		if (!runs_alone)             \
+			bpf_spin_lock(lock); \
+	})
+#define lock_give(lock)                        \
+	({                                     \
+		if (!runs_alone)               \
+			bpf_spin_unlock(lock); \
+	})
+
 /* `gen` odd while the key changes. The fetching add is a full barrier. */
 #define row_open(row)  __sync_fetch_and_add(&(row)->gen, 1)
 #define row_close(row) __sync_fetch_and_add(&(row)->gen, 1)

@@ -51,7 +51,7 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 		dstar[i] = DSTAR_NONE;
 	if (!set || !lock)
 		return;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(key),
 		       tally_is(&set->slot[w_], src, w->hello.stack_key, w->p.dport, w->p.family,
 				w->p.proto));
@@ -67,7 +67,7 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 		dstar[3] = t->dstar[3];
 		dstar[4] = t->dstar[4];
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 }
 
 /*
@@ -92,7 +92,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 	if (!set || !lock)
 		return 0;
 	touch_set(set, key);
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(key),
 		       tally_is(&set->slot[w_], j->src, j->stack, j->service, j->family, j->proto));
 	if (way >= WAYS) {
@@ -122,7 +122,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 		tally_connection(t, j->stamp, j->tcp_key, j->resumed);
 	tally_bytes(t, j->stamp, j->bytes_in, j->bytes_out);
 	j->gen = t->gen;
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (evicted)
 		count(COUNTER_TALLY_EVICTED);
 	return (index << 3 | (way & (WAYS - 1))) + 1;
@@ -143,7 +143,7 @@ __noinline int tally_add(const struct moved *m, __u32 stamp)
 		return 1;
 	touch(&set->slot[m->tally & (WAYS - 1)]);
 	touch(&set->slot[m->tally & (WAYS - 1)].d1dstar[0]);
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	{
 		struct tally *t = &set->slot[m->tally & (WAYS - 1)];
 
@@ -154,7 +154,7 @@ __noinline int tally_add(const struct moved *m, __u32 stamp)
 				tally_exchange(t, stamp);
 		}
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return same_row;
 }
 
@@ -170,10 +170,10 @@ __noinline int tally_measured(__u32 ref, __u32 gen, const struct timing *m, __u3
 	rtt = tally_tenths(m->rtt);
 	d1 = tally_tenths(m->d1);
 	dstar = tally_tenths(m->dstar);
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	if (set->slot[ref & (WAYS - 1)].gen == gen)
 		tally_handshake(&set->slot[ref & (WAYS - 1)], rtt, d1, dstar, flags);
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return 0;
 }
 
@@ -197,7 +197,7 @@ __noinline int order_join(__u64 stack, __u64 order, __u64 source, __u32 stamp)
 	if (!set || !lock)
 		return 0;
 	bit = 1ULL << (key_source(&c->secret, source, 0) >> 58);
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(key),
 		       set->slot[w_].stack == stack && set->slot[w_].order == order);
 	if (way >= WAYS) {
@@ -231,7 +231,7 @@ __noinline int order_join(__u64 stack, __u64 order, __u64 source, __u32 stamp)
 	}
 	if (o->first[0] != source && o->first[1] != source)
 		o->sketch |= bit;
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (evicted)
 		count(COUNTER_ORDER_EVICTED);
 	return 0;

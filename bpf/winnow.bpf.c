@@ -387,7 +387,7 @@ __noinline int synack_step(void)
 	if (!set || !lock)
 		return 0;
 	t = now();
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	if (way >= WAYS) {
 		/* Its SYN was lost to a flood, or came before the program. */
@@ -422,7 +422,7 @@ __noinline int synack_step(void)
 		h->flags |= HS_HAS_ISN;
 	}
 out:
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (evicted)
 		count(COUNTER_HANDSHAKE_EVICTED);
 	return 0;
@@ -492,14 +492,14 @@ int winnow_ingress(struct __sk_buff *skb)
 	lock = handshake_lock(key);
 	if (!set || !lock)
 		return TC_ACT_UNSPEC;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	if (way < WAYS && set->slot[way & (WAYS - 1)].flags & HS_REJECT) {
 		set->slot[way & (WAYS - 1)].flags &= ~HS_REJECT;
 		acked = set->slot[way & (WAYS - 1)].high;
 		tell = 1;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	if (!tell)
 		acked = flow_reject(key, 0, &tell);
 	if (tell && reply_allowed(c))

@@ -547,6 +547,32 @@ static void a_group_member_reads_and_what_he_may_not_is_audited(void **state)
 	store_free(s);
 }
 
+/* Fault 100, where the tables are empty and lists have no memory yet. */
+static void every_question_has_an_answer_before_anything_came(void **state)
+{
+	static const char *const verbs[] = { "status",      "source.list", "fp.list",
+					     "rule.list",   "farm.list",   "plan.show",
+					     "allow.list",  "events",      "audit.list",
+					     "config.show", "audit.verify" };
+
+	(void)state;
+	daemon_up(NULL);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		print_message("%s\n", verbs[i]);
+		assert_int_equal(exit_of(verbs[i], NULL, NULL), 0);
+	}
+	assert_int_equal(exit_of("source.show", json_pack("{s:s}", "addr", "192.0.2.1"),
+				 "never seen"),
+			 1);
+	assert_int_equal(exit_of("fp.show",
+				 json_pack("{s:s}", "name", "t13d0000h2_000000000000_000000000000"),
+				 NULL),
+			 1);
+	assert_int_equal(exit_of("farm.show", json_pack("{s:s}", "id", "f1"), "no farm"), 1);
+	assert_int_equal(exit_of("rule.check", json_pack("{s:s}", "addr", "192.0.2.1"), NULL), 1);
+	daemon_end(SIGTERM);
+}
+
 static void stop_detaches_when_asked_to(void **state)
 {
 	(void)state;
@@ -579,6 +605,7 @@ int main(void)
 		claim(a_device_made_again_is_attached_within_a_second),
 		claim(capabilities_go_and_everything_still_works),
 		claim(a_group_member_reads_and_what_he_may_not_is_audited),
+		claim(every_question_has_an_answer_before_anything_came),
 		claim(stop_detaches_when_asked_to),
 	};
 

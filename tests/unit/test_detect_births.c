@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* detect/births.h: the ban experiment and what a newcomer is worth after it. */
+/* detect/births.h: the ban experiment. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,6 @@ static void thirty_for_thirty_is_one_for_one(void **state)
 
 	near(x.expected, 0.35, 1e-3);
 	near(x.displaced, (30 - 0.35) / 30, 1e-3);
-	near(x.share, 1 - 0.35 / 30, 1e-4);
 	near(x.bits, 20, 1e-9);
 	assert_true(x.p < 1e-20);
 	/* By hand: one birth of a Poisson .35 is 1 - e^-.35 = .295; a little wider for a rate
@@ -108,54 +107,12 @@ static void a_crowd_is_not_one_for_one(void **state)
 	assert_true(births_of(&b).p > 1e-4);
 }
 
-static void births_that_always_came_convict_nobody(void **state)
-{
-	struct births_ban b = {
-		.ruled = 100, .before = 3600, .after = 3600, .born_before = 100, .born = 100
-	};
-	struct births_newcomer n = { .split = 2, .bits = 6 };
-	struct births x = births_of(&b);
-
-	near(x.share, 0, 1e-9);
-	near(births_posterior(&x, &n), 0, 1e-9);
-	assert_false(births_convicted(&x, &b, &n, BIRTHS_POSTERIOR));
-	b.born = 300;
-	x = births_of(&b);
-	near(x.share, 2.0 / 3, 0.01);
-	assert_true(x.share_lo < x.share && x.share_lo > 0.4);
-	n.bits = 0;
-	assert_false(births_convicted(&x, &b, &n, BIRTHS_POSTERIOR));
-	n.bits = 8; /* its own leg, signature and pace say so, too */
-	assert_true(births_convicted(&x, &b, &n, BIRTHS_POSTERIOR));
-}
-
-static void two_connections_convict_a_replacement_one_alone_does_not(void **state)
-{
-	struct births_ban b = {
-		.ruled = 300, .before = 36000, .after = 60, .born_before = 4, .born = 40
-	};
-	struct births x = births_of(&b);
-	struct births_newcomer one = { .split = 1 }, two = { .split = 2 },
-			       mixed = { .split = 2, .direct = 1 }, direct = { .direct = 2 };
-
-	assert_false(births_convicted(&x, &b, &one, BIRTHS_POSTERIOR));
-	assert_true(births_convicted(&x, &b, &two, BIRTHS_POSTERIOR));
-	assert_true(births_posterior(&x, &mixed) < births_posterior(&x, &two));
-	near(births_posterior(&x, &direct), 0, 1e-12);
-	one.bits = 4; /* D1 says the same as D*, and a signature the stack never had */
-	assert_true(births_convicted(&x, &b, &one, BIRTHS_POSTERIOR));
-	b.born = BIRTHS_LEAST - 1;
-	x = births_of(&b);
-	assert_false(births_convicted(&x, &b, &two, BIRTHS_POSTERIOR));
-}
-
 static void nothing_known_is_nothing_said(void **state)
 {
 	struct births_ban b = { .ruled = 10, .born = 10 };
 	struct births x = births_of(&b);
 
 	near(x.bits, 0, 1e-12);
-	near(x.share_lo, 0, 1e-12);
 	b.before = 3600;
 	b.after = 60;
 	b.ruled = 0;
@@ -169,8 +126,6 @@ int main(void)
 		cmocka_unit_test(without_replacements_e_is_one_on_average),
 		cmocka_unit_test(a_campaign_that_ended_by_itself_is_no_evidence),
 		cmocka_unit_test(a_crowd_is_not_one_for_one),
-		cmocka_unit_test(births_that_always_came_convict_nobody),
-		cmocka_unit_test(two_connections_convict_a_replacement_one_alone_does_not),
 		cmocka_unit_test(nothing_known_is_nothing_said),
 	};
 

@@ -142,16 +142,11 @@ static int window(struct replay *p, uint64_t at)
 {
 	uint64_t now = replay_now(p), epoch = replay_time(p, now) - now;
 	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(at - epoch, epoch);
-	const struct tally_set *sets;
-	const struct order_set *orders;
-	size_t n_sets, n_orders;
 	int err;
 
 	if (!s)
 		return -ENOMEM;
-	sets = kern_tallies(replay_kern(p), &n_sets);
-	orders = kern_orders(replay_kern(p), &n_orders);
-	err = snapshot_add_sets(s, sets, n_sets, orders, n_orders);
+	err = kern_read_tables(replay_kern(p), s, true);
 	if (!err)
 		err = judge_stacks(run, s);
 	if (!err)

@@ -122,15 +122,9 @@ static int finish(struct replay *p)
 {
 	const struct replay_stats *stats = replay_stats(p);
 	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(stats->last_ns, 0);
-	const struct tally_set *sets;
-	const struct order_set *orders;
-	size_t n_sets, n_orders;
+	int err = s ? kern_read_tables(replay_kern(p), s, true) : -ENOMEM;
 	json_t *doc;
-	int err;
 
-	sets = kern_tallies(replay_kern(p), &n_sets);
-	orders = kern_orders(replay_kern(p), &n_orders);
-	err = s ? snapshot_add_sets(s, sets, n_sets, orders, n_orders) : -ENOMEM;
 	if (!err) {
 		doc = json_pack("{s:s, s:o}", "schema", "winnow.sources/1", "sources",
 				rows_json(p, s));

@@ -126,6 +126,8 @@ void trouble_set(struct daemon *d, const char *about, const char *fmt, ...)
 
 /* NULL: no memory. */
 struct snapshot *daemon_snapshot(struct daemon *d);
+/* Only the `limit` rows that were seen last, newest first, of *total. */
+struct snapshot *daemon_newest(struct daemon *d, size_t limit, size_t *total);
 /* How full the tables are; answers how many there are. */
 #define TABLE_FILLS 5
 struct table_fill {

@@ -215,15 +215,8 @@ static void write_day(struct detector *d, struct verdicts *v)
 static struct snapshot *read_tables(struct detector *d, const struct job *j)
 {
 	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(j->mono, j->label - j->mono);
-	const struct tally_set *tallies;
-	const struct order_set *orders;
-	size_t n, n_orders;
 
-	if (!s)
-		return NULL;
-	tallies = kern_tallies(d->kern, &n);
-	orders = kern_orders(d->kern, &n_orders);
-	if (snapshot_add_sets(s, tallies, n, orders, n_orders) || kern_losses(d->kern, &s->losses))
+	if (!s || kern_read_tables(d->kern, s, true) || kern_losses(d->kern, &s->losses))
 		return NULL;
 	for (size_t i = 0; i < j->stacks.n; i++)
 		if (snapshot_add_stack(s, *(const uint64_t *)table_key(&j->stacks, i),

@@ -13,17 +13,31 @@
 #include "model/rule_json.h"
 #include "model/source.h"
 
-struct snapshot *daemon_snapshot(struct daemon *d)
+static struct snapshot *snapshot_now(void)
 {
 	struct clock c = clock_now();
-	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(c.mono, c.real - c.mono);
+
+	return snapshot_new(c.mono, c.real - c.mono);
+}
+
+struct snapshot *daemon_newest(struct daemon *d, size_t limit, size_t *total)
+{
+	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_now();
 	const struct tally_set *sets;
 	size_t n;
+	int err;
 
-	if (!s)
-		return NULL;
 	sets = kern_tallies(d->kern, &n);
-	if (snapshot_add_sets(s, sets, n, NULL, 0))
+	err = !s || !sets ? -ENOMEM : snapshot_add_newest(s, sets, n, limit, total);
+	kern_tables_release(d->kern);
+	return err ? NULL : take_ptr(s);
+}
+
+struct snapshot *daemon_snapshot(struct daemon *d)
+{
+	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_now();
+
+	if (!s || kern_read_tables(d->kern, s, false))
 		return NULL;
 	return take_ptr(s);
 }
@@ -104,32 +118,25 @@ static json_t *losses_json(struct daemon *d, const uint64_t *n)
 			 (json_int_t)d->names.mismatches);
 }
 
-/* Tags are read without a lock: a row that comes or goes meanwhile may count. */
-#define used_in(sets, n)                                          \
-	({                                                        \
-		uint64_t used_ = 0;                               \
-		for (size_t s_ = 0; s_ < (n); s_++)               \
-			for (int w_ = 0; w_ < WAYS; w_++)         \
-				used_ += (sets)[s_].tag[w_] != 0; \
-		used_;                                            \
-	})
-
 size_t daemon_tables(struct daemon *d, const uint64_t *counters, struct table_fill out[TABLE_FILLS])
 {
-	const struct tally_set *tallies;
-	const struct order_set *orders;
-	const struct flow_set *flows;
+	static const struct {
+		const char *name;
+		enum kern_table table;
+		int evicted;
+	} sets[] = {
+		{ "tallies", KERN_TALLIES, COUNTER_TALLY_EVICTED },
+		{ "orders", KERN_ORDERS, COUNTER_ORDER_EVICTED },
+		{ "flows", KERN_FLOWS, COUNTER_FLOW_EVICTED },
+	};
 	size_t n;
 
-	tallies = kern_tallies(d->kern, &n);
-	out[0] = (struct table_fill){ "tallies", used_in(tallies, n), n * WAYS,
-				      counters[COUNTER_TALLY_EVICTED] };
-	orders = kern_orders(d->kern, &n);
-	out[1] = (struct table_fill){ "orders", used_in(orders, n), n * WAYS,
-				      counters[COUNTER_ORDER_EVICTED] };
-	flows = kern_flows(d->kern, &n);
-	out[2] = (struct table_fill){ "flows", used_in(flows, n), n * WAYS,
-				      counters[COUNTER_FLOW_EVICTED] };
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		size_t used, rows;
+
+		kern_table_fill(d->kern, sets[i].table, &used, &rows);
+		out[i] = (struct table_fill){ sets[i].name, used, rows, counters[sets[i].evicted] };
+	}
 	kern_rules(d->kern, &n);
 	out[3] = (struct table_fill){ "rules", n - 1 - d->rules.n_free, n - 1, 0 };
 	out[4] = (struct table_fill){ "names", d->names.names.n, 2 * NAMEBOOK_MAX,

@@ -78,61 +78,51 @@ static void verb_detach(struct call *c)
 
 /* ---- sources, fingerprints ------------------------------------------------------------- */
 
-static int newest_first(const void *a, const void *b)
+/* `total`: of how many these rows are. */
+static json_t *sources(const struct snapshot *s, json_t *rows, size_t total)
 {
-	const struct tally *x = a, *y = b;
-	int32_t later = (int32_t)(y->last_seen - x->last_seen); /* stamps wrap */
-
-	return later > 0 ? 1 : later < 0 ? -1 : 0;
-}
-
-static json_t *sources(struct call *c, const struct snapshot *s, size_t limit, bool one,
-		       uint64_t src, uint8_t family)
-{
-	json_t *rows = json_array();
-	size_t total = 0;
-
-	for (size_t i = 0; i < s->n_rows; i++) {
-		const struct tally *t = &s->rows[i];
-
-		if (one && (t->src != src || t->family != family))
-			continue;
-		if (total++ < limit)
-			json_array_append_new(rows, source_row(c->d, s, t));
-	}
 	return json_pack("{s:s, s:o, s:I, s:b, s:I}", "schema", "winnow.sources/1", "sources", rows,
-			 "total", (json_int_t)total, "truncated", total > limit, "torn",
-			 (json_int_t)s->losses.rows_skipped);
+			 "total", (json_int_t)total, "truncated", total > json_array_size(rows),
+			 "torn", (json_int_t)s->losses.rows_skipped);
 }
 
 static void verb_source_list(struct call *c)
 {
-	_cleanup_(snapshot_freep) struct snapshot *s = daemon_snapshot(c->d);
-	json_t *arg = json_object_get(c->args, "limit");
+	_cleanup_(snapshot_freep) struct snapshot *s = NULL;
+	json_t *arg = json_object_get(c->args, "limit"), *rows;
 	json_int_t limit = json_is_integer(arg) ? json_integer_value(arg) : SOURCES_DEFAULT;
+	size_t total;
 
 	if (limit < 1 || limit > SOURCES_MAX) {
 		fail(c, EXIT_USAGE, "limit: expected a number from 1 to %d", SOURCES_MAX);
 		return;
 	}
-	if (s)
-		qsort(s->rows, s->n_rows, sizeof(s->rows[0]), newest_first);
-	answer(c, s ? sources(c, s, limit, false, 0, 0) : NULL);
+	s = daemon_newest(c->d, limit, &total);
+	rows = s ? json_array() : NULL;
+	for (size_t i = 0; rows && i < s->n_rows; i++)
+		json_array_append_new(rows, source_row(c->d, s, &s->rows[i]));
+	answer(c, rows ? sources(s, rows, total - s->losses.rows_skipped) : NULL);
 }
 
 static void verb_source_show(struct call *c)
 {
 	_cleanup_(snapshot_freep) struct snapshot *s = NULL;
 	char text[ADDR_TEXT];
-	struct addr a;
+	size_t total = 0;
 	uint8_t family;
+	json_t *rows;
+	struct addr a;
 	uint64_t src;
 
 	if (!addr_arg(c, &a))
 		return;
 	src = source_of(a, &family);
 	s = daemon_snapshot(c->d);
-	answer(c, s ? sources(c, s, SOURCES_MAX, true, src, family) : NULL);
+	rows = s ? json_array() : NULL;
+	for (size_t i = 0; rows && i < s->n_rows; i++)
+		if (s->rows[i].src == src && s->rows[i].family == family && total++ < SOURCES_MAX)
+			json_array_append_new(rows, source_row(c->d, s, &s->rows[i]));
+	answer(c, rows ? sources(s, rows, total) : NULL);
 	if (s && !json_array_size(json_object_get(c->a->data, "sources")))
 		fail(c, EXIT_NO, "%s was never seen, or its row has been evicted",
 		     addr_text(a, text));

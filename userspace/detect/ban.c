@@ -13,11 +13,8 @@
 #define LOOK_WINDOWS  20
 #define OTHERS_LEAST  20
 #define CONTROL_LEAST 3
-#define NEWCOMERS_NS  NSEC_PER_DAY
 #define BITS_MOST     20.0
-#define REST_MOST     6.0  /* bits of a newcomer's signature and D1 */
-#define PHI           2.0  /* honest births come in small waves */
-#define SITE_SOURCES  1000 /* what the site says of a stack it never had is worth so many */
+#define PHI           2.0 /* honest births come in small waves */
 
 static const uint32_t look_after[BAN_LOOKS] = { 1, 6, 36, 144 }; /* times LOOK_WINDOWS */
 
@@ -45,20 +42,14 @@ double ban_bits(const struct ban *b)
 
 /* ---- who ---------------------------------------------------------------------------- */
 
-static struct births_newcomer newcomer(const struct cohort_member *m)
-{
-	return (struct births_newcomer){
-		.split = m->split_handshakes > m->split_waiting ? m->split_handshakes
-								: m->split_waiting,
-		.direct = m->direct_handshakes,
-	};
-}
-
+/* More handshakes split than not: a D* over the stack's threshold, or a hello that waited
+ * for a far end. */
 static bool has_traits(const struct cohort_member *m)
 {
-	struct births_newcomer n = newcomer(m);
+	uint32_t split =
+		m->split_handshakes > m->split_waiting ? m->split_handshakes : m->split_waiting;
 
-	return !m->held && births_traits(&n);
+	return !m->held && split > m->direct_handshakes;
 }
 
 static bool is_ruled(const struct detect *d, const struct cohort_member *m)
@@ -118,20 +109,6 @@ static void exposures(const struct detect *d, const struct ban *b, const struct 
 	}
 }
 
-/* For newcomers: sources that were there when traffic was clean, and those without the
- * traits that have joined the cohort since. A stack that nobody had then: as the site. */
-static void clean_exposures(const struct detect *d, const struct cohort *all, uint64_t since,
-			    struct births_ban *x)
-{
-	const struct stack_baseline *s = baseline_stack(&d->baseline, all->stack);
-
-	x->born_before = s ? s->split : SITE_SOURCES * d->baseline.split_share;
-	x->before = 1 + (s ? s->sources - s->split : SITE_SOURCES * (1 - d->baseline.split_share));
-	x->after = 1;
-	for (size_t i = 0; i < all->n; i++)
-		x->after += all->members[i].first_seen >= since && !has_traits(&all->members[i]);
-}
-
 /* Who of the ruled still does something is held out. Shares of activity are of those
  * that did nothing since: what a member does in as long a time. */
 static void control(const struct detect *d, const struct ban *b, const struct cohort *all,
@@ -160,7 +137,7 @@ static void control(const struct detect *d, const struct ban *b, const struct co
 }
 
 static int count(const struct detect *d, const struct ban *b, const struct cohort *all,
-		 uint64_t since, struct births_ban *x)
+		 struct births_ban *x)
 {
 	_cleanup_(freep) uint64_t *nets = malloc((all->n + 1) * sizeof(*nets));
 	size_t n = 0;
@@ -180,66 +157,17 @@ static int count(const struct detect *d, const struct ban *b, const struct cohor
 		const struct cohort_member *m = &all->members[i];
 		uint64_t net = small_network(m);
 
-		if (m->first_seen >= since && has_traits(m))
+		if (m->first_seen >= b->at && has_traits(m))
 			x->born += !bsearch(&net, nets, n, sizeof(*nets), by_value);
 	}
 	control(d, b, all, 2 * d->config.window, x);
 	return 0;
 }
 
-/* ---- newcomers --------------------------------------------------------------------------- */
-
-/* log2 of how much likelier the farm than a kind that is split, too, shows this signature
- * and this D1. */
-static double rest_bits(const struct cohort_state *state, const struct mixture *kinds,
-			const struct mixture_row *row)
-{
-	static const int features[] = { 0, 2 };
-	double farm = 1, others = 0, all = 0;
-
-	for (size_t k = 0; k < kinds->n; k++) {
-		const struct mixture_class *c = &kinds->class[k];
-		double w = c->weight * (1 - c->theta[1][1]), p = w;
-
-		for (size_t f = 0; f < 2; f++)
-			p *= c->theta[features[f]][row->x[features[f]]];
-		others += p;
-		all += w;
-	}
-	for (size_t f = 0; f < 2; f++)
-		farm *= state->component.q[features[f]][row->x[features[f]]];
-	if (farm <= 0 || others <= 0 || all <= 0)
-		return 0;
-	return fmax(-REST_MOST, fmin(REST_MOST, log2(farm * all / others)));
-}
-
-static void weigh_newcomers(const struct detect *d, struct cohort_state *state, struct cohort *all,
-			    const struct mixture_row *rows)
-{
-	struct ban *b = &state->ban;
-	struct mixture kinds;
-
-	fit_kinds_of(d, all->stack, &kinds);
-	for (size_t i = 0; i < all->n; i++) {
-		struct cohort_member *m = &all->members[i];
-		struct births_newcomer n = newcomer(m);
-
-		if (m->first_seen < b->at || m->held)
-			continue;
-		n.bits = rest_bits(state, &kinds, &rows[i]);
-		if (!births_convicted(&b->now, &b->seen, &n, d->config.posterior))
-			continue;
-		m->weight = fmax(m->weight, births_posterior(&b->now, &n));
-		m->split = DELAY_SPLIT;
-		m->reborn = true;
-	}
-}
-
-int ban_step(struct detect *d, struct cohort_state *state, struct cohort *all,
-	     const struct mixture_row *rows)
+int ban_step(const struct detect *d, struct cohort_state *state, const struct cohort *all)
 {
 	const struct verdict *v = &state->verdict;
-	uint64_t now = d->windows.now, minute = 60 * NSEC_PER_SEC, since, step;
+	uint64_t now = d->windows.now, minute = 60 * NSEC_PER_SEC, step;
 	struct ban *b = &state->ban;
 	int err;
 
@@ -253,7 +181,7 @@ int ban_step(struct detect *d, struct cohort_state *state, struct cohort *all,
 	if (!b->at || now <= b->at)
 		return 0;
 	if (b->looks < BAN_LOOKS && now >= b->at + look_after[b->looks] * step) {
-		err = count(d, b, all, b->at, &b->looked);
+		err = count(d, b, all, &b->looked);
 		if (err)
 			return err;
 		exposures(d, b, all, &b->looked);
@@ -262,14 +190,11 @@ int ban_step(struct detect *d, struct cohort_state *state, struct cohort *all,
 		while (b->looks < BAN_LOOKS && now >= b->at + look_after[b->looks] * step)
 			b->e[b->looks++] = b->look.e;
 	}
-	since = b->at + NEWCOMERS_NS > now ? b->at : now - NEWCOMERS_NS;
-	err = count(d, b, all, since, &b->seen);
+	err = count(d, b, all, &b->seen);
 	if (err)
 		return err;
-	clean_exposures(d, all, since, &b->seen);
+	exposures(d, b, all, &b->seen);
 	b->now = births_of(&b->seen);
-	if (b->asked)
-		weigh_newcomers(d, state, all, rows);
 	return 0;
 }
 

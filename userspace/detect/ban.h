@@ -18,12 +18,7 @@
  * after the ban; e is the mean over the four of what each gave (nothing before its time),
  * so that looking often gains nothing. Bans that follow one another multiply.
  *
- * Newcomers since the ban (24 hours at most) get the birth-conditional posterior and, if
- * that convicts them, a rule from their first or second connection on. Expected among
- * them are honest ones, in proportion to newcomers without the traits, as many as the
- * stack's clean sources had; a farm that goes on growing by itself makes no honest births.
- * What is counted beside the traits: TCP signature and D1, against the kinds that are
- * split.
+ * What a newcomer is worth since the farm is dropped: replacements.h, and nothing else.
  */
 #ifndef WINNOW_DETECT_BAN_H
 #define WINNOW_DETECT_BAN_H
@@ -47,14 +42,12 @@ struct ban {
 
 struct detect;
 struct cohort_state;
-struct mixture_row;
 
 /* Rules came in force, or the last one went. */
 void ban_enforced(struct ban *b, bool on);
 
-/* After the fit: counts, and newcomers' weights. `rows`: of each in `all`. */
-int ban_step(struct detect *d, struct cohort_state *state, struct cohort *all,
-	     const struct mixture_row *rows);
+/* After the fit: counts. */
+int ban_step(const struct detect *d, struct cohort_state *state, const struct cohort *all);
 
 /* log2 of e over all bans, within 20 either way; 0 while nothing was looked at. */
 double ban_bits(const struct ban *b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * births.h - what grows back after a ban, and what a newcomer is worth then.
+ * births.h - what grows back after a ban.
  *
  * A ban is an experiment: at one moment `ruled` members are shut out and `held` ones,
  * chosen by a keyed hash, are not. Who runs them all replaces those that fail; nobody
@@ -17,23 +17,9 @@
  * one for one speak against it: that is a crowd. When the held-out members left as well,
  * the campaign ended by itself, k is near 0 and e near 1. Without holdout k is `ruled`.
  *
- * A newcomer. Of the births of these traits since the ban, at most upper95(m) are what
- * always came:
- *
- *   share    = (born - m) / born,   share_lo = (born - upper95(m, phi')) / born
- *   odds     = share_lo / (1 - share_lo) * prod of P(c | farm) / P(c | others)
- *
- * over what its connections showed besides the traits that were counted (a likelihood
- * ratio of one when nothing did). With .9 of the births the farm's a newcomer needs 3.5
- * bits to be a member at .99, not the 13.3 of one in a hundred. One connection is a
- * measurement, two are a habit: births_convicted() wants two, or one at .999, and never
- * acts on fewer than BIRTHS_LEAST births.
- *
  * In:     counts; exposures. An exposure is whatever births without the cause would be in
  *         proportion to: births of everybody else in the same time (they know the hour of
- *         the day and crowds), or seconds where those are few. Traits are those of
- *         births_traits(): more handshakes than not have a D* over the stack's threshold,
- *         or a hello that waited for a far end.
+ *         the day and crowds), or seconds where those are few.
  * Errors: none; what is not known counts for nothing.
  * Source: detection.md 3.10, 5.7, 7; Wald 1945 (likelihood ratios as bets).
  */
@@ -42,9 +28,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#define BIRTHS_LEAST     10   /* newcomers with the traits since the ban */
-#define BIRTHS_POSTERIOR 0.99 /* of a member that gets a rule; config.posterior by default */
 
 struct births_ban {
 	double ruled;            /* members under a rule from the ban on */
@@ -56,27 +39,12 @@ struct births_ban {
 };
 
 struct births {
-	double expected, upper95;
+	double expected;
 	double p, e;
-	double bits; /* log2 e, within 20 either way */
-	double share, share_lo;
+	double bits;      /* log2 e, within 20 either way */
 	double displaced; /* replacements for each one that would still be there */
 };
 
 struct births births_of(const struct births_ban *b);
-
-/* Of one source: handshakes seen of it since it began. */
-struct births_newcomer {
-	uint32_t split;  /* D* at or over the threshold, or D1 followed D* over 10 ms */
-	uint32_t direct; /* neither */
-	double bits;     /* log2 P(the rest of what it showed | farm) / P(. | others) */
-};
-
-/* One birth of the farm's traits? More of its handshakes split than not. */
-bool births_traits(const struct births_newcomer *n);
-double births_posterior(const struct births *b, const struct births_newcomer *n);
-/* Sure enough for a rule that names this source and stack, after so few connections. */
-bool births_convicted(const struct births *b, const struct births_ban *ban,
-		      const struct births_newcomer *n, double posterior_least);
 
 #endif

@@ -212,7 +212,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 	err = fit_cohort(d, state, all, rows, holds);
 	if (err)
 		return err;
-	err = ban_step(d, state, all, rows);
+	err = ban_step(d, state, all);
 	if (err)
 		return err;
 	err = replacements_of(d, state, all);

@@ -7,7 +7,7 @@
  * neighbours' (a source of which little is known stays undecided). The posterior is
  * held at 0.999: sensors and model have doubts of their own.
  *
- * Who began after a ban is a member, and gets a rule, by what ban.h says of newcomers,
+ * Who began after a ban is a member, and gets a rule, by what replacements.h says of newcomers,
  * however few its handshakes.
  *
  * A source is *mixed* when it also shows direct handshakes: D* under the threshold

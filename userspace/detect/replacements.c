@@ -278,17 +278,6 @@ static bool is_doubtful(const struct replacements_in *in, const struct model *fa
 	       (farm->waits && !m->split_waiting) || was_split_here(in->baseline, m);
 }
 
-/* What else made him a member by his first connections (ban.h) does not hold either. */
-static void doubt(const struct replacements_in *in, const struct model *farm,
-		  struct cohort_member *m)
-{
-	if (!m->reborn || !is_doubtful(in, farm, m))
-		return;
-	m->reborn = false;
-	if (m->direct_handshakes + m->split_handshakes < in->config->min_handshakes)
-		m->split = DELAY_UNKNOWN;
-}
-
 int replacements_weigh(const struct replacements_in *in, struct cohort *all,
 		       struct replacements *out)
 {
@@ -309,7 +298,6 @@ int replacements_weigh(const struct replacements_in *in, struct cohort *all,
 
 		if (!is_born(in, c))
 			continue;
-		doubt(in, &m, c);
 		if (!is_measured(c) || c->together || in->windows->records[c->record].in_jam)
 			continue;
 		b[out->n].member = i;

@@ -213,6 +213,7 @@ void metrics_process(struct metrics *m)
 	double pages = 0, resident = 0;
 	struct rlimit files = {};
 	struct rusage used = {};
+	/* Walks all free pieces: 8 ms for 37,000. A scrape is made once a second at most. */
 	struct mallinfo2 heap = mallinfo2();
 
 	if (f && fscanf(f, "%lf %lf", &pages, &resident) != 2)

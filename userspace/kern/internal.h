@@ -34,9 +34,11 @@ enum filter { FILTER_EGRESS, FILTER_MIRROR, FILTERS };
 struct winnow_bpf;
 
 struct mapping {
-	void *at;
+	void *at; /* NULL: not mapped now */
 	size_t len;
-	size_t n; /* elements */
+	size_t n;    /* elements ... */
+	size_t size; /* ... of so many bytes */
+	int fd;
 };
 
 /* An attachment that is not pinned: tests. Pinned ones live in links/. */
@@ -101,6 +103,8 @@ struct kern {
 
 /* ---- open.c ---- */
 int kern_map_fd(const struct kern *k, const char *name); /* -ENOENT: no such map */
+int mapping_open(struct mapping *m);                     /* unless it is open */
+void mapping_close(struct mapping *m);
 struct bpf_object *kern_object(const struct kern *k);
 int kern_prog_fd(const struct kern *k, const char *name);
 

@@ -24,6 +24,7 @@
 struct batch;
 struct batch_answer;
 struct kern;
+struct snapshot;
 struct losses;
 struct quic_news;
 
@@ -70,10 +71,19 @@ const char *kern_missing_capability(void);
 /* Mapped tables: no system call to read them, plain stores to write them. */
 struct control *kern_control(struct kern *k);
 struct ports *kern_ports(struct kern *k);
-const struct tally_set *kern_tallies(const struct kern *k, size_t *n_sets);
-const struct order_set *kern_orders(const struct kern *k, size_t *n_sets);
-struct flow_set *kern_flows(struct kern *k, size_t *n_sets);
 struct rule *kern_rules(struct kern *k, size_t *n);
+
+/* The large ones are mapped when they are first asked for, whole, and count as memory of
+ * the process until they are released. Not for two threads. NULL, 0 sets: no memory. */
+const struct tally_set *kern_tallies(struct kern *k, size_t *n_sets);
+const struct order_set *kern_orders(struct kern *k, size_t *n_sets);
+struct flow_set *kern_flows(struct kern *k, size_t *n_sets);
+void kern_tables_release(struct kern *k);
+
+/* The same read in pieces, which takes no memory to speak of; any thread's. */
+int kern_read_tables(const struct kern *k, struct snapshot *s, bool orders);
+enum kern_table { KERN_TALLIES, KERN_ORDERS, KERN_FLOWS };
+int kern_table_fill(const struct kern *k, enum kern_table which, size_t *used, size_t *rows);
 
 /* Sums over all CPUs. */
 int kern_counters(const struct kern *k, uint64_t out[COUNTER_MAX]);

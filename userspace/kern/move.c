@@ -344,6 +344,7 @@ int kern_switch(struct kern *k, struct kern_moved *out, struct reason *r)
 	if (err)
 		return err;
 	err = move_clients(k);
+	kern_tables_release(k);
 	if (err)
 		return reason_set(r, err, "take over the tables of %s: %s", k->pin_dir,
 				  strerror(-err));

@@ -184,11 +184,11 @@ static void *image_of(struct kern *k, const char *table, size_t *n, void **owned
 	*n = bpf_map__max_entries(m);
 	*owned = NULL;
 	if (!strcmp(table, "tallies"))
-		return k->tallies.at;
+		return (void *)kern_tallies(k, n);
 	if (!strcmp(table, "orders"))
-		return k->orders.at;
+		return (void *)kern_orders(k, n);
 	if (!strcmp(table, "flows"))
-		return k->flows.at;
+		return kern_flows(k, n);
 	return *owned = calloc(*n, bpf_map__value_size(m));
 }
 

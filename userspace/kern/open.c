@@ -155,6 +155,7 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->net_deep_mask = nets.deep - 1;
 	k->skel->rodata->net_buckets = nets.buckets;
 	k->skel->rodata->clock_virtual = c->replay;
+	k->skel->rodata->runs_alone = c->replay && c->batch;
 	k->prefixes = c->prefixes;
 	return 0;
 }
@@ -203,30 +204,38 @@ static int load(struct kern *k, struct reason *r)
 	return reason_set(r, err, "load the programs: %s (%s)", strerror(-err), message_last());
 }
 
-static int map_table(const struct kern *k, const char *name, struct mapping *m, struct reason *r)
+static int measure_table(const struct kern *k, const char *name, struct mapping *m,
+			 struct reason *r)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(k->skel->obj, name);
-	size_t page = sysconf(_SC_PAGESIZE), len;
-	void *at;
+	size_t page = sysconf(_SC_PAGESIZE);
 
 	if (!map)
 		return reason_set(r, -ENOENT, "table %s is not in the loaded object", name);
+	m->fd = bpf_map__fd(map);
 	m->n = bpf_map__max_entries(map);
-	len = ((size_t)bpf_map__value_size(map) + 7) / 8 * 8 * m->n;
-	len = (len + page - 1) / page * page;
-	at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (at == MAP_FAILED)
-		return reason_set(r, -errno, "map table %s: %s", name, strerror(errno));
-	m->at = at;
-	m->len = len;
+	m->size = (bpf_map__value_size(map) + 7) / 8 * 8;
+	m->len = (m->size * m->n + page - 1) / page * page;
 	return 0;
 }
 
-static void unmap_table(struct mapping *m)
+int mapping_open(struct mapping *m)
+{
+	void *at = m->at;
+
+	if (!at)
+		at = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	m->at = at;
+	return 0;
+}
+
+void mapping_close(struct mapping *m)
 {
 	if (m->at)
 		munmap(m->at, m->len);
-	*m = (struct mapping){};
+	m->at = NULL;
 }
 
 static int map_tables(struct kern *k, struct reason *r)
@@ -234,26 +243,27 @@ static int map_tables(struct kern *k, struct reason *r)
 	const struct {
 		const char *name;
 		struct mapping *m;
+		bool later; /* see kern_tallies() */
 	} tables[] = {
-		{ "control", &k->control },
-		{ "ports", &k->ports },
-		{ "tallies", &k->tallies },
-		{ "orders", &k->orders },
-		{ "flows", &k->flows },
-		{ "rules", &k->rules },
-		{ "net_roots", &k->nets.roots },
-		{ "net_deep", &k->nets.deep },
-		{ "net_rules", &k->nets.buckets },
-		{ "batches", &k->batches },
+		{ "control", &k->control, false },        { "ports", &k->ports, false },
+		{ "tallies", &k->tallies, true },  { "orders", &k->orders, true },
+		{ "flows", &k->flows, true },      { "rules", &k->rules, false },
+		{ "net_roots", &k->nets.roots, false },   { "net_deep", &k->nets.deep, false },
+		{ "net_rules", &k->nets.buckets, false }, { "batches", &k->batches, false },
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		int err = tables[i].m == &k->batches && k->replay_fd < 0
-				  ? 0
-				  : map_table(k, tables[i].name, tables[i].m, r);
+		int err = 0;
 
+		if (tables[i].m == &k->batches && k->replay_fd < 0)
+			continue;
+		if (measure_table(k, tables[i].name, tables[i].m, r))
+			return -ENOENT;
+		if (!tables[i].later)
+			err = mapping_open(tables[i].m);
 		if (err)
-			return err;
+			return reason_set(r, err, "map table %s: %s", tables[i].name,
+					  strerror(-err));
 	}
 	return 0;
 }
@@ -353,16 +363,16 @@ void kern_free(struct kern *k)
 	attach_release(k);
 	move_end(k);
 	ring_buffer__free(k->ring);
-	unmap_table(&k->control);
-	unmap_table(&k->ports);
-	unmap_table(&k->tallies);
-	unmap_table(&k->orders);
-	unmap_table(&k->flows);
-	unmap_table(&k->rules);
-	unmap_table(&k->nets.roots);
-	unmap_table(&k->nets.deep);
-	unmap_table(&k->nets.buckets);
-	unmap_table(&k->batches);
+	mapping_close(&k->control);
+	mapping_close(&k->ports);
+	mapping_close(&k->tallies);
+	mapping_close(&k->orders);
+	mapping_close(&k->flows);
+	mapping_close(&k->rules);
+	mapping_close(&k->nets.roots);
+	mapping_close(&k->nets.deep);
+	mapping_close(&k->nets.buckets);
+	mapping_close(&k->batches);
 	winnow_bpf__destroy(k->skel);
 	free(k->removed);
 	free(k->pin_dir);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "model/snapshot.h"
 
@@ -16,23 +18,105 @@ struct ports *kern_ports(struct kern *k)
 	return k->ports.at;
 }
 
-const struct tally_set *kern_tallies(const struct kern *k, size_t *n_sets)
+/* ---- tables of sets ------------------------------------------------------------------- */
+
+static void *mapped(struct mapping *m, size_t *n_sets)
 {
-	*n_sets = k->tallies.n;
-	return k->tallies.at;
+	*n_sets = mapping_open(m) ? 0 : m->n;
+	return m->at;
 }
 
-const struct order_set *kern_orders(const struct kern *k, size_t *n_sets)
+const struct tally_set *kern_tallies(struct kern *k, size_t *n_sets)
 {
-	*n_sets = k->orders.n;
-	return k->orders.at;
+	return mapped(&k->tallies, n_sets);
+}
+
+const struct order_set *kern_orders(struct kern *k, size_t *n_sets)
+{
+	return mapped(&k->orders, n_sets);
 }
 
 struct flow_set *kern_flows(struct kern *k, size_t *n_sets)
 {
-	*n_sets = k->flows.n;
-	return k->flows.at;
+	return mapped(&k->flows, n_sets);
 }
+
+void kern_tables_release(struct kern *k)
+{
+	mapping_close(&k->tallies);
+	mapping_close(&k->orders);
+	mapping_close(&k->flows);
+}
+
+/* A piece is about so large; a set is lines of 64 bytes, so 64 of them are pages. */
+#define PIECE_BYTES (16 << 20)
+#define PIECE_SETS  64
+
+typedef int (*piece_fn)(void *ctx, const void *sets, size_t n_sets);
+
+/* The table a piece at a time, each mapped for its turn alone. */
+static int each_piece(const struct mapping *m, piece_fn fn, void *ctx)
+{
+	size_t step = PIECE_BYTES / m->size / PIECE_SETS * PIECE_SETS, page = sysconf(_SC_PAGESIZE);
+	int err = 0;
+
+	for (size_t at = 0; !err && at < m->n; at += step) {
+		size_t n = m->n - at < step ? m->n - at : step;
+		size_t len = (n * m->size + page - 1) / page * page;
+		void *sets = mmap(NULL, len, PROT_READ, MAP_SHARED, m->fd, at * m->size);
+
+		if (sets == MAP_FAILED)
+			return -errno;
+		err = fn(ctx, sets, n);
+		munmap(sets, len);
+	}
+	return err;
+}
+
+static int add_tallies(void *ctx, const void *sets, size_t n_sets)
+{
+	return snapshot_add_sets(ctx, sets, n_sets, NULL, 0);
+}
+
+static int add_orders(void *ctx, const void *sets, size_t n_sets)
+{
+	return snapshot_add_sets(ctx, NULL, 0, sets, n_sets);
+}
+
+int kern_read_tables(const struct kern *k, struct snapshot *s, bool orders)
+{
+	int err = each_piece(&k->tallies, add_tallies, s);
+
+	return err || !orders ? err : each_piece(&k->orders, add_orders, s);
+}
+
+/* Tags are read without a lock: a row that comes or goes meanwhile may count. */
+#define COUNT_USED(name, type)                                    \
+	static int name(void *ctx, const void *at, size_t n_sets) \
+	{                                                         \
+		const struct type *sets = at;                     \
+		size_t *used = ctx;                               \
+                                                                  \
+		for (size_t i = 0; i < n_sets; i++)               \
+			for (int w = 0; w < WAYS; w++)            \
+				*used += sets[i].tag[w] != 0;     \
+		return 0;                                         \
+	}
+COUNT_USED(tallies_used, tally_set)
+COUNT_USED(orders_used, order_set)
+COUNT_USED(flows_used, flow_set)
+
+int kern_table_fill(const struct kern *k, enum kern_table which, size_t *used, size_t *rows)
+{
+	static const piece_fn count[] = { tallies_used, orders_used, flows_used };
+	const struct mapping *const tables[] = { &k->tallies, &k->orders, &k->flows };
+
+	*used = 0;
+	*rows = tables[which]->n * WAYS;
+	return each_piece(tables[which], count[which], used);
+}
+
+/* ---- what is read as it is -------------------------------------------------------------- */
 
 struct rule *kern_rules(struct kern *k, size_t *n)
 {

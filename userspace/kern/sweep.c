@@ -95,12 +95,13 @@ static const struct rule_sweep *rule_of(const struct rule_sweep *list, const str
 	return NULL;
 }
 
-int kern_rules_sweep(struct kern *k, const struct rule_sweep *list, size_t n)
+static int sweep(struct kern *k, const struct rule_sweep *list, size_t n)
 {
 	_cleanup_(table_clearp) struct table exact, others;
-	const struct tally_set *tallies = k->tallies.at;
+	size_t n_tallies, n_flows;
+	const struct tally_set *tallies = kern_tallies(k, &n_tallies);
+	struct flow_set *flows = kern_flows(k, &n_flows);
 	const struct rule *slots = k->rules.at;
-	struct flow_set *flows = k->flows.at;
 	int hit = 0;
 
 	table_init(&exact, sizeof(struct exact), sizeof(uint32_t));
@@ -111,9 +112,9 @@ int kern_rules_sweep(struct kern *k, const struct rule_sweep *list, size_t n)
 		if (list[i].m.ja4 || list[i].m.order)
 			return -EOPNOTSUPP;
 	}
-	if (sort_out(list, n, &exact, &others))
+	if (!tallies || !flows || sort_out(list, n, &exact, &others))
 		return -ENOMEM;
-	for (size_t s = 0; s < k->flows.n; s++) {
+	for (size_t s = 0; s < n_flows; s++) {
 		for (int w = 0; w < WAYS; w++) {
 			struct flow *f = &flows[s].slot[w];
 			uint32_t gen = __atomic_load_n(&f->gen, __ATOMIC_ACQUIRE);
@@ -122,7 +123,7 @@ int kern_rules_sweep(struct kern *k, const struct rule_sweep *list, size_t n)
 			const struct tally *t;
 
 			if (!flows[s].tag[w] || gen & 1 || f->flags & FLOW_SILENT ||
-			    at / WAYS >= k->tallies.n)
+			    at / WAYS >= n_tallies)
 				continue;
 			t = &tallies[at / WAYS].slot[at % WAYS];
 			if (__atomic_load_n(&t->gen, __ATOMIC_ACQUIRE) != tally_gen)
@@ -132,6 +133,16 @@ int kern_rules_sweep(struct kern *k, const struct rule_sweep *list, size_t n)
 				hit += set_verdict(f, gen, r->index, slots[r->index].gen);
 		}
 	}
+	return hit;
+}
+
+int kern_rules_sweep(struct kern *k, const struct rule_sweep *list, size_t n)
+{
+	bool held = k->tallies.at || k->flows.at;
+	int hit = sweep(k, list, n);
+
+	if (!held)
+		kern_tables_release(k);
 	return hit;
 }
 

@@ -115,6 +115,127 @@ int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n
 	return 0;
 }
 
+/* ---- the newest rows ----------------------------------------------------------------- */
+
+#define AHEAD 16 /* sets whose rows are asked for before they are looked at */
+
+/* The least of what is offered. Four times as many are held; when there are more, all
+ * but the least `limit` go, and nothing greater than those is taken from then on. */
+struct least {
+	uint64_t *v;
+	size_t n, limit;
+	uint64_t below;
+};
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The least `n_least` of v[0..n) to its front. Hoare 1961, "Find". */
+static void select_least(uint64_t *v, ptrdiff_t n, ptrdiff_t n_least)
+{
+	ptrdiff_t lo = 0, hi = n - 1, i, j;
+
+	while (lo < hi) {
+		uint64_t pivot = v[lo + (hi - lo) / 2], x;
+
+		for (i = lo, j = hi; i <= j;) {
+			while (v[i] < pivot)
+				i++;
+			while (v[j] > pivot)
+				j--;
+			if (i > j)
+				break;
+			x = v[i];
+			v[i++] = v[j];
+			v[j--] = x;
+		}
+		if (n_least - 1 <= j)
+			hi = j;
+		else if (n_least - 1 >= i)
+			lo = i;
+		else
+			return;
+	}
+}
+
+static void least_offer(struct least *l, uint64_t v)
+{
+	if (v >= l->below)
+		return;
+	l->v[l->n++] = v;
+	if (l->n < 4 * l->limit)
+		return;
+	select_least(l->v, l->n, l->limit);
+	l->n = l->limit;
+	l->below = 0;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i] > l->below)
+			l->below = l->v[i];
+}
+
+static uint32_t used_ways(const struct tally_set *set)
+{
+	uint32_t used = 0;
+
+	for (int w = 0; w < WAYS; w++)
+		used |= (uint32_t) !!__atomic_load_n(&set->tag[w], __ATOMIC_RELAXED) << w;
+	return used;
+}
+
+static void ask_for(const struct tally_set *sets, size_t i, size_t n_sets)
+{
+	if (i + AHEAD < n_sets)
+		__builtin_prefetch(sets[i + AHEAD].tag);
+	if (i >= n_sets)
+		return;
+	for (uint32_t used = used_ways(&sets[i]); used; used &= used - 1)
+		__builtin_prefetch(&sets[i].slot[__builtin_ctz(used)]);
+}
+
+int snapshot_add_newest(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
+			size_t limit, size_t *total)
+{
+	struct least l = { .limit = limit, .below = UINT64_MAX };
+	uint32_t now = s->time >> STAMP_SHIFT;
+	struct tally row;
+	int err = 0;
+
+	l.v = limit ? malloc(4 * limit * sizeof(l.v[0])) : NULL;
+	if (!l.v)
+		return -ENOMEM;
+	*total = 0;
+	for (size_t i = 0; i < n_sets; i++) {
+		ask_for(sets, i + AHEAD, n_sets);
+		for (uint32_t used = used_ways(&sets[i]); used; used &= used - 1) {
+			unsigned int w = __builtin_ctz(used);
+			uint32_t age = now - sets[i].slot[w].last_seen; /* stamps wrap */
+
+			least_offer(&l, (uint64_t)(age >> 31 ? 0 : age) << 32 | (i * WAYS + w));
+			++*total;
+		}
+	}
+	if (l.n > limit) {
+		select_least(l.v, l.n, limit);
+		l.n = limit;
+	}
+	qsort(l.v, l.n, sizeof(l.v[0]), by_value);
+	for (size_t i = 0; !err && i < l.n; i++) {
+		uint32_t at = l.v[i];
+		const struct tally *from = &sets[at / WAYS].slot[at % WAYS];
+
+		if (copy_steady(&row, from, sizeof(row), &from->gen))
+			err = snapshot_add(s, &row);
+		else
+			s->losses.rows_skipped++;
+	}
+	free(l.v);
+	return err;
+}
+
 uint64_t snapshot_ns(const struct snapshot *s, uint32_t stamp)
 {
 	uint32_t age = (uint32_t)(s->time >> STAMP_SHIFT) - stamp;

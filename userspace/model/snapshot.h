@@ -63,6 +63,11 @@ int snapshot_add_stack(struct snapshot *s, uint64_t stack, uint32_t hello_flags)
 int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
 		      const struct order_set *orders, size_t n_order_sets);
 
+/* The `limit` rows that were seen last, newest first, of how many there are. Reads what
+ * ranks each row where it lies, and copies no other. */
+int snapshot_add_newest(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
+			size_t limit, size_t *total);
+
 /* ns since 1970 of a stamp that is at most 2.28 years old; never after `time`. */
 uint64_t snapshot_ns(const struct snapshot *s, uint32_t stamp);
 

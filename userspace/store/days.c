@@ -274,7 +274,8 @@ int days_write(struct days *d, uint32_t day, struct past *rows, size_t n, struct
 	char path[PATH_MAX];
 	int err;
 
-	qsort(rows, n, sizeof(*rows), by_order);
+	if (n)
+		qsort(rows, n, sizeof(*rows), by_order);
 	path_of(d, day, path);
 	err = put_file(path, &h, rows, n * sizeof(*rows), r);
 	if (err)
