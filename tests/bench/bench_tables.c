@@ -6,10 +6,10 @@
  *	bench_tables fill PINS CONNECTIONS
  *
  * read:   a million tallies, made by a million connections, read and ranked as the
- *         daemon does for `source list` (the newest 10,000 come out); LRU_HASH: read by bpf_map_lookup_batch().
- * memory: bytes a slot, and bytes a row that is held with at most 1 in 1,000 lost.
- * fill:   connections through the programs that a daemon has pinned, each from a source
- *         of its own.
+ *         daemon does for `source list` (the newest 10,000 come out); LRU_HASH: read by
+ *bpf_map_lookup_batch(). memory: bytes a slot, and bytes a row that is held with at most 1 in 1,000
+ *lost. fill:   connections through the programs that a daemon has pinned, each from a source of its
+ *own.
  */
 #include <errno.h>
 #include <limits.h>

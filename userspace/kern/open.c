@@ -245,11 +245,16 @@ static int map_tables(struct kern *k, struct reason *r)
 		struct mapping *m;
 		bool later; /* see kern_tallies() */
 	} tables[] = {
-		{ "control", &k->control, false },        { "ports", &k->ports, false },
-		{ "tallies", &k->tallies, true },  { "orders", &k->orders, true },
-		{ "flows", &k->flows, true },      { "rules", &k->rules, false },
-		{ "net_roots", &k->nets.roots, false },   { "net_deep", &k->nets.deep, false },
-		{ "net_rules", &k->nets.buckets, false }, { "batches", &k->batches, false },
+		{ "control", &k->control, false },
+		{ "ports", &k->ports, false },
+		{ "tallies", &k->tallies, true },
+		{ "orders", &k->orders, true },
+		{ "flows", &k->flows, true },
+		{ "rules", &k->rules, false },
+		{ "net_roots", &k->nets.roots, false },
+		{ "net_deep", &k->nets.deep, false },
+		{ "net_rules", &k->nets.buckets, false },
+		{ "batches", &k->batches, false },
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
