@@ -383,11 +383,20 @@ void fields_csv(FILE *out, const json_t *o)
 	fields_below(out, "", o);
 }
 
+void json_put(FILE *out, const json_t *doc, size_t flags)
+{
+	_cleanup_(freep) char *text = json_dumps(doc, JSON_ENSURE_ASCII | flags);
+
+	if (!text)
+		exit(cli_fail(CLI_NO, "print the answer: out of memory"));
+	fputs(text, out);
+}
+
 void json_print(FILE *out, const json_t *doc, bool line)
 {
-	json_dumpf(doc, out,
-		   JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12) |
-			   (line ? JSON_COMPACT : JSON_INDENT(2)));
+	json_put(out, doc,
+		 JSON_ENCODE_ANY | JSON_REAL_PRECISION(12) |
+			 (line ? JSON_COMPACT : JSON_INDENT(2)));
 	fputc('\n', out);
 }
 

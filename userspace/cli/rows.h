@@ -59,6 +59,9 @@ char *text_safe(const char *s);
 void csv_cell(FILE *out, const char *s);
 /* One document, or one line of it; nothing beyond ASCII, so nothing a terminal obeys. */
 void json_print(FILE *out, const json_t *doc, bool line);
+/* The same without a line's end, `flags` jansson's. Whole or not at all: without memory
+ * the program ends, for half a document with exit 0 would be taken for one. */
+void json_put(FILE *out, const json_t *doc, size_t flags);
 
 /* One object as "name  value" lines, lists one entry a line; as "name,value" CSV
  * with nested names joined by dots. */

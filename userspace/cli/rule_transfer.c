@@ -113,7 +113,7 @@ static void export_json(struct export *e, const json_t *line)
 {
 	if (cli.format == FORMAT_JSON)
 		fputs(e->rows++ ? ",\n" : "\n", stdout);
-	json_dumpf(line, stdout, JSON_ENSURE_ASCII | JSON_COMPACT);
+	json_put(stdout, line, JSON_COMPACT);
 	if (cli.format == FORMAT_JSONL)
 		putchar('\n');
 }
