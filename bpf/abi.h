@@ -556,9 +556,16 @@ struct ports {
 	__u64 any;		/* not 0: there are rules for every port */
 };
 
-/* ---- counters, per CPU ------------------------------------------------------- */
+/* ---- counters, per CPU and device ------------------------------------------------------- */
 
-/* Index of the counters map: parse results, then hello results, then these. */
+/* Entries of the counters map. Two devices whose numbers differ by a multiple share one. */
+#define DEVICE_SLOTS 64
+static inline __u32 device_slot(__u32 ifindex)
+{
+	return ifindex & (DEVICE_SLOTS - 1);
+}
+
+/* Index in an entry: parse results, then hello results, then these. */
 #define COUNTERS(X) \
 	X(PACKETS,		"packets",		"frames seen") \
 	X(BYTES,		"bytes",		"bytes seen") \

@@ -145,13 +145,6 @@ static __always_inline int glance(struct xdp_md *ctx, struct glance *g)
 	return 1;
 }
 
-static __always_inline struct counters *counters_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&counters, &zero);
-}
-
 /* A rule on the source alone that drops all of it, now: nothing that the long way would
  * look at speaks for the packet, or wants to see it. */
 static __always_inline int drops_at_once(const struct control *c, const struct rule *r,
@@ -199,7 +192,7 @@ static __always_inline void view(struct xdp_md *ctx, const struct glance *g, str
 /* 1: the packet is dropped, before anything is asked about its connection but whether
  * there is one. */
 static __always_inline int early_drop(const struct control *c, const struct early_view *v,
-				      __u32 index)
+				      __u32 index, __u32 device)
 {
 	struct rule *r = rule_at(index);
 	struct counters *n;
@@ -213,7 +206,7 @@ static __always_inline int early_drop(const struct control *c, const struct earl
 			return 0;
 	}
 	rule_hit(r, v->len, proved ? now_coarse() : 0, proved, 1, 1);
-	n = counters_get();
+	n = counters_at(device);
 	if (n) {
 		n->n[COUNTER_PACKETS]++;
 		n->n[COUNTER_BYTES] += v->len;
@@ -253,7 +246,7 @@ static __always_inline int early_segment(const struct control *c, const struct e
 #define EARLY_NOT (-1) /* dealt with: it takes the long way */
 
 /* A frame for a protected port: its verdict if it has been dealt with, or EARLY_NOT. */
-static __always_inline int early_protected(struct xdp_md *ctx, const struct glance *g)
+static __always_inline int early_protected(struct xdp_md *ctx, const struct glance *g, __u32 device)
 {
 	struct control *c = control_get();
 	struct early_view v;
@@ -264,12 +257,12 @@ static __always_inline int early_protected(struct xdp_md *ctx, const struct glan
 	view(ctx, g, &v);
 	index = c->n_source_rules ? source_rule(c, &v.src) : 0;
 	if (index)
-		return early_drop(c, &v, index) ? XDP_DROP : EARLY_NOT;
+		return early_drop(c, &v, index, device) ? XDP_DROP : EARLY_NOT;
 	return early_segment(c, &v) ? XDP_PASS : EARLY_NOT;
 }
 
 /* The frame's verdict, if it needed no more than this look; else EARLY_NOT. */
-static __always_inline int early(struct xdp_md *ctx)
+static __always_inline int early(struct xdp_md *ctx, __u32 device)
 {
 	__u32 what = COUNTER_PARSE_OK;
 	struct counters *n;
@@ -286,12 +279,12 @@ static __always_inline int early(struct xdp_md *ctx)
 			return EARLY_NOT;
 		what = COUNTER_PARSE_NOT_OURS;
 	} else {
-		int verdict = early_protected(ctx, &g);
+		int verdict = early_protected(ctx, &g, device);
 
 		if (verdict != XDP_PASS)
 			return verdict;
 	}
-	n = counters_get();
+	n = counters_at(device);
 	if (n) {
 		n->n[COUNTER_PACKETS]++;
 		n->n[COUNTER_BYTES] += ctx->data_end - ctx->data; /* no IP byte is elsewhere */

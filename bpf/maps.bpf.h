@@ -35,10 +35,11 @@ struct counters {
 	__u64 n[COUNTER_MAX];
 };
 
-/* What happened, by reason. Written by every packet, summed by the daemon. */
+/* What happened, by reason. Written by every packet, summed by the daemon. What became of
+ * frames is in the entry of their device (device_slot()), the rest in entry 0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, DEVICE_SLOTS);
 	__type(key, __u32);
 	__type(value, struct counters);
 } counters SEC(".maps");

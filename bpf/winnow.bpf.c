@@ -26,9 +26,22 @@
 #include "early.bpf.h"
 #include "quic.bpf.h"
 
-static __always_inline int verdict_pass(void)
+/* In the entry of its device. */
+static __always_inline void count_frame(const struct work *w, __u32 what, __u32 of_bytes,
+					__u32 bytes)
 {
-	count(COUNTER_PASS);
+	struct counters *n = counters_at(w->device);
+
+	if (!n)
+		return;
+	n->n[what]++;
+	if (of_bytes)
+		n->n[of_bytes] += bytes;
+}
+
+static __always_inline int verdict_pass(const struct work *w)
+{
+	count_frame(w, COUNTER_PASS, 0, 0);
 	return XDP_PASS;
 }
 
@@ -38,7 +51,7 @@ static __always_inline int bounce(struct xdp_md *ctx, struct control *c, struct 
 	proxied_back(w);
 	if (!reply_allowed(c) || rewrite_reset(ctx, 1))
 		return XDP_DROP;
-	count(COUNTER_REJECT);
+	count_frame(w, COUNTER_REJECT, 0, 0);
 	return XDP_TX;
 }
 
@@ -53,20 +66,22 @@ static __always_inline int carry_out(struct xdp_md *ctx, struct control *c, stru
 		if (action == RULE_REJECT && w->p.tcp_flags & TCP_SYN) {
 			if (!reply_allowed(c) || rewrite_reset(ctx, 1))
 				break;
-			count(COUNTER_REJECT);
+			count_frame(w, COUNTER_REJECT, 0, 0);
 			return XDP_TX;
 		}
 		if (w->p.tcp_flags & (TCP_SYN | TCP_RST) || rewrite_reset(ctx, 0))
 			break;
-		count(action == RULE_RESET ? COUNTER_RESET : COUNTER_REJECT);
+		if (action == RULE_RESET)
+			count_frame(w, COUNTER_RESET, 0, 0);
+		else
+			count_frame(w, COUNTER_REJECT, 0, 0);
 		return XDP_PASS;
 	case RULE_DROP:
 		break;
 	default:
-		return verdict_pass();
+		return verdict_pass(w);
 	}
-	count(COUNTER_DROP);
-	count_n(COUNTER_DROP_BYTES, w->p.frame_len);
+	count_frame(w, COUNTER_DROP, COUNTER_DROP_BYTES, w->p.frame_len);
 	return XDP_DROP;
 }
 
@@ -93,10 +108,10 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 			count(COUNTER_NO_RECORD);
 		if (act & ACT_GONE && w->m.found == FLOW_OK)
 			flow_opened(w->key, w->t, 0); /* its record was evicted */
-		return verdict_pass();
+		return verdict_pass(w);
 	}
 	if (w->h.flags & HS_PROXIED && !w->peer_port && !proxied_step())
-		return verdict_pass(); /* whose it is has been forgotten */
+		return verdict_pass(w); /* whose it is has been forgotten */
 	if (act & ACT_CONN)
 		count(COUNTER_CONN_PROVED);
 	if (act & ACT_EARLY)
@@ -141,7 +156,7 @@ static __always_inline int handshake_packet(struct xdp_md *ctx, struct control *
 		w->stopped = action != RULE_NONE;
 		finish_step(ctx, act, ref, gen);
 	}
-	return action == RULE_NONE ? verdict_pass() : carry_out(ctx, c, w, action);
+	return action == RULE_NONE ? verdict_pass(w) : carry_out(ctx, c, w, action);
 }
 
 static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, struct work *w)
@@ -151,12 +166,12 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 	if (w->p.bad_source) {
 		count(COUNTER_PARSE_BAD_SOURCE);
 		if (!c->emit_all)
-			return verdict_pass();
+			return verdict_pass(w);
 	}
 	w->key = key_flow(&c->secret, &w->p.src, &w->p.dst, w->p.sport, w->p.dport);
 	if (w->p.tcp_flags & TCP_SYN) {
 		if (w->p.tcp_flags & (TCP_ACK | TCP_RST | TCP_FIN))
-			return verdict_pass();
+			return verdict_pass(w);
 		w->t = now();
 		flow_forget(w->key, w->t, c->emit_all);
 		w->h.isn_c = w->p.seq - 1;
@@ -167,13 +182,13 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 			hello_step(ctx, 0);
 			w->p.seq--;
 		}
-		return verdict_pass();
+		return verdict_pass(w);
 	}
 	w->t = now_coarse();
 	flow_step();
 	if (w->m.found == FLOW_OK) {
 		if (w->m.flags & FLOW_PROXIED && !proxied_step())
-			return verdict_pass();
+			return verdict_pass(w);
 		if (w->m.rule && !w->passed) {
 			__u32 was;
 
@@ -190,7 +205,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		if (!(w->m.flags & FLOW_SILENT) && (w->m.in | w->m.out | w->m.exchange))
 			account();
 		if (!(w->m.flags & FLOW_HANDSHAKE))
-			return verdict_pass();
+			return verdict_pass(w);
 	}
 	w->t = now();
 	return handshake_packet(ctx, c, w);
@@ -277,7 +292,8 @@ static __always_inline void frame_read(struct xdp_md *ctx, struct work *w)
 /* A frame's whole way. */
 static __always_inline int classify(struct xdp_md *ctx)
 {
-	int is_protected = 0, verdict = early(ctx);
+	__u32 device = device_slot(ctx->ingress_ifindex);
+	int is_protected = 0, verdict = early(ctx, device);
 	struct control *c;
 	struct work *w;
 
@@ -288,18 +304,18 @@ static __always_inline int classify(struct xdp_md *ctx)
 	if (!c || !w)
 		return XDP_PASS;
 	__builtin_memset(&w->p, 0, sizeof(w->p));
+	w->device = device;
 	w->passed = 0;
 	w->peer_port = 0;
 	w->p.frame_len = bpf_xdp_get_buff_len(ctx);
-	count(COUNTER_PACKETS);
-	count_n(COUNTER_BYTES, w->p.frame_len);
+	count_frame(w, COUNTER_PACKETS, COUNTER_BYTES, w->p.frame_len);
 	frame_read(ctx, w);
 	if (w->r == PARSE_OK) {
 		is_protected = port_protected(w->p.dport, w->p.proto);
 		if (!is_protected) {
 			count(COUNTER_PARSE_NOT_OURS);
 			if (!c->n_any_port_rules)
-				return verdict_pass();
+				return verdict_pass(w);
 		}
 	} else {
 		count(COUNTER_PARSE_OK + (w->r < PARSE_RESULT_MAX ? w->r : 0));
@@ -308,7 +324,7 @@ static __always_inline int classify(struct xdp_md *ctx)
 		if (w->r == PARSE_EXTENSION || w->r == PARSE_SHORT)
 			is_protected = 1; /* what stands behind those headers may be TCP */
 		if (!w->p.family)
-			return verdict_pass();
+			return verdict_pass(w);
 	}
 	w->p.bad_source = source_is_bad(&w->p);
 	if (c->n_source_rules && (is_protected || c->n_any_port_rules) && !untouchable(&w->p)) {
@@ -318,7 +334,7 @@ static __always_inline int classify(struct xdp_md *ctx)
 			return carry_out(ctx, c, w, action);
 	}
 	if (w->r != PARSE_OK || !is_protected)
-		return verdict_pass();
+		return verdict_pass(w);
 	if (w->p.proto == IPPROTO_UDP) {
 		__u32 action;
 
@@ -327,7 +343,7 @@ static __always_inline int classify(struct xdp_md *ctx)
 		if (action == QUIC_PROVE)
 			action = quic_proved(ctx, w->q.id);
 		if (action == RULE_NONE)
-			return verdict_pass();
+			return verdict_pass(w);
 		return carry_out(ctx, c, w, RULE_DROP);
 	}
 	count(COUNTER_PARSE_OK);

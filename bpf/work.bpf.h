@@ -98,6 +98,7 @@ struct work {
 	__u32 act;        /* enum handshake_act */
 	__u32 stopped;    /* 1: a rule acts on this second flight */
 	__u32 way;        /* of the row at hand: see way_kept() */
+	__u32 device;     /* device_slot() of where the frame came in */
 	__u32 passed;     /* 1: a `pass` rule on the source */
 	__u32 r;          /* enum parse_result */
 	struct addr peer; /* the packet's own source, once p.src is a header's */
@@ -167,10 +168,14 @@ static __always_inline struct control *control_get(void)
 	return bpf_map_lookup_elem(&control, &zero);
 }
 
+static __always_inline struct counters *counters_at(__u32 slot)
+{
+	return bpf_map_lookup_elem(&counters, &slot);
+}
+
 static __always_inline void count_n(__u32 what, __u64 n)
 {
-	__u32 zero = 0;
-	struct counters *c = bpf_map_lookup_elem(&counters, &zero);
+	struct counters *c = counters_at(0);
 
 	/* Or it is tested before a sum is made of it, which 6.1 does not follow. */
 	if (!__builtin_constant_p(what))

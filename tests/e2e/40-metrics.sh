@@ -32,7 +32,7 @@ check "at most 500 series" few
 check "no address and no fingerprint is in them" not grep -qE "10\.5\.|2001:db8|192\.0\.2|t1[23]d|$(stack_of $B)" "$TMP/metrics"
 check "two hellos of one stack and one of another were named" eventually 3 is 'winnow_hellos_total{result="ok"}' 3
 check "the reset is in drops, by reason and action" eventually 3 is 'winnow_drops_total{reason="operator",action="reset"}' 1
-check "and in packets" is 'winnow_packets_total{verdict="reset"}' "$(counter verdict_reset)"
+check "and in packets" is 'winnow_packets_total{interface="eth0",verdict="reset"}' "$(counter verdict_reset)"
 check "rules by action and origin" is 'winnow_rules{action="reset",origin="operator"}' 1
 check "allowed networks" is winnow_allowed_networks "$(w allow list -j | jq '.allows | length')"
 check "the device and its mode" is 'winnow_xdp_info{interface="eth0",mode="native",proof="egress"}' 1
@@ -50,6 +50,13 @@ on "$EDGE" ip link set 'e"}9\' up
 w attach 'e"}9\' >/dev/null 2>&1
 said_odd() { text && grep -qF 'winnow_interface_up{interface="e\"}9\\"} 1' "$TMP/metrics"; }
 check "a device's name cannot break a label" eventually 3 said_odd
+passed() { grep -F "winnow_packets_total{interface=\"$1\",verdict=\"pass\"}" "$TMP/metrics" | awk '{ print $2 }'; }
+apart() {
+	text
+	echo "eth0 $(passed eth0), the other $(passed 'e\"}9\\')"
+	[ "$(passed 'e\"}9\\')" -lt 20 ] && [ "$(passed eth0)" -gt 20 ]
+}
+check "frames are counted apart for each device" eventually 3 apart
 check "promtool agrees" promtool check metrics <"$TMP/metrics"
 
 cat >"$TMP/prometheus.yml" <<-EOF

@@ -79,6 +79,9 @@ void scrape_tick(struct daemon *d)
 	http_tick(d->scrape.http);
 }
 
+/* Of the 500 series at most a fifth is for what became of frames. */
+#define INTERFACES_MAX 16
+
 /* ---- families, in their order ---------------------------------------------------------- */
 
 static void write_daemon(struct metrics *m, struct daemon *d)
@@ -104,16 +107,55 @@ static void write_daemon(struct metrics *m, struct daemon *d)
 	metric(m, METRIC_MAX_UNATTENDED, k->max_unattended / 1e9, NULL);
 }
 
+/* Devices of one slot are one line, under the first one's name: their frames were counted
+ * together. */
+static bool is_first(const struct attachment *list, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (device_slot(list[j].ifindex) == device_slot(list[i].ifindex))
+			return false;
+	return true;
+}
+
+static void write_frames(struct metrics *m, struct daemon *d)
+{
+	static const struct {
+		const char *verdict;
+		enum counter packets;
+	} verdicts[] = { { "pass", COUNTER_PASS },
+			 { "drop", COUNTER_DROP },
+			 { "reset", COUNTER_RESET },
+			 { "reject", COUNTER_REJECT } };
+	_cleanup_(freep) struct attachment *list = NULL;
+	uint64_t n[COUNTER_MAX];
+	size_t n_devices = 0;
+
+	if (kern_attachments(d->kern, &list, &n_devices))
+		n_devices = 0;
+	for (int bytes = 0; bytes < 2; bytes++)
+		for (size_t i = 0; i < n_devices && i < INTERFACES_MAX; i++) {
+			const char *name = list[i].device;
+
+			if (!is_first(list, i) || kern_device_counters(d->kern, list[i].ifindex, n))
+				continue;
+			if (bytes) {
+				metric(m, METRIC_BYTES, n[COUNTER_BYTES] - n[COUNTER_DROP_BYTES],
+				       "interface", name, "verdict", "pass", NULL);
+				metric(m, METRIC_BYTES, n[COUNTER_DROP_BYTES], "interface", name,
+				       "verdict", "drop", NULL);
+				continue;
+			}
+			for (size_t v = 0; v < sizeof(verdicts) / sizeof(verdicts[0]); v++)
+				metric(m, METRIC_PACKETS, n[verdicts[v].packets], "interface", name,
+				       "verdict", verdicts[v].verdict, NULL);
+		}
+}
+
 static void write_verdicts(struct metrics *m, struct daemon *d, const uint64_t *n)
 {
 	const struct scrape *s = &d->scrape;
 
-	metric(m, METRIC_PACKETS, n[COUNTER_PASS], "verdict", "pass", NULL);
-	metric(m, METRIC_PACKETS, n[COUNTER_DROP], "verdict", "drop", NULL);
-	metric(m, METRIC_PACKETS, n[COUNTER_RESET], "verdict", "reset", NULL);
-	metric(m, METRIC_PACKETS, n[COUNTER_REJECT], "verdict", "reject", NULL);
-	metric(m, METRIC_BYTES, n[COUNTER_BYTES] - n[COUNTER_DROP_BYTES], "verdict", "pass", NULL);
-	metric(m, METRIC_BYTES, n[COUNTER_DROP_BYTES], "verdict", "drop", NULL);
+	write_frames(m, d);
 	for (int r = 0; r < RULE_REASON_N; r++)
 		for (int a = RULE_LIMIT; a < RULE_ACTION_MAX; a++)
 			metric(m, METRIC_DROPS, s->hits[r][a], "reason", reasons[r], "action",

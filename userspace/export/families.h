@@ -25,10 +25,10 @@
 	  "When the daemon last told the kernel that it lives.") \
 	X(MAX_UNATTENDED, "winnow_max_unattended_seconds", "gauge", "", \
 	  "After how long without a heartbeat the kernel drops nothing; 0: never.") \
-	X(PACKETS, "winnow_packets_total", "counter", "verdict", \
-	  "Frames by what became of them, all devices together.") \
-	X(BYTES, "winnow_bytes_total", "counter", "verdict", \
-	  "Bytes of frames by whether they were dropped, all devices together.") \
+	X(PACKETS, "winnow_packets_total", "counter", "interface, verdict", \
+	  "Frames of attached devices by what became of them.") \
+	X(BYTES, "winnow_bytes_total", "counter", "interface, verdict", \
+	  "Bytes of frames of attached devices by whether they were dropped.") \
 	X(DROPS, "winnow_drops_total", "counter", "reason, action", \
 	  "Proved connections (packets, of rules on a source alone) that rules acted on, by who " \
 	  "wanted it.") \

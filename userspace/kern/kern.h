@@ -87,6 +87,9 @@ int kern_table_fill(const struct kern *k, enum kern_table which, size_t *used, s
 
 /* Sums over all CPUs. */
 int kern_counters(const struct kern *k, uint64_t out[COUNTER_MAX]);
+/* What became of the frames of one device: packets, bytes and verdicts. The other counters
+ * are not kept apart. Devices of the same device_slot() share these. */
+int kern_device_counters(const struct kern *k, uint32_t ifindex, uint64_t out[COUNTER_MAX]);
 /* Those of them that say what was not counted (model/snapshot.h). */
 int kern_losses(const struct kern *k, struct losses *out);
 /* Processed instructions the verifier reported, per program; 0 if adopted. */

@@ -126,24 +126,40 @@ struct rule *kern_rules(struct kern *k, size_t *n)
 
 /* A per-CPU look-up answers for every *possible* CPU, which may be more than
  * are online; the buffer is sized by that. */
-int kern_counters(const struct kern *k, uint64_t out[COUNTER_MAX])
+static int add_counters(const struct kern *k, uint32_t slot, uint64_t *all,
+			uint64_t out[COUNTER_MAX])
 {
-	_cleanup_(freep) uint64_t *all = NULL;
-	uint32_t zero = 0;
-	int fd = kern_map_fd(k, "counters");
-
-	memset(out, 0, COUNTER_MAX * sizeof(out[0]));
-	if (fd < 0)
-		return fd;
-	all = calloc((size_t)k->n_cpus * COUNTER_MAX, sizeof(all[0]));
-	if (!all)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(fd, &zero, all))
+	if (bpf_map_lookup_elem(kern_map_fd(k, "counters"), &slot, all))
 		return -errno;
 	for (int cpu = 0; cpu < k->n_cpus; cpu++)
 		for (int i = 0; i < COUNTER_MAX; i++)
 			out[i] += all[(size_t)cpu * COUNTER_MAX + i];
+	return 0;
+}
 
+static uint64_t *all_cpus(const struct kern *k)
+{
+	return calloc((size_t)k->n_cpus * COUNTER_MAX, sizeof(uint64_t));
+}
+
+int kern_device_counters(const struct kern *k, uint32_t ifindex, uint64_t out[COUNTER_MAX])
+{
+	_cleanup_(freep) uint64_t *all = all_cpus(k);
+
+	memset(out, 0, COUNTER_MAX * sizeof(out[0]));
+	return all ? add_counters(k, device_slot(ifindex), all, out) : -ENOMEM;
+}
+
+int kern_counters(const struct kern *k, uint64_t out[COUNTER_MAX])
+{
+	_cleanup_(freep) uint64_t *all = all_cpus(k);
+	int err = all ? 0 : -ENOMEM;
+
+	memset(out, 0, COUNTER_MAX * sizeof(out[0]));
+	for (uint32_t slot = 0; !err && slot < DEVICE_SLOTS; slot++)
+		err = add_counters(k, slot, all, out);
+	if (err)
+		return err;
 	out[COUNTER_PACKETS] += k->short_frames;
 	out[COUNTER_PARSE_SHORT] += k->short_frames;
 	out[COUNTER_PASS] += k->short_frames;
