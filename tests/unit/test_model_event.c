@@ -243,6 +243,42 @@ static void time_may_stumble_but_not_turn_back(void **state)
 	tallies_free(t);
 }
 
+/* Browsers that permute make an order a connection; the one that a farm repeats stays. */
+static void single_orders_are_forgotten_shared_ones_are_not(void **state)
+{
+	struct event_conn e = { .t = 1000 * SECOND, .src = addr_v4(1), .dport = 443 };
+	struct tallies_name name = { .stack = 77, .order = 5 };
+	struct tallies *t = tallies_new();
+	size_t orders[2] = {};
+	struct snapshot *s;
+
+	(void)state;
+	for (uint32_t i = 1; i <= 6; i++) { /* six sources of one order */
+		e.src = addr_v4(i);
+		assert_int_equal(tallies_connection(t, &e, &name), 0);
+	}
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < 1U << 20; i++) {
+			name.order = 100 + i;
+			assert_int_equal(tallies_connection(t, &e, &name), 0);
+		}
+		assert_int_equal(tallies_snapshot(t, false, &s), 0);
+		orders[round] = s->n_orders;
+		assert_true(s->losses.order_evicted >= 1U << 20);
+		snapshot_free(s);
+	}
+	assert_int_equal(orders[0], (1U << 20) + 1);
+	assert_int_equal(orders[1], 1U << 20); /* the shared one did not change */
+	name.order = 5;
+	assert_int_equal(tallies_connection(t, &e, &name), 0);
+	assert_int_equal(tallies_snapshot(t, false, &s), 0);
+	assert_int_equal(s->n_orders, 1);
+	assert_int_equal(s->orders[0].connections, 7);
+	assert_true(order_sources(&s->orders[0]) >= 5);
+	snapshot_free(s);
+	tallies_free(t);
+}
+
 /* ---- JSON ----------------------------------------------------------------------- */
 
 static void farms_have_the_fields_that_are_promised(void **state)
@@ -326,6 +362,7 @@ int main(void)
 		cmocka_unit_test(the_binary_twin_gives_the_same_event),
 		cmocka_unit_test(a_snapshot_holds_what_happened_by_then),
 		cmocka_unit_test(time_may_stumble_but_not_turn_back),
+		cmocka_unit_test(single_orders_are_forgotten_shared_ones_are_not),
 		cmocka_unit_test(farms_have_the_fields_that_are_promised),
 	};
 

@@ -250,10 +250,19 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 /* ---- a window -------------------------------------------------------------- */
 
 /* Large cohorts change slowly and cost much: one of n sources is judged once in
- * n / 500 windows, at least once in 30; of an own stack, where minutes count, and of one
- * whose farm is being replaced, ten times as often. */
+ * n / 500 minutes, at least once in 30; of an own stack, where minutes count, and of one
+ * whose farm is being replaced, ten times as often. One in which nothing was found is
+ * looked at again in 30, or when a tenth more of its sources, and five, are split. Windows
+ * shorter than a minute count as one (a lab). */
 #define LOOK_SOURCES 500
-#define LOOK_WINDOWS 30
+#define LOOK_MINUTES 30
+#define QUIET_MORE   5
+
+static bool is_quiet(const struct cohort_state *state, const struct group *g)
+{
+	return state && state->verdict.state == FARM_NONE &&
+	       g->split < state->split_then + fmax(QUIET_MORE, 0.1 * state->split_then);
+}
 
 static bool is_due(const struct detect *d, const struct cohort_id *key,
 		   const struct cohort_state *state, const struct group *g)
@@ -261,10 +270,13 @@ static bool is_due(const struct detect *d, const struct cohort_id *key,
 	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
 	bool own = !s || s->sources < POOL_SOURCES;
 	bool banned = state && state->verdict.state == FARM_ENFORCE;
-	uint32_t every = 1 + g->sources / (own || banned ? 10 * LOOK_SOURCES : LOOK_SOURCES);
+	uint64_t minute = 60 * NSEC_PER_SEC, window = d->config.window;
+	uint64_t every = 1 + g->sources / (own || banned ? 10 * LOOK_SOURCES : LOOK_SOURCES);
 
-	if (every > LOOK_WINDOWS)
-		every = LOOK_WINDOWS;
+	if (every > LOOK_MINUTES || is_quiet(state, g))
+		every = LOOK_MINUTES;
+	if (window > minute)
+		every = (every * minute + window - 1) / window;
 	return !state || !state->looked_at || d->windows.number - state->looked_at >= every;
 }
 
@@ -293,6 +305,7 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 		return -ENOMEM;
 	in.windows = state->looked_at ? d->windows.number - state->looked_at : 1;
 	state->looked_at = d->windows.number;
+	state->split_then = g->split;
 	if (g->split >= d->config.min_members)
 		err = judge(d, key, g, state, &in, &all, &members);
 	if (!err)

@@ -377,11 +377,26 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	return 0;
 }
 
+/* Of a stack that clean traffic did not have, days are what was left when its farm had
+ * been taken out: no history of a crowd twice as large, of which product.h would allow
+ * the farm half. */
+static bool is_remainder(const struct detect *d, const struct cohort_id *key, size_t n)
+{
+	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
+	const struct ledger_stack *days = ledger_find(&d->ledger, key);
+	double most = 0;
+
+	for (int i = 0; days && i < LEDGER_DAYS; i++)
+		most = fmax(most, days->number[i] ? days->day[i].sum : 0);
+	return (!s || s->sources < POOL_SOURCES) && 2 * most < n;
+}
+
 int fit_cohort(struct detect *d, struct cohort_state *state, struct cohort *all,
 	       const struct mixture_row *rows, const uint8_t *holds)
 {
 	struct cohort_id key = { all->stack, all->service };
 
-	return fit_has_days(d, &key) ? fit_days(d, state, all, rows, holds)
-				     : fit_kinds(d, state, all, rows, holds);
+	return fit_has_days(d, &key) && !is_remainder(d, &key, all->n)
+		       ? fit_days(d, state, all, rows, holds)
+		       : fit_kinds(d, state, all, rows, holds);
 }

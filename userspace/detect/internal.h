@@ -76,7 +76,8 @@ struct kept_report {
 struct cohort_state {
 	struct verdict verdict;
 	uint32_t id;
-	uint32_t looked_at; /* number of the window; 0: not since the start */
+	uint32_t looked_at;  /* number of the window; 0: not since the start */
+	uint32_t split_then; /* sources that were split when it was looked at */
 	uint64_t onset, exchanges_before_flag;
 	uint64_t ruled_at; /* since when its rules act, ns since 1970; 0: not known */
 	struct replacements replacements;

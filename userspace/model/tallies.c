@@ -41,6 +41,16 @@ struct pending {
 	uint32_t in, out;
 };
 
+/* Rows that changed since the last snapshot. */
+struct changes {
+	uint32_t *row;
+	size_t n, room;
+};
+
+/* Orders kept, as the kernel forgets them too: beyond, those of one source go. A
+ * browser that permutes makes a new one with each connection. */
+#define ORDERS_MOST (1U << 20)
+
 struct tallies {
 	uint64_t now;
 	struct table row_ids, order_ids; /* -> u32 number of the row */
@@ -50,8 +60,8 @@ struct tallies {
 	size_t n_rows, room_rows, n_orders, room_orders;
 	struct pending *heap;
 	size_t n, room;
-	uint32_t *changed;
-	size_t n_changed, room_changed;
+	struct changes rows_changed, orders_changed;
+	uint64_t order_evicted;
 };
 
 struct tallies *tallies_new(void)
@@ -76,7 +86,8 @@ void tallies_free(struct tallies *t)
 	free(t->orders);
 	table_clear(&t->stacks);
 	free(t->heap);
-	free(t->changed);
+	free(t->rows_changed.row);
+	free(t->orders_changed.row);
 	free(t);
 }
 
@@ -100,21 +111,14 @@ static uint32_t stamp_of(uint64_t ns)
 	return ns >> STAMP_SHIFT;
 }
 
-static int mark(struct tallies *t, struct held *h, uint32_t row)
+static int mark(struct changes *c, bool *changed, uint32_t row)
 {
-	if (h->changed)
+	if (*changed)
 		return 0;
-	if (t->n_changed == t->room_changed) {
-		size_t room = t->room_changed ? t->room_changed * 2 : 1024;
-		uint32_t *more = realloc(t->changed, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		t->changed = more;
-		t->room_changed = room;
-	}
-	t->changed[t->n_changed++] = row;
-	h->changed = true;
+	if (array_room(&c->row, c->n, &c->room, sizeof(*c->row)))
+		return -ENOMEM;
+	c->row[c->n++] = row;
+	*changed = true;
 	return 0;
 }
 
@@ -160,7 +164,7 @@ int tallies_advance(struct tallies *t, uint64_t time)
 		struct pending p = heap_pop(t);
 		struct held *h = &t->rows[p.row];
 
-		if (mark(t, h, p.row))
+		if (mark(&t->rows_changed, &h->changed, p.row))
 			return -ENOMEM;
 		tally_exchange(&h->row, stamp_of(p.time));
 		tally_bytes(&h->row, stamp_of(p.time), p.in, p.out);
@@ -199,8 +203,7 @@ static int count_order(struct tallies *t, uint64_t src, uint64_t stack, uint64_t
 	}
 	o = &t->orders[*number];
 	tally_order(&o->row, src, source_hash(src), stamp_of(t->now));
-	o->changed = true;
-	return 0;
+	return mark(&t->orders_changed, &o->changed, *number);
 }
 
 int tallies_connection(struct tallies *t, const struct event_conn *e,
@@ -241,7 +244,7 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 		h->row.proto = id.proto;
 		tally_begin(&h->row, stamp_of(at));
 	}
-	if (mark(t, h, *row))
+	if (mark(&t->rows_changed, &h->changed, *row))
 		return -ENOMEM;
 	flags = (e->piggy ? HS_PIGGY : 0) | (e->psk ? HS_RESUMED : 0);
 	tally_connection(&h->row, stamp_of(at), e->tcp_key, e->psk);
@@ -263,22 +266,43 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 	return err;
 }
 
+/* Nothing is marked. Where most are shared, all go. */
+static int forget_orders(struct tallies *t)
+{
+	size_t kept = 0, had = t->n_orders;
+
+	table_clear(&t->order_ids);
+	for (size_t i = 0; i < had; i++) {
+		if (order_sources(&t->orders[i].row) >= 2 && kept < ORDERS_MOST / 2)
+			t->orders[kept++] = t->orders[i];
+	}
+	t->n_orders = kept < ORDERS_MOST / 2 ? kept : 0;
+	t->order_evicted += had - t->n_orders;
+	for (size_t i = 0; i < t->n_orders; i++) {
+		struct order_id id = { t->orders[i].row.stack, t->orders[i].row.order };
+		uint32_t *number = table_add(&t->order_ids, &id, NULL);
+
+		if (!number)
+			return -ENOMEM;
+		*number = i;
+	}
+	return 0;
+}
+
 int tallies_snapshot(struct tallies *t, bool all, struct snapshot **out)
 {
 	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(t->now, 0);
 	int err = s ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !err && i < (all ? t->n_rows : t->n_changed); i++) {
-		struct held *h = &t->rows[all ? i : t->changed[i]];
+	for (size_t i = 0; !err && i < (all ? t->n_rows : t->rows_changed.n); i++) {
+		struct held *h = &t->rows[all ? i : t->rows_changed.row[i]];
 
 		h->changed = false;
 		err = snapshot_add(s, &h->row);
 	}
-	for (size_t i = 0; !err && i < t->n_orders; i++) {
-		struct order_held *o = &t->orders[i];
+	for (size_t i = 0; !err && i < (all ? t->n_orders : t->orders_changed.n); i++) {
+		struct order_held *o = &t->orders[all ? i : t->orders_changed.row[i]];
 
-		if (!o->changed && !all)
-			continue;
 		o->changed = false;
 		err = snapshot_add_order(s, &o->row);
 	}
@@ -287,7 +311,12 @@ int tallies_snapshot(struct tallies *t, bool all, struct snapshot **out)
 					 *(uint32_t *)table_value(&t->stacks, i));
 	if (err)
 		return err;
-	t->n_changed = 0;
+	t->rows_changed.n = t->orders_changed.n = 0;
+	if (t->n_orders >= ORDERS_MOST)
+		err = forget_orders(t);
+	if (err)
+		return err;
+	s->losses.order_evicted = t->order_evicted;
 	*out = take_ptr(s);
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * tallies.h - the tally table of an event stream: the kernel's arithmetic
- * (bpf/tally.h) over a table that never evicts.
+ * (bpf/tally.h) over a table that never evicts; of extension orders a million are kept,
+ * then those of a single source go, counted in losses.order_evicted.
  *
  * Connections come in order of time; their later exchanges wait in a heap and
  * happen when time reaches them, so a snapshot at T holds what happened by T
