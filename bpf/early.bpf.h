@@ -243,7 +243,7 @@ static __always_inline int early_segment(const struct control *c, const struct e
 	return 1;
 }
 
-#define EARLY_NOT (-1) /* dealt with: it takes the long way */
+#define EARLY_NOT (-1) /* dealt with here: it takes the long way */
 
 /* A frame for a protected port: its verdict if it has been dealt with, or EARLY_NOT. */
 static __always_inline int early_protected(struct xdp_md *ctx, const struct glance *g, __u32 device)
