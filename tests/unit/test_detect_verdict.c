@@ -221,6 +221,24 @@ static void without_a_plan_that_holds_a_flag_stays_a_flag(void **state)
 	assert_int_equal(step(&v, &good), FARM_PROPOSE);
 }
 
+static void sources_that_never_come_back_get_no_rules(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+	char gate[256];
+
+	(void)state;
+	in.early = 200;
+	in.stayed = 3;
+	step(&v, &in);
+	verdict_step(&v, &in, &config, gate, sizeof(gate));
+	assert_int_equal(v.state, FARM_FLAG);
+	assert_string_equal(gate,
+			    "its sources do not stay (3 of 200): rules on them stop nothing");
+	in.stayed = 100;
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+}
+
 static void an_own_stack_needs_size_and_age(void **state)
 {
 	struct verdict_input in = good;
@@ -500,6 +518,7 @@ int main(void)
 		T(lines_of_a_family_add_up_to_it),
 		T(two_of_three_windows_flag_and_propose),
 		T(without_a_plan_that_holds_a_flag_stays_a_flag),
+		T(sources_that_never_come_back_get_no_rules),
 		T(an_own_stack_needs_size_and_age),
 		T(each_part_of_the_gate_holds_by_itself),
 		T(one_operator_stands_in_for_coordination),

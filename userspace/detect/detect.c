@@ -242,6 +242,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		.calibrated = state->scores >= SCORES_LEAST,
 		.p = state->p,
 	};
+	members_stay(&d->windows, members, d->config.window, &in->early, &in->stayed);
 	fdr_reject(d, state, in);
 	take_replacements(all, members);
 	return 0;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/time.h"
 #include "detect/features.h"
 
 #define MEMBER_LEAST 0.5
@@ -148,4 +149,22 @@ bool member_rule(const struct cohort_member *m, bool direct_when_clean,
 		 "hello tells them apart",
 		 m->direct_handshakes + m->direct_waiting, m->split_handshakes);
 	return false;
+}
+
+void members_stay(const struct windows *w, const struct cohort *members, uint64_t window,
+		  size_t *early, size_t *stayed)
+{
+	uint64_t minute = 60 * NSEC_PER_SEC < window ? 60 * NSEC_PER_SEC : window;
+
+	*early = 0;
+	*stayed = 0;
+	for (size_t i = 0; i < members->n; i++) {
+		const struct record *r = &w->records[members->members[i].record];
+
+		if (r->first_seen + STAY_AFTER * minute > w->now)
+			continue;
+		++*early;
+		/* last_moved is the end of a window */
+		*stayed += r->last_moved >= r->first_seen + STAY_FOR * minute + window;
+	}
 }

@@ -52,4 +52,12 @@ bool member_rule(const struct cohort_member *m, bool direct_when_clean,
 		 const struct detect_config *c, uint32_t threshold, struct plan_rule *rule,
 		 char why[PLAN_REASON]);
 
+/* How many members began STAY_AFTER minutes ago or earlier, and how many of those were
+ * seen again STAY_FOR minutes after they had begun. Windows shorter than a minute count
+ * as one (a lab). */
+#define STAY_AFTER 60
+#define STAY_FOR   10
+void members_stay(const struct windows *w, const struct cohort *members, uint64_t window,
+		  size_t *early, size_t *stayed);
+
 #endif

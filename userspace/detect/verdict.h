@@ -6,7 +6,10 @@
  *   WATCH -> FLAG     the gate held in flag_hits of the last flag_windows windows
  *                     With clean days to compare with: P(a clean day) < 1e-3 to be
  *                     watched, rejected by e-BH to be flagged.
- *   FLAG -> PROPOSE   decision bits, and a plan whose precision bound holds
+ *   FLAG -> PROPOSE   decision bits, a plan whose precision bound holds, and members who
+ *                     stay: a rule on an address that is never seen again stops nothing,
+ *                     and whoever asks once through each of many homes (a survey, a
+ *                     monitoring service) looks the same
  *   FLAG, PROPOSE -> WATCH  decision bits below 0 for retract_windows: it was wrong
  *   -> DECAY          below unflag_bits for unflag_windows; back to FLAG by the gate
  *   WATCH, DECAY -> NONE  nothing new for flag_windows windows
@@ -41,6 +44,7 @@ struct verdict_input {
 	bool rejected;         /* by e-BH over all cohorts */
 	double p, e, e_needed; /* e_needed: log10 */
 	bool plan_holds;       /* precision bound met by at least one rule */
+	size_t early, stayed;  /* of the members: members_stay() */
 };
 
 struct verdict {
