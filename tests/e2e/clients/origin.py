@@ -4,7 +4,9 @@
     origin.py SOCKET
 
 /small 330 bytes, /big 2 MB, /sse 20 events 40 ms apart, anything else the request's
-body. nginx would answer a POST before its body has come; this does not.
+body, after 10 ms: no model answers sooner, and winnow takes what a server says within
+8 ms of a connection's first request for session tickets. nginx would answer a POST before
+its body has come; this does not.
 """
 import asyncio
 import os
@@ -12,6 +14,7 @@ import sys
 
 EVENTS = 20
 EVENT_GAP = 0.04
+THINKING = 0.01
 ANSWERS = {"/small": b'{"object": "answer", "text": "%s"}' % (b"word " * 60),
            "/big": os.urandom(2 << 20)}
 
@@ -24,6 +27,7 @@ async def serve(reader, writer):
             fields = dict(l.lower().split(": ", 1) for l in lines if ": " in l)
             body = await reader.readexactly(int(fields.get("content-length", 0)))
             path = request.split(" ")[1]
+            await asyncio.sleep(THINKING)
             if path == "/sse":
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                              b"Transfer-Encoding: chunked\r\n\r\n")
