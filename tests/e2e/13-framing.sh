@@ -27,7 +27,7 @@ LIMIT=$(w rule add src 10.6.0.0/24 stack "$STACK" action limit 1/s for 10m reaso
 # victim N: a connection of the victim that stays open; its port is known to everybody.
 victim_opens() {
 	printf '0 %s - 40 100 post\n' "$1" | visits node-https >"$TMP/victim.$1" &
-	eventually 10 victim_port "$1" >/dev/null
+	eventually 30 victim_port "$1" >/dev/null
 	port=$(victim_port "$1")
 }
 victim_port() { on "$EDGE" ss -Htn state established "sport = :$PORT" dst "$1" | grep -oE '[0-9]+ *$' | grep .; }
