@@ -233,8 +233,7 @@ static void sources_that_never_come_back_get_no_rules(void **state)
 	step(&v, &in);
 	verdict_step(&v, &in, &config, gate, sizeof(gate));
 	assert_int_equal(v.state, FARM_FLAG);
-	assert_string_equal(gate,
-			    "its sources do not stay (3 of 200): rules on them stop nothing");
+	assert_string_equal(gate, "its sources do not stay (3 of 200): rules on them stop nothing");
 	in.stayed = 100;
 	assert_int_equal(step(&v, &in), FARM_PROPOSE);
 }
