@@ -20,7 +20,7 @@ guest_needs
 
 # ---- what the guest shall do -----------------------------------------------------
 
-for clang in clang-14 clang-16 clang-19; do
+for clang in clang-14 clang-15 clang-16 clang-19; do
 	make -s CLANG=$clang B=build/$clang build/$clang/winnow.bpf.o || exit 1
 done
 
@@ -36,7 +36,7 @@ wanted() {
 all_jobs() {
 	local t
 	[ -z "${JOB:-}" ] || { echo "600 job $JOB"; return; }
-	for t in clang-14 clang-16 clang-19; do
+	for t in clang-14 clang-15 clang-16 clang-19; do
 		echo 600 "object/$t" "scripts/test --object $t build/$t/winnow.bpf.o"
 	done
 	for t in build/tests/prog/test_* build/tests/unit/test_{kern,daemon,cli_replay}*; do
