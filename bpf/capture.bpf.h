@@ -9,6 +9,7 @@
 #define WINNOW_CAPTURE_BPF_H
 
 #include "abi.h"
+#include "now.bpf.h"
 #include "emit.bpf.h"
 #include "work.bpf.h"
 
@@ -17,17 +18,11 @@ __noinline int capture_packet(struct xdp_md *ctx, __u32 handle, __u32 action, __
 	struct control *c = control_get();
 	struct work *w = work_get();
 	struct event_packet *e;
-	__u64 second;
 	__u32 n;
 
 	if (!ctx || !c || !w || (c->capture != CAPTURE_ANY && c->capture != handle))
 		return 0;
-	second = now_boot() / 1000000000ULL;
-	if (c->capture_window != second) {
-		c->capture_window = second;
-		c->capture_used = 0;
-	}
-	if (__sync_fetch_and_add(&c->capture_used, 1) >= c->capture_budget)
+	if (!budget_take(&c->capture_window, &c->capture_used, c->capture_budget, now_boot()))
 		return 0;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {

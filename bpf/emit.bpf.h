@@ -11,6 +11,7 @@
 #define WINNOW_EMIT_BPF_H
 
 #include "abi.h"
+#include "now.bpf.h"
 #include "work.bpf.h"
 
 #define NAME_SAMPLE 1024
@@ -55,17 +56,9 @@ static __always_inline void gate_close(__u64 key)
 }
 
 /* Within this second's budget? */
-static __always_inline int budget_take(struct control *c, __u64 t)
+static __always_inline int name_allowed(struct control *c, __u64 t)
 {
-	__u64 second = t / 1000000000ULL;
-
-	if (!c->name_budget)
-		return 1;
-	if (c->name_window != second) {
-		c->name_window = second;
-		c->name_used = 0;
-	}
-	return __sync_fetch_and_add(&c->name_used, 1) < c->name_budget;
+	return !c->name_budget || budget_take(&c->name_window, &c->name_used, c->name_budget, t);
 }
 
 /* The hello in struct flat, or its failure (hello_len 0). `fresh`: the first of
@@ -91,7 +84,7 @@ __noinline int emit_hello(__u32 fresh)
 			open |= !bpf_map_lookup_elem(&named, &tcp_gate);
 		if (!open)
 			return 0;
-		if (!budget_take(c, w->t)) {
+		if (!name_allowed(c, w->t)) {
 			count(COUNTER_NAME_BUDGET);
 			return 0;
 		}

@@ -51,6 +51,18 @@ static __always_inline struct ticks *ticks_get(void)
 	return t;
 }
 
+/* One more in the second of `t`? `second` and `used` are the budget's own. Not exact
+ * where two CPUs begin a second together. */
+static __always_inline int budget_take(__u64 *second, __u64 *used, __u64 budget, __u64 t)
+{
+	t /= 1000000000ULL;
+	if (*second != t) {
+		*second = t;
+		*used = 0;
+	}
+	return __sync_fetch_and_add(used, 1) < budget;
+}
+
 static __always_inline __u64 now_coarse(void)
 {
 	struct ticks *t = clock_virtual ? NULL : ticks_get();

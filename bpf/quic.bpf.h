@@ -21,6 +21,7 @@
 #define WINNOW_QUIC_BPF_H
 
 #include "abi.h"
+#include "now.bpf.h"
 #include "emit.bpf.h"
 #include "judge.bpf.h"
 #include "work.bpf.h"
@@ -112,7 +113,7 @@ enum { QUIC_KEY_NAME = 1, QUIC_KEY_ID, QUIC_KEY_PENDING };
 /* Per source and in all, so that a flood of Initials costs userspace a bounded time. */
 static __always_inline int quic_budget(struct control *c, struct work *w)
 {
-	__u64 src = source_word(&w->p.src, w->p.family), second = w->t / 1000000000ULL;
+	__u64 src = source_word(&w->p.src, w->p.family);
 
 	if (c->emit_all)
 		return 1;
@@ -121,13 +122,8 @@ static __always_inline int quic_budget(struct control *c, struct work *w)
 			  c->source_name_budget * 1000ULL * QUIC_DATAGRAMS,
 			  c->source_name_budget * 2000ULL * QUIC_DATAGRAMS, w->t))
 		return 0;
-	if (!c->name_budget)
-		return 1;
-	if (c->quic_window != second) {
-		c->quic_window = second;
-		c->quic_used = 0;
-	}
-	return __sync_fetch_and_add(&c->quic_used, 1) < c->name_budget * 1ULL * QUIC_ALL;
+	return !c->name_budget ||
+	       budget_take(&c->quic_window, &c->quic_used, c->name_budget * 1ULL * QUIC_ALL, w->t);
 }
 
 static __always_inline void quic_about(struct event_head *e, const struct work *w, __u64 conn)

@@ -18,16 +18,8 @@
 /* Within this second's budget of replies? */
 static __always_inline int reply_allowed(struct control *c)
 {
-	__u64 second;
-
-	if (!c->reply_budget)
-		return 1;
-	second = now_boot() / 1000000000ULL;
-	if (c->reply_window != second) {
-		c->reply_window = second;
-		c->reply_used = 0;
-	}
-	if (__sync_fetch_and_add(&c->reply_used, 1) < c->reply_budget)
+	if (!c->reply_budget ||
+	    budget_take(&c->reply_window, &c->reply_used, c->reply_budget, now_boot()))
 		return 1;
 	count(COUNTER_REPLY_CAPPED);
 	return 0;
