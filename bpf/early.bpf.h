@@ -81,7 +81,7 @@ struct glance {
 	void *l4;
 	__u32 len; /* of the header at l4 and its payload */
 	__u16 dport;
-	__u8 family, proto, tcp_flags;
+	__u8 family, proto;
 };
 
 /* Whole headers in the linear part, no options or extensions, lengths that fit: 1. */
@@ -139,7 +139,6 @@ static __always_inline int glance(struct xdp_md *ctx, struct glance *g)
 		header = (at[12] >> 4) * 4;
 		if (header < sizeof(struct tcphdr) || header > g->len)
 			return 0;
-		g->tcp_flags = at[13];
 	}
 	g->dport = bpf_ntohs(((__be16 *)at)[1]);
 	return 1;
@@ -243,7 +242,7 @@ static __always_inline int early_segment(const struct control *c, const struct e
 	return 1;
 }
 
-#define EARLY_NOT (-1) /* dealt with here: it takes the long way */
+#define EARLY_NOT (-1) /* not dealt with: it takes the long way */
 
 /* A frame for a protected port: its verdict if it has been dealt with, or EARLY_NOT. */
 static __always_inline int early_protected(struct xdp_md *ctx, const struct glance *g, __u32 device)
