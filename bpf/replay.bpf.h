@@ -42,18 +42,9 @@ __noinline int replay_egress(struct xdp_md *ctx)
 	__builtin_memset(&w->p, 0, sizeof(w->p));
 	w->p.frame_len = bpf_xdp_get_buff_len(ctx);
 	frame_linear(ctx);
-	switch (leaves(w)) {
-	case LEAVES_SYNACK:
-		synack_step();
-		break;
-	case LEAVES_QUIC:
-		n = quic_peek_len(w);
-		if (n && !bpf_xdp_load_bytes(ctx, w->p.payload_off, w->q.b, n))
-			quic_issue();
-		break;
-	default:
-		break;
-	}
+	n = leaving_step(w);
+	if (n && !bpf_xdp_load_bytes(ctx, w->p.payload_off, w->q.b, n))
+		quic_issue();
 	return 0;
 }
 

@@ -364,24 +364,6 @@ __noinline int winnow_classify(struct xdp_md *ctx)
 	return ctx ? classify(ctx, 0) : XDP_PASS;
 }
 
-enum leaves { LEAVES_NOTHING, LEAVES_SYNACK, LEAVES_QUIC };
-
-/* Is the frame that was just parsed an answer of a protected port which we look at? */
-static __always_inline enum leaves leaves(const struct work *w)
-{
-	const struct packet *p = &w->p;
-
-	if (w->r != PARSE_OK)
-		return LEAVES_NOTHING;
-	if (p->proto == IPPROTO_UDP)
-		return port_protected(p->sport, IPPROTO_UDP) ? LEAVES_QUIC : LEAVES_NOTHING;
-	if (p->proto != IPPROTO_TCP ||
-	    (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) ||
-	    !port_protected(p->sport, IPPROTO_TCP))
-		return LEAVES_NOTHING;
-	return LEAVES_SYNACK;
-}
-
 /* The server's number, which only the owner of the client's address gets to see. */
 __noinline int synack_step(void)
 {
@@ -445,6 +427,23 @@ out:
 	return 0;
 }
 
+/* The frame that was just parsed, if it is an answer of a protected port that we look at.
+ * How many bytes of its payload quic_issue() wants in work.q: 0, none. */
+static __always_inline __u32 leaving_step(struct work *w)
+{
+	const struct packet *p = &w->p;
+
+	if (w->r != PARSE_OK)
+		return 0;
+	if (p->proto == IPPROTO_UDP)
+		return port_protected(p->sport, IPPROTO_UDP) ? quic_peek_len(w) : 0;
+	if (p->proto == IPPROTO_TCP &&
+	    (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
+	    port_protected(p->sport, IPPROTO_TCP))
+		synack_step();
+	return 0;
+}
+
 /* SYN|ACKs of protected ports on their way out, and QUIC connection ids. */
 SEC("tc")
 int winnow_egress(struct __sk_buff *skb)
@@ -464,18 +463,9 @@ int winnow_egress(struct __sk_buff *skb)
 		w->r = parse_frame((struct cursor){ .data = (void *)(long)skb->data,
 						    .end = (void *)(long)skb->data_end },
 				   &w->p);
-	switch (leaves(w)) {
-	case LEAVES_SYNACK:
-		synack_step();
-		break;
-	case LEAVES_QUIC:
-		n = quic_peek_len(w);
-		if (n && !bpf_skb_load_bytes(skb, w->p.payload_off, w->q.b, n))
-			quic_issue();
-		break;
-	default:
-		break;
-	}
+	n = leaving_step(w);
+	if (n && !bpf_skb_load_bytes(skb, w->p.payload_off, w->q.b, n))
+		quic_issue();
 	return TC_ACT_UNSPEC;
 }
 
