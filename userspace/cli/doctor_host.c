@@ -175,7 +175,9 @@ uint64_t doctor_table_bytes(const struct kern_config *c)
 	       c->handshakes * (uint64_t)sizeof(struct handshake_set) / WAYS +
 	       c->rules * (uint64_t)(sizeof(struct rule) + sizeof(struct match_key) + 64) +
 	       c->rules * 90ULL + /* bpf/nets.h, both sets */
-	       c->prefixes * 80ULL + c->reassembly * 17408ULL + c->ring_bytes;
+	       c->prefixes * 80ULL +
+	       /* bpf/slot.bpf.h: head, a bit a byte, bytes and one copy more than fits */
+	       c->reassembly * (64ULL + HELLO_MAX / 8 + HELLO_MAX + 2048) + c->ring_bytes;
 }
 
 static void check_memory(struct doctor *d)
