@@ -84,16 +84,13 @@ void scrape_tick(struct daemon *d)
 
 /* ---- families, in their order ---------------------------------------------------------- */
 
-static void write_daemon(struct metrics *m, struct daemon *d)
+static void write_daemon(struct metrics *m, struct daemon *d, const struct attachment *list,
+			 size_t n)
 {
-	_cleanup_(freep) struct attachment *list = NULL;
 	const struct control *k = kern_control(d->kern);
 	struct clock c = clock_now();
-	size_t n = 0;
 
 	metric(m, METRIC_BUILD_INFO, 1, "version", WINNOW_VERSION, NULL);
-	if (kern_attachments(d->kern, &list, &n))
-		n = 0;
 	for (size_t i = 0; i < n; i++)
 		metric(m, METRIC_XDP_INFO, 1, "interface", list[i].device, "mode",
 		       list[i].mode == ATTACH_GENERIC ? "generic" : "native", "proof",
@@ -117,7 +114,8 @@ static bool is_first(const struct attachment *list, size_t i)
 	return true;
 }
 
-static void write_frames(struct metrics *m, struct daemon *d)
+static void write_frames(struct metrics *m, const struct daemon *d, const struct attachment *list,
+			 size_t n_devices)
 {
 	static const struct {
 		const char *verdict;
@@ -126,36 +124,30 @@ static void write_frames(struct metrics *m, struct daemon *d)
 			 { "drop", COUNTER_DROP },
 			 { "reset", COUNTER_RESET },
 			 { "reject", COUNTER_REJECT } };
-	_cleanup_(freep) struct attachment *list = NULL;
-	uint64_t n[COUNTER_MAX];
-	size_t n_devices = 0;
+	uint64_t n[INTERFACES_MAX][COUNTER_MAX];
+	const char *name[INTERFACES_MAX];
+	size_t devices = 0;
 
-	if (kern_attachments(d->kern, &list, &n_devices))
-		n_devices = 0;
-	for (int bytes = 0; bytes < 2; bytes++)
-		for (size_t i = 0; i < n_devices && i < INTERFACES_MAX; i++) {
-			const char *name = list[i].device;
-
-			if (!is_first(list, i) || kern_device_counters(d->kern, list[i].ifindex, n))
-				continue;
-			if (bytes) {
-				metric(m, METRIC_BYTES, n[COUNTER_BYTES] - n[COUNTER_DROP_BYTES],
-				       "interface", name, "verdict", "pass", NULL);
-				metric(m, METRIC_BYTES, n[COUNTER_DROP_BYTES], "interface", name,
-				       "verdict", "drop", NULL);
-				continue;
-			}
-			for (size_t v = 0; v < sizeof(verdicts) / sizeof(verdicts[0]); v++)
-				metric(m, METRIC_PACKETS, n[verdicts[v].packets], "interface", name,
-				       "verdict", verdicts[v].verdict, NULL);
-		}
+	for (size_t i = 0; i < n_devices && devices < INTERFACES_MAX; i++)
+		if (is_first(list, i) &&
+		    !kern_device_counters(d->kern, list[i].ifindex, n[devices]))
+			name[devices++] = list[i].device;
+	for (size_t i = 0; i < devices; i++)
+		for (size_t v = 0; v < sizeof(verdicts) / sizeof(verdicts[0]); v++)
+			metric(m, METRIC_PACKETS, n[i][verdicts[v].packets], "interface", name[i],
+			       "verdict", verdicts[v].verdict, NULL);
+	for (size_t i = 0; i < devices; i++) {
+		metric(m, METRIC_BYTES, n[i][COUNTER_BYTES] - n[i][COUNTER_DROP_BYTES], "interface",
+		       name[i], "verdict", "pass", NULL);
+		metric(m, METRIC_BYTES, n[i][COUNTER_DROP_BYTES], "interface", name[i], "verdict",
+		       "drop", NULL);
+	}
 }
 
 static void write_verdicts(struct metrics *m, struct daemon *d, const uint64_t *n)
 {
 	const struct scrape *s = &d->scrape;
 
-	write_frames(m, d);
 	for (int r = 0; r < RULE_REASON_N; r++)
 		for (int a = RULE_LIMIT; a < RULE_ACTION_MAX; a++)
 			metric(m, METRIC_DROPS, s->hits[r][a], "reason", reasons[r], "action",
@@ -282,13 +274,18 @@ static void write_service(struct metrics *m, struct daemon *d)
 
 char *scrape_text(void *ctx, size_t *len)
 {
+	_cleanup_(freep) struct attachment *list = NULL;
 	uint64_t n[COUNTER_MAX] = {};
 	struct daemon *d = ctx;
 	struct metrics m = {};
+	size_t devices = 0;
 
 	sum_rules(d);
 	kern_counters(d->kern, n);
-	write_daemon(&m, d);
+	if (kern_attachments(d->kern, &list, &devices))
+		devices = 0;
+	write_daemon(&m, d, list, devices);
+	write_frames(&m, d, list, devices);
 	write_verdicts(&m, d, n);
 	write_results(&m, n);
 	write_maps(&m, d, n);
