@@ -126,10 +126,7 @@ static int write_suspended(struct allowbook *b, const struct allow_entry *e, uin
 		err = store_allow_put(b->store, &row);
 	if (!err && audit)
 		err = store_audit(b->store, audit);
-	if (!err)
-		return store_commit(b->store);
-	store_rollback(b->store);
-	return err;
+	return store_end(b->store, err);
 }
 
 /* Whoever adds what was to go has changed his mind. */
@@ -175,12 +172,10 @@ int allowbook_add(struct allowbook *b, const struct allow_row *row, struct audit
 		err = store_allow_put(b->store, row);
 	if (!err && audit)
 		err = store_audit(b->store, audit);
-	if (!err)
-		err = store_commit(b->store);
+	if (b->store)
+		err = store_end(b->store, err);
 	if (!err)
 		return 0;
-	if (b->store)
-		store_rollback(b->store);
 	return reason_set(r, -EREMOTEIO,
 			  "%s is allowed now, but the state database cannot be written: it would "
 			  "be gone after a restart",
@@ -211,10 +206,8 @@ int allowbook_remove(struct allowbook *b, const struct cidr *net, struct audit_r
 		db = 0;
 	if (!db && audit)
 		db = store_audit(b->store, audit);
-	if (!db)
-		db = store_commit(b->store);
-	if (db && b->store)
-		store_rollback(b->store);
+	if (b->store)
+		db = store_end(b->store, db);
 	err = kern_allow_remove(b->kern, net);
 	if (err && err != -ENOENT)
 		return reason_set(r, err, "%s: remove it from the kernel: %s", text,
@@ -287,6 +280,23 @@ int allowbook_restore(struct allowbook *b, const struct clock *c, struct reason 
 	return err;
 }
 
+/* What the configuration or this host says, unless it is there. */
+static int add_standing(struct allowbook *b, const struct allow_row *row, struct reason *r)
+{
+	int err;
+
+	if (find(b, &row->net))
+		return 0;
+	err = kern_allow_put(b->kern, &row->net, r);
+	return err ? err : keep(b, row);
+}
+
+static void take_standing(struct allowbook *b, struct allow_entry *e)
+{
+	kern_allow_remove(b->kern, &e->net);
+	forget(b, e);
+}
+
 int allowbook_configure(struct allowbook *b, const struct clock *c, const struct config *cfg,
 			struct reason *r)
 {
@@ -298,11 +308,7 @@ int allowbook_configure(struct allowbook *b, const struct clock *c, const struct
 					 .origin = "config",
 					 .created = c->real };
 
-		if (find(b, &row.net))
-			continue;
-		err = kern_allow_put(b->kern, &row.net, r);
-		if (!err)
-			err = keep(b, &row);
+		err = add_standing(b, &row, r);
 	}
 	for (size_t i = b->n; i-- > 0;) {
 		struct allow_entry *e = &b->at[i];
@@ -311,10 +317,8 @@ int allowbook_configure(struct allowbook *b, const struct clock *c, const struct
 		for (size_t j = 0; !still && j < cfg->n_allow; j++)
 			still = cfg->allow[j].plen == e->net.plen &&
 				cidr_covers(&cfg->allow[j], &e->net);
-		if (still)
-			continue;
-		kern_allow_remove(b->kern, &e->net);
-		forget(b, e);
+		if (!still)
+			take_standing(b, e);
 	}
 	return err;
 }
@@ -330,10 +334,8 @@ int allowbook_builtin(struct allowbook *b, const struct clock *c, const struct p
 
 		for (size_t j = 0; !still && j < p->n; j++)
 			still = same_net(&p->at[j].net, &e->net);
-		if (still)
-			continue;
-		kern_allow_remove(b->kern, &e->net);
-		forget(b, e);
+		if (!still)
+			take_standing(b, e);
 	}
 	for (size_t i = 0; !err && i < p->n; i++) {
 		struct allow_row row = { .net = p->at[i].net,
@@ -341,11 +343,7 @@ int allowbook_builtin(struct allowbook *b, const struct clock *c, const struct p
 					 .origin = "built-in",
 					 .created = c->real };
 
-		if (find(b, &row.net))
-			continue;
-		err = kern_allow_put(b->kern, &row.net, r);
-		if (!err)
-			err = keep(b, &row);
+		err = add_standing(b, &row, r);
 	}
 	impose_all(b);
 	return err;

@@ -35,10 +35,7 @@ static int write_down(struct daemon *d)
 		err = store_number_set(d->store, "commit_applied", m->applied_boot);
 	if (!err)
 		err = store_number_set(d->store, "commit_uid", m->uid);
-	if (!err)
-		return store_commit(d->store);
-	store_rollback(d->store);
-	return err;
+	return store_end(d->store, err);
 }
 
 static void close_commit(struct daemon *d)

@@ -264,10 +264,7 @@ static int write_pending(struct rulebook *b, struct rule_entry *list, size_t n)
 
 	if (!err)
 		err = store_rules_add(b->store, list, n);
-	if (!err)
-		return store_commit(b->store);
-	store_rollback(b->store);
-	return err;
+	return store_end(b->store, err);
 }
 
 static int write_live(struct rulebook *b, const struct rule_entry *list, size_t n,
@@ -285,10 +282,7 @@ static int write_live(struct rulebook *b, const struct rule_entry *list, size_t 
 		err = store_audit(b->store, audit);
 		audit->detail = NULL;
 	}
-	if (!err)
-		return store_commit(b->store);
-	store_rollback(b->store);
-	return err;
+	return store_end(b->store, err);
 }
 
 /* After a failure: out of the kernel again; the rows say abandoned if they can,
@@ -356,10 +350,7 @@ static int write_leaving(struct rulebook *b, const uint32_t *handle, size_t n)
 
 	for (size_t i = 0; !err && i < n; i++)
 		err = store_rule_phase(b->store, handle[i], RULE_LEAVING);
-	if (!err)
-		return store_commit(b->store);
-	store_rollback(b->store);
-	return err;
+	return store_end(b->store, err);
 }
 
 static int write_gone(struct rulebook *b, const struct clock *c, const uint32_t *handle,
@@ -372,10 +363,7 @@ static int write_gone(struct rulebook *b, const struct clock *c, const uint32_t 
 		err = store_rule_gone(b->store, handle[i], why, c->real, &hits[i]);
 	if (!err && audit)
 		err = store_audit(b->store, audit);
-	if (!err)
-		return store_commit(b->store);
-	store_rollback(b->store);
-	return err;
+	return store_end(b->store, err);
 }
 
 int rulebook_remove(struct rulebook *b, const struct clock *c, const uint32_t *handle, size_t n,

@@ -90,10 +90,7 @@ static int write_states(struct rulebook *b, const struct rule_entry *list, size_
 			   : store_rule_state(b->store, &list[i]);
 	if (!err && audit)
 		err = store_audit(b->store, audit);
-	if (!err)
-		return store_commit(b->store);
-	store_rollback(b->store);
-	return err;
+	return store_end(b->store, err);
 }
 
 int rulebook_change(struct rulebook *b, const struct clock *c, const uint32_t *handle, size_t n,

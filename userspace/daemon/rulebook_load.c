@@ -325,10 +325,7 @@ static int settle(struct start *s, struct rows *rows, size_t n_slots, bool db_lo
 		err = settle_row(s, &rows->at[i]);
 	if (!err)
 		err = settle_strangers(s, db_lost);
-	if (!err)
-		return store_commit(s->b->store);
-	store_rollback(s->b->store);
-	return err;
+	return store_end(s->b->store, err);
 }
 
 int rulebook_load(struct rulebook *b, const struct clock *c, bool db_lost, bool rekeyed,

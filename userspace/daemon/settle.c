@@ -153,10 +153,7 @@ static int settle_names(struct daemon *d, bool rekey)
 		return err;
 	if (rekey)
 		err = namebook_rekey(&d->names, d->store, &secret);
-	if (!err)
-		return store_commit(d->store);
-	store_rollback(d->store);
-	return err;
+	return store_end(d->store, err);
 }
 
 /* ---- all of it ---------------------------------------------------------------------- */

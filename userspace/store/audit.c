@@ -94,10 +94,7 @@ int store_audit(struct store *s, const struct audit_row *row)
 	if (err)
 		return err;
 	err = append(s, row);
-	if (!err)
-		return store_commit(s);
-	store_rollback(s);
-	return err;
+	return store_end(s, err);
 }
 
 static void read_row(sqlite3_stmt *q, struct audit_row *row)

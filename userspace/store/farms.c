@@ -164,10 +164,7 @@ int store_farms_put(struct store *s, const struct farms *f, const struct plan *p
 		err = put_plan(s, f, p);
 	if (!err)
 		err = end_others(s, f);
-	if (!err)
-		return store_commit(s);
-	store_rollback(s);
-	return err;
+	return store_end(s, err);
 }
 
 int store_farm_last(struct store *s, uint32_t *out)

@@ -26,8 +26,5 @@ int store_forget(struct store *s, uint64_t now)
 		if (err == -ENOENT) /* nothing is that old */
 			err = 0;
 	}
-	if (!err)
-		return store_commit(s);
-	store_rollback(s);
-	return err;
+	return store_end(s, err);
 }

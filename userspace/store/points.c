@@ -31,10 +31,7 @@ int store_points_put(struct store *s, const char *const *farm, const struct farm
 		if (err == -ENOENT) /* none is that old */
 			err = 0;
 	}
-	if (!err)
-		return store_commit(s);
-	store_rollback(s);
-	return err;
+	return store_end(s, err);
 }
 
 int store_points(struct store *s, const char *farm,

@@ -417,6 +417,14 @@ void store_rollback(struct store *s)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
+int store_end(struct store *s, int err)
+{
+	if (!err)
+		return store_commit(s);
+	store_rollback(s);
+	return err;
+}
+
 int store_number_set(struct store *s, const char *key, uint64_t value)
 {
 	return store_run(s,

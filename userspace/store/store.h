@@ -43,6 +43,8 @@ int store_quarantine(const char *path, uint64_t now, char out[PATH_MAX]);
 int store_begin(struct store *s);
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
+/* The one or the other: `err` is what writing gave. 0 if it is there whole. */
+int store_end(struct store *s, int err);
 
 /* ---- settings ---------------------------------------------------------------- */
 
