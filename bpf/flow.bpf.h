@@ -27,7 +27,6 @@
 #define REQUEST_BYTES   100
 #define ANSWER_BYTES    64
 #define ANSWER_SOONEST  8 /* units of 1.05 ms */
-#define PAUSE           2 /* likewise, between handshake and first request */
 #define HELD_MAX        65536
 
 /* Number of sets - 1, set before loading. */
@@ -61,10 +60,17 @@ static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
 	return way_find(set, tag_of(key), set->slot[w_].key == key);
 }
 
+/* 8 ms or more since f->began. A handshake's clock is exact and a segment's that of the
+ * tick, so `at` may be up to 4 ms before it: that is no long time. */
+static __always_inline int long_since(const struct flow *f, __u16 at)
+{
+	return (__u16)(at - f->began + ANSWER_SOONEST) >= 2 * ANSWER_SOONEST;
+}
+
 /* Client bytes that may belong to a request; under the lock. What the server sends
  * of itself after the handshake (session tickets, HTTP/2 settings) crosses the
  * first request: one acknowledgement within 8 ms of its start is no answer to it,
- * unless the client let them come before it asked. */
+ * unless the client let as long go by before it asked. */
 static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 segment, __u32 bytes)
 {
 	__u16 at = t >> 20;
@@ -75,10 +81,10 @@ static __always_inline __u32 flow_request(struct flow *f, __u64 t, __u32 segment
 	if (f->answer >= ANSWER_BYTES) {
 		if (!(f->flags & FLOW_WAITING)) {
 			f->request = 0;
-			if ((__u16)(at - f->began) >= PAUSE)
+			if (long_since(f, at))
 				f->flags |= FLOW_ANSWERED;
 		} else {
-			if (f->flags & FLOW_ANSWERED || (__u16)(at - f->began) >= ANSWER_SOONEST) {
+			if (f->flags & FLOW_ANSWERED || long_since(f, at)) {
 				f->request = 0;
 				f->flags &= ~FLOW_WAITING;
 			}
