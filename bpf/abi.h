@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	6	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	7	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -434,9 +434,8 @@ struct rule {
 	__u32 gen;
 	__u64 expires;		/* ns of CLOCK_BOOTTIME (capture time in replay); 0: never */
 	struct addr net;	/* predicate on the source; plen 0: any */
-	/* Matches by packets that proved nothing; atomic adds. Here and not below, so that
-	 * a flood of dropped packets reads and writes one line. */
-	__u64 unproved;
+	__u64 unproved;		/* matches by packets that proved nothing; atomic adds. The
+				 * last few drops at once are in the table `drops` */
 	__u32 next;		/* the next rule with the same match key */
 	__u16 d1_min;		/* state d1>=T, 0.1 ms, of this hello */
 	__u16 split_dstar;	/* a D* counts as split from here, 0.1 ms */
@@ -478,17 +477,21 @@ struct match_key {
 enum match_part { MATCH_JA4 = 1, MATCH_STACK = 2, MATCH_ORDER = 4 };
 /* A kind = match_part bits | source << 3 with source 0: any, 1: /128, 2: /64.
  * control.kinds has a bit for each kind in use, so that a hello costs a look-up
- * for those only. Kinds 8 and 16 (source alone) live in net_rules. */
+ * for those only. Kinds 8 and 16 (source alone) live in net_lines. */
 #define MATCH_KINDS		24
 #define MATCH_CHAIN_MAX		16	/* rules with one match key */
 
 /* Rules on a network, source or not, are found as nets.h says. */
-#define NET_WAYS		7
-struct net_bucket {
-	__u64 entry[NET_WAYS];	/* tag << 32 | first index of a chain; 0 free */
-	__u64 spilled;		/* not 0: one that belongs here went to the next */
+#define NET_WAYS		6
+struct net_line {
+	__u64 entry[NET_WAYS];	/* 0 free */
+	__u64 tags;		/* a byte for each; above them NET_NEAR_SHIFT */
+	__u32 far;		/* lengths that the cell has elsewhere: bit 32 - length; 0's is 1's */
+	__u32 until;		/* CLOCK_BOOTTIME from which to ask the rules themselves */
 };
-_Static_assert(sizeof(struct net_bucket) == 64, "a bucket is one line");
+#define NET_NEAR_SHIFT		48	/* lengths that the cell has here: bit 32 - length */
+#define NET_SPILLED		(1ULL << 63)	/* one that belongs here went to the next */
+_Static_assert(sizeof(struct net_line) == 64, "a line is one line");
 
 struct prefix_key {		/* LPM_TRIE: allowed networks, proxies */
 	__u32 plen;		/* IPv4: 96 + n */

@@ -15,6 +15,9 @@
 #include "tally.bpf.h"
 #include "work.bpf.h"
 
+/* Words of `drops` that belong to a CPU; set before loading. */
+const volatile __u32 drop_words;
+
 static __always_inline struct ports *ports_get(void)
 {
 	__u32 zero = 0;
@@ -144,37 +147,31 @@ static __always_inline int glance(struct xdp_md *ctx, struct glance *g)
 	return 1;
 }
 
-/* A rule on the source alone that drops all of it, now: nothing that the long way would
- * look at speaks for the packet, or wants to see it. */
-static __always_inline int drops_at_once(const struct control *c, const struct rule *r,
-					 const struct addr *src)
-{
-	return r->action == RULE_DROP && !(r->flags & RULE_SHADOW) && !r->holdout &&
-	       r->canary >= 10000 && !c->capture && rule_live(r) && !prevented(c, src);
-}
-
 /* Of a frame for a protected port, in words: what is read below is one way through, for
  * all families and headers. */
 struct early_view {
 	struct addr src, dst;
 	struct segment_view seg; /* of TCP */
-	__u32 len;               /* of the frame */
 	__u16 sport, dport;
 	__u8 family, proto;
 };
 
-static __always_inline void view(struct xdp_md *ctx, const struct glance *g, struct early_view *v)
+static __always_inline struct addr source_of(const struct glance *g)
+{
+	if (g->family == 4)
+		return addr_of_v4(((struct iphdr *)g->ip)->saddr);
+	return addr_of_v6(&((struct ipv6hdr *)g->ip)->saddr);
+}
+
+/* All but the source. */
+static __always_inline void view(const struct glance *g, struct early_view *v)
 {
 	struct tcphdr *tcp = g->l4;
 
-	if (g->family == 4) {
-		v->src = addr_of_v4(((struct iphdr *)g->ip)->saddr);
+	if (g->family == 4)
 		v->dst = addr_of_v4(((struct iphdr *)g->ip)->daddr);
-	} else {
-		v->src = addr_of_v6(&((struct ipv6hdr *)g->ip)->saddr);
+	else
 		v->dst = addr_of_v6(&((struct ipv6hdr *)g->ip)->daddr);
-	}
-	v->len = ctx->data_end - ctx->data; /* no IP byte is elsewhere */
 	v->family = g->family;
 	v->proto = g->proto;
 	v->sport = bpf_ntohs(((__be16 *)g->l4)[0]);
@@ -188,31 +185,33 @@ static __always_inline void view(struct xdp_md *ctx, const struct glance *g, str
 	}
 }
 
-/* 1: the packet is dropped, before anything is asked about its connection but whether
- * there is one. */
-static __always_inline int early_drop(const struct control *c, const struct early_view *v,
-				      __u32 index, __u32 device)
+/* A rule on the source alone that drops all of it, now: nothing that the long way would
+ * look at speaks for the packet, or wants to see it. */
+static __always_inline int drops_at_once(const struct control *c, __u64 found,
+					 const struct addr *src)
 {
-	struct rule *r = rule_at(index);
-	struct counters *n;
-	int proved = 0;
+	__u64 boot = now_boot();
 
-	if (!r || !drops_at_once(c, r, &v->src))
-		return 0;
-	if (v->proto == IPPROTO_TCP && !(v->seg.tcp_flags & TCP_SYN)) {
-		proved = flow_known(key_flow(&c->secret, &v->src, &v->dst, v->sport, v->dport));
-		if (proved && r->flags & RULE_EXISTING_KEEP)
-			return 0;
+	return found & NET_DROP && found_holds(found, boot) && !c->capture &&
+	       !prevented(c, src, boot);
+}
+
+/* One more packet that a rule has dropped at once. Nobody else writes this byte. */
+static __always_inline void drop_count(__u32 index)
+{
+	__u32 at = bpf_get_smp_processor_id() * drop_words + (index >> 3);
+	__u8 *few = bpf_map_lookup_elem(&drops, &at);
+	struct rule *r;
+
+	if (!few)
+		return;
+	few += index & 7;
+	if (*few == 255) {
+		r = rule_at(index);
+		if (r)
+			__sync_fetch_and_add(&r->unproved, 256);
 	}
-	rule_hit(r, v->len, proved ? now_coarse() : 0, proved, 1, 1);
-	n = counters_at(device);
-	if (n) {
-		n->n[COUNTER_PACKETS]++;
-		n->n[COUNTER_BYTES] += v->len;
-		n->n[COUNTER_DROP]++;
-		n->n[COUNTER_DROP_BYTES] += v->len;
-	}
-	return 1;
+	*few += 1;
 }
 
 /* A segment of a protected port. 1: it has been dealt with. */
@@ -244,20 +243,52 @@ static __always_inline int early_segment(const struct control *c, const struct e
 
 #define EARLY_NOT (-1) /* not dealt with: it takes the long way */
 
-/* A frame for a protected port: its verdict if it has been dealt with, or EARLY_NOT. */
+/* Of a device: a frame that passes or is dropped. No IP byte is elsewhere. */
+static __always_inline struct counters *early_count(struct xdp_md *ctx, __u32 device)
+{
+	struct counters *n = counters_at(device);
+
+	if (n) {
+		n->n[COUNTER_PACKETS]++;
+		n->n[COUNTER_BYTES] += ctx->data_end - ctx->data;
+	}
+	return n;
+}
+
+static __always_inline int early_drop(struct xdp_md *ctx, __u32 index, __u32 device)
+{
+	struct counters *n = early_count(ctx, device);
+
+	drop_count(index);
+	if (n) {
+		n->n[COUNTER_DROP]++;
+		n->n[COUNTER_DROP_BYTES] += ctx->data_end - ctx->data;
+	}
+	return XDP_DROP;
+}
+
+/* A frame for a protected port: its verdict if it has been dealt with, or EARLY_NOT. What is
+ * dropped before anything is asked about its connection is a new one's, or nobody's. */
 static __always_inline int early_protected(struct xdp_md *ctx, const struct glance *g, __u32 device)
 {
 	struct control *c = control_get();
 	struct early_view v;
-	__u32 index;
+	__u64 found;
 
 	if (!c)
 		return EARLY_NOT;
-	view(ctx, g, &v);
-	index = c->n_source_rules ? source_rule(c, &v.src) : 0;
-	if (index)
-		return early_drop(c, &v, index, device) ? XDP_DROP : EARLY_NOT;
-	return early_segment(c, &v) ? XDP_PASS : EARLY_NOT;
+	v.src = source_of(g);
+	found = c->n_source_rules ? source_glance(c, &v.src) : 0;
+	if (found && !drops_at_once(c, found, &v.src))
+		return EARLY_NOT;
+	if (found && (g->proto != IPPROTO_TCP || ((__u8 *)g->l4)[13] & TCP_SYN))
+		return early_drop(ctx, found & NET_INDEX, device);
+	view(g, &v);
+	if (!found)
+		return early_segment(c, &v) ? XDP_PASS : EARLY_NOT;
+	if (flow_known(key_flow(&c->secret, &v.src, &v.dst, v.sport, v.dport)))
+		return EARLY_NOT;
+	return early_drop(ctx, found & NET_INDEX, device);
 }
 
 /* The frame's verdict, if it needed no more than this look; else EARLY_NOT. */
@@ -283,10 +314,8 @@ static __always_inline int early(struct xdp_md *ctx, __u32 device)
 		if (verdict != XDP_PASS)
 			return verdict;
 	}
-	n = counters_at(device);
+	n = early_count(ctx, device);
 	if (n) {
-		n->n[COUNTER_PACKETS]++;
-		n->n[COUNTER_BYTES] += ctx->data_end - ctx->data; /* no IP byte is elsewhere */
 		n->n[COUNTER_PASS]++;
 		n->n[what]++;
 	}

@@ -26,27 +26,31 @@ static __always_inline int rule_live(const struct rule *r)
 	return r->gen && (!r->expires || r->expires > now_boot());
 }
 
-/* 0: act. Else the counter of what prevented it. */
-static __always_inline __u32 prevented(const struct control *c, const struct addr *src)
+/* Global: for most there is no list, and no key is made for it. */
+__noinline int allowed(const struct addr *src)
 {
 	struct prefix_key key = { .plen = 128 };
 	__be32 *addr = (__be32 *)key.addr; /* words: the verifier allows no more at once */
 	__u32 *from;
 
-	if (c->panic)
-		return COUNTER_SAVED_PANIC;
-	if (c->max_unattended && c->heartbeat + c->max_unattended < now_boot())
-		return COUNTER_SAVED_UNATTENDED;
-	if (!c->n_allow)
+	if (!src)
 		return 0;
 	addr[0] = bpf_htonl(src->hi >> 32);
 	addr[1] = bpf_htonl(src->hi);
 	addr[2] = bpf_htonl(src->lo >> 32);
 	addr[3] = bpf_htonl(src->lo);
 	from = bpf_map_lookup_elem(&allow, &key);
-	if (from && (*from == ALLOW_ALWAYS || *from <= now_boot() / 1000000000ULL))
-		return COUNTER_SAVED_ALLOW;
-	return 0;
+	return from && (*from == ALLOW_ALWAYS || *from <= now_boot() / 1000000000ULL);
+}
+
+/* 0: act. Else the counter of what prevented it. `boot`: now_boot(). */
+static __always_inline __u32 prevented(const struct control *c, const struct addr *src, __u64 boot)
+{
+	if (c->panic)
+		return COUNTER_SAVED_PANIC;
+	if (c->max_unattended && c->heartbeat + c->max_unattended < boot)
+		return COUNTER_SAVED_UNATTENDED;
+	return c->n_allow && allowed(src) ? COUNTER_SAVED_ALLOW : 0;
 }
 
 /* 1: this (source, stack) is spared: held out, or not yet in the canary. By
@@ -228,7 +232,7 @@ __noinline int judge_hello(struct xdp_md *ctx)
 	w->v.rule_gen = 0;
 	w->v.action = RULE_NONE;
 	w->later = 0;
-	index = rule_in_force(c->n_source_rules ? source_rule(c, &w->p.src) : 0);
+	index = rule_in_force(c->n_source_rules ? source_find(c, &w->p.src) & NET_INDEX : 0);
 	r = rule_at(index);
 	/* Behind a PROXY header the source is known only now: all of its rules speak. */
 	if (r && (r->action == RULE_LIMIT || w->h.flags & HS_PROXIED) && rule_live(r)) {
@@ -335,7 +339,7 @@ __noinline __u32 rule_act(struct xdp_md *ctx, __u32 index, __u32 gen, __u64 stac
 			capture_packet(ctx, r->handle, action, 0);
 		return RULE_NONE;
 	}
-	why = prevented(c, &w->p.src);
+	why = prevented(c, &w->p.src, now_boot());
 	if (why) {
 		count(why);
 		return RULE_NONE;

@@ -129,11 +129,11 @@ struct {
 } match SEC(".maps");
 
 /* Rules on a source or a network alone (nets.h): two sets in each. Written by the daemon
- * through mmap. Full: refused. */
+ * through mmap. Full: refused. Of the roots two 32-bit cells are an entry. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 4 << NET_ROOT_MIN);
+	__uint(max_entries, 1 << NET_ROOT_MIN);
 	__type(key, __u32);
 	__type(value, __u64);
 } net_roots SEC(".maps");
@@ -151,8 +151,20 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2 * NET_STEPS);
 	__type(key, __u32);
-	__type(value, struct net_bucket);
-} net_rules SEC(".maps");
+	__type(value, struct net_line);
+} net_lines SEC(".maps");
+
+/* Packets that a rule has dropped at once, a byte for each CPU and rule: 255 and one more are
+ * 256 in rule.unproved. So a flood that meets all rules in turn writes one line in 64 of
+ * them, and no line that another CPU writes. Read, and emptied when a slot becomes
+ * another rule, through mmap. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 512);
+	__type(key, __u32);
+	__type(value, __u64);
+} drops SEC(".maps");
 
 /* Sources never ruled, whatever the rules say. Value: since when (ALLOW_ALWAYS). Full:
  * refused. */

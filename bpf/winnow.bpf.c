@@ -218,10 +218,16 @@ __noinline int source_step(struct xdp_md *ctx, __u32 is_protected)
 	struct work *w = work_get();
 	__u32 index, proved;
 	struct rule *r;
+	__u64 found;
 
 	if (!c || !w || !ctx)
 		return RULE_NONE;
-	index = rule_in_force(source_rule(c, &w->p.src));
+	found = source_glance(c, &w->p.src);
+	if (found & NET_PASS && is_protected && found_holds(found, now_boot())) {
+		w->passed = 1;
+		return RULE_NONE;
+	}
+	index = rule_in_force(found & NET_INDEX);
 	r = rule_at(index);
 	if (!r || !rule_live(r))
 		return RULE_NONE;

@@ -85,15 +85,14 @@ static uint32_t oracle(const struct bench *b, struct addr a)
 static uint32_t met(struct bench *b, struct addr a, uint32_t want)
 {
 	struct path p = addr_is_v4(a) ? path_v4(1, 1) : path_v6(1, 1);
-	const struct rule *slots = b->k->rules.at;
-	uint64_t before = slots[want].unproved;
+	uint64_t before = kern_rule_unproved(b->k, want);
 	int verdict;
 
 	p.client = a;
 	frame_tcp(&f, &p, false, &(struct segment){ .flags = SYN });
 	verdict = bench_in(b, &f);
 	assert_int_equal(verdict, want ? XDP_DROP : XDP_PASS);
-	return !want || slots[want].unproved == before + 1 ? want : UINT32_MAX;
+	return !want || kern_rule_unproved(b->k, want) == before + 1 ? want : UINT32_MAX;
 }
 
 static void agrees(struct bench *b, int n)

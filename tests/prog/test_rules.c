@@ -616,7 +616,7 @@ static void unproved_matches_are_counted_apart(void **state)
 		conn_hello(&c, &msg);
 		assert_int_equal(c.verdict, XDP_PASS);
 	}
-	assert_int_equal(bench_rule_at(b, i)->unproved, 10);
+	assert_int_equal(kern_rule_unproved(b->k, i), 10);
 	assert_int_equal(bench_rule_at(b, i)->hits, 0);
 	/* No spoofed hello took the victim's token. */
 	b->c->proof = PROOF_EGRESS;

@@ -441,7 +441,7 @@ struct rule_hits rulebook_hits(const struct rulebook *b, const struct clock *c,
 		.packets = __atomic_load_n(&s->hit_packets, __ATOMIC_RELAXED),
 		.bytes = __atomic_load_n(&s->hit_bytes, __ATOMIC_RELAXED),
 		.would = __atomic_load_n(&s->would_hit, __ATOMIC_RELAXED),
-		.unproved = __atomic_load_n(&s->unproved, __ATOMIC_RELAXED),
+		.unproved = kern_rule_unproved(b->kern, e->index),
 		.last = clock_real_of_mono(c, __atomic_load_n(&s->last_hit, __ATOMIC_RELAXED)),
 	};
 }

@@ -27,6 +27,7 @@ void book_impose(struct rulebook *b, const struct rule_entry *e)
 		__atomic_fetch_or(&s->flags, RULE_SHADOW, __ATOMIC_RELEASE);
 	else
 		__atomic_fetch_and(&s->flags, (uint8_t)~RULE_SHADOW, __ATOMIC_RELEASE);
+	kern_rule_changed(b->kern, e->index);
 }
 
 static void set_expiry(struct rule_entry *e, const struct clock *c, uint64_t expires)

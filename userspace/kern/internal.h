@@ -57,7 +57,7 @@ struct rule_counts {
 
 /* Rules on a source or network alone (bpf/nets.h): two sets in each table. */
 struct nets {
-	struct mapping roots, deep, buckets;
+	struct mapping roots, deep, lines;
 	unsigned int root_bits;
 	uint32_t n;     /* networks in the set that is written */
 	uint32_t stale; /* removed since it was written anew */
@@ -66,7 +66,7 @@ struct nets {
 };
 
 struct nets_sizes {
-	uint32_t root_bits, deep, buckets; /* of one set */
+	uint32_t root_bits, deep, lines; /* of one set */
 };
 
 struct move;
@@ -78,7 +78,7 @@ struct kern {
 	struct move *move; /* not NULL: the pinned state has another layout, and is moved */
 	struct kern_moved moved;
 	uint32_t old_id[FILTERS][2]; /* of programs an adopted state may have attached */
-	struct mapping control, ports, tallies, orders, flows, rules;
+	struct mapping control, ports, tallies, orders, flows, rules, drops;
 	struct mapping batches; /* replay alone */
 	uint64_t *virtual_ns;
 	int xdp_fd, egress_fd, replay_fd; /* < 0: not loaded */
@@ -157,10 +157,17 @@ uint32_t nets_find(const struct kern *k, const struct cidr *c); /* 0: there is n
 /* The rule's slot must hold the network. -ENOSPC: no room. */
 int nets_put(struct kern *k, const struct cidr *c, uint32_t index);
 int nets_remove(struct kern *k, const struct cidr *c);
+/* What the first rule of a network's chain does, or until when, has changed. */
+void nets_changed(struct kern *k, const struct cidr *c);
 void nets_each(const struct kern *k, void (*fn)(void *ctx, uint32_t index), void *ctx);
 /* From here on puts and removals are for nobody to see until they are all in force. */
 int nets_begin(struct kern *k);
 void nets_commit(struct kern *k);
+
+/* ---- drops.c ---- */
+uint32_t drops_words(uint32_t rules); /* of a CPU, in lines that no other CPU writes */
+void drops_clear(struct kern *k, uint32_t index);
+int drops_move(const struct kern *k); /* adds an old state's to the slots that were read */
 
 /* ---- attach.c ---- */
 /* Puts the new programs where an adopted state's programs are. */

@@ -161,6 +161,10 @@ struct rule_match {
 int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 		  const struct rule_match *m, struct reason *why);
 int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m);
+/* To be called when a slot's action, flags, expiry, holdout or canary have been written. */
+void kern_rule_changed(struct kern *k, uint32_t index);
+/* Packets that proved nothing and met the rule: rule.unproved alone lags behind. */
+uint64_t kern_rule_unproved(const struct kern *k, uint32_t index);
 /* Rules on a source or network alone: what is put and removed between the two is in
  * force at once, at the commit, all of it; a packet meets the old rules or the new ones.
  * A removed rule's slot is in use until then. */

@@ -157,7 +157,7 @@ int move_read_rules(struct kern *k)
 		return -ENOMEM;
 	for (size_t i = 0; i < v->n_rules; i++)
 		conversion_apply(&t.value, old_row(&t, i), &v->rule[i]);
-	return 0;
+	return drops_move(k);
 }
 
 struct found {

@@ -3,11 +3,13 @@
  * The tables of bpf/nets.h as userspace writes them. There is one writer; packets read
  * at any time, so every store is one word, and in this order:
  *
- *     put:     the bucket; then the bits that lead to it, deepest first, or the roots
- *     remove:  the roots; then the bucket. Bits stay until the set is written anew
+ *     put:     the line: `until` ahead of the entry, and that ahead of its tag; then what
+ *              leads there, deepest first
+ *     remove:  the entry, its tag, `until`. What leads there stays until the set is written
+ *              anew
  *
  * A change of many is made in the other set, which then becomes the one in force. The
- * buckets hold every network, so a set can be made again from them alone.
+ * lines hold every network, so a set can be made again from them alone.
  */
 #include "kern/internal.h"
 
@@ -21,16 +23,17 @@
 
 /* What is written now: the set in force, or the one that will be. */
 struct set {
-	uint64_t *roots, *deep;
-	struct net_bucket *buckets;
+	uint32_t *roots;
+	uint64_t *deep;
+	struct net_line *lines;
 };
 
 static struct set set_at(const struct nets *n, unsigned int which)
 {
 	return (struct set){
-		.roots = (uint64_t *)n->roots.at + which * (n->roots.n / 2),
+		.roots = (uint32_t *)n->roots.at + which * n->roots.n,
 		.deep = (uint64_t *)n->deep.at + which * (n->deep.n / 2),
-		.buckets = (struct net_bucket *)n->buckets.at + which * (n->buckets.n / 2),
+		.lines = (struct net_line *)n->lines.at + which * (n->lines.n / 2),
 	};
 }
 
@@ -55,167 +58,256 @@ static const struct secret *secret(const struct kern *k)
 	return &((const struct control *)k->control.at)->secret;
 }
 
-static uint32_t tag_of(uint64_t entry)
+static uint32_t n_lines(const struct kern *k)
 {
-	return entry >> 32;
+	return k->nets.lines.n / 2;
 }
 
-/* ---- buckets ---------------------------------------------------------------------- */
+/* ---- entries ---------------------------------------------------------------------- */
 
-static bool entry_is(const struct kern *k, uint64_t entry, uint32_t tag, const struct cidr *c)
+static uint32_t index_of(uint64_t entry)
+{
+	return entry & NET_INDEX;
+}
+
+static uint64_t key_of(uint64_t entry)
+{
+	return entry >> NET_KEY_SHIFT;
+}
+
+/* What a rule does to all that it matches; 0: that has to be asked. */
+static uint32_t simple(const struct rule *r)
+{
+	if (r->action == RULE_PASS)
+		return NET_PASS;
+	return r->action == RULE_DROP && !(r->flags & RULE_SHADOW) && !r->holdout &&
+			       r->canary >= 10000
+		       ? NET_DROP
+		       : 0;
+}
+
+static uint32_t until_of(const struct rule *r)
+{
+	uint64_t until = r->expires >> NET_UNTIL_SHIFT;
+
+	return r->expires && until < NET_FOREVER ? until : NET_FOREVER;
+}
+
+/* Until when all that are simple are in force: those in the line, and `also`. */
+static void set_until(const struct kern *k, struct net_line *l, uint64_t also)
+{
+	uint32_t until = NET_FOREVER;
+
+	for (int w = 0; w <= NET_WAYS; w++) {
+		uint64_t entry = w < NET_WAYS ? l->entry[w] : also;
+
+		if (entry & (NET_DROP | NET_PASS) && until_of(&slots(k)[index_of(entry)]) < until)
+			until = until_of(&slots(k)[index_of(entry)]);
+	}
+	__atomic_store_n(&l->until, until, __ATOMIC_RELEASE);
+}
+
+static void set_tags(struct net_line *l, uint64_t but, uint64_t bits)
+{
+	uint64_t now = (l->tags & ~but) | bits;
+
+	if (now != l->tags)
+		__atomic_store_n(&l->tags, now, __ATOMIC_RELEASE);
+}
+
+/* Where something is in the tables. */
+struct spot {
+	struct net_line *line;
+	int way;
+};
+
+static void write_entry(const struct kern *k, const struct spot *at, uint64_t key, uint32_t index)
+{
+	uint64_t entry = key << NET_KEY_SHIFT | simple(&slots(k)[index]) | index;
+
+	set_until(k, at->line, entry);
+	__atomic_store_n(&at->line->entry[at->way], entry, __ATOMIC_RELEASE);
+	set_until(k, at->line, 0);
+	set_tags(at->line, 0xffULL << 8 * at->way, net_tag(key) << 8 * at->way);
+}
+
+static void remove_entry(const struct kern *k, const struct spot *at)
+{
+	__atomic_store_n(&at->line->entry[at->way], 0, __ATOMIC_RELEASE);
+	set_tags(at->line, 0xffULL << 8 * at->way, 0);
+	set_until(k, at->line, 0);
+}
+
+/* ---- lines ------------------------------------------------------------------------ */
+
+/* A network, and where it may be. */
+struct sought {
+	const struct cidr *c;
+	uint64_t key;
+	uint32_t len; /* the family's own */
+	uint32_t home;
+	struct net_line *near; /* NULL: it is never near */
+};
+
+static struct net_line *cell_of(const struct kern *k, const struct set *s, uint32_t address)
+{
+	return &s->lines[net_home(net_cell_hash(secret(k), address), n_lines(k))];
+}
+
+static struct sought seek(const struct kern *k, const struct set *s, const struct cidr *c)
+{
+	struct sought x = { .c = c, .len = c->plen };
+	uint64_t hash;
+
+	if (addr_is_v4(c->net)) {
+		x.len = c->plen - 96;
+		x.key = net_key_four((uint32_t)c->net.lo, 1ULL << (32 - x.len));
+		hash = net_hash_four(secret(k), x.key);
+		if (x.len >= NET_CELL)
+			x.near = cell_of(k, s, c->net.lo);
+	} else {
+		hash = net_hash_six(secret(k), &c->net, c->plen);
+		x.key = net_key_six(hash);
+	}
+	x.home = net_home(hash, n_lines(k));
+	return x;
+}
+
+/* The slot has the last word: of IPv6 there is a hash in the entry. */
+static bool entry_is(const struct kern *k, uint64_t entry, const struct sought *x)
 {
 	const struct rule *r;
 
-	if (tag_of(entry) != tag || (uint32_t)entry >= k->rules.n)
+	if (!entry || key_of(entry) != x->key || index_of(entry) >= k->rules.n)
 		return false;
-	r = &slots(k)[(uint32_t)entry];
-	return r->plen == c->plen && r->net.hi == c->net.hi && r->net.lo == c->net.lo;
+	r = &slots(k)[index_of(entry)];
+	return r->plen == x->c->plen && r->net.hi == x->c->net.hi && r->net.lo == x->c->net.lo;
 }
 
-/* Where a network is; NULL: nowhere. */
-static __u64 *find(const struct kern *k, const struct set *s, const struct cidr *c)
+static bool is_in(const struct kern *k, const struct sought *x, struct spot *at)
 {
-	uint64_t hash = net_hash(secret(k), &c->net, c->plen);
-	uint32_t n = k->nets.buckets.n / 2, at = net_home(hash, n);
+	for (at->way = 0; at->way < NET_WAYS; at->way++)
+		if (entry_is(k, at->line->entry[at->way], x))
+			return true;
+	return false;
+}
 
-	for (int step = 0; step < NET_STEPS; step++, at = at + 1 < n ? at + 1 : 0) {
-		struct net_bucket *b = &s->buckets[at];
+static bool find(const struct kern *k, const struct set *s, const struct sought *x, struct spot *at)
+{
+	uint32_t n = n_lines(k), line = x->home;
 
-		for (int w = 0; w < NET_WAYS; w++)
-			if (entry_is(k, b->entry[w], net_tag(hash), c))
-				return &b->entry[w];
-		if (!b->spilled)
+	at->line = x->near;
+	if (at->line && is_in(k, x, at))
+		return true;
+	for (int step = 0; step < NET_STEPS; step++, line = line + 1 < n ? line + 1 : 0) {
+		at->line = &s->lines[line];
+		if (is_in(k, x, at))
+			return true;
+		if (!(at->line->tags & NET_SPILLED))
 			break;
 	}
-	return NULL;
+	return false;
 }
 
-/* A free place in a bucket without that tag. */
-static __u64 *place_in(struct net_bucket *b, uint32_t tag)
+/* A free place in a line of at most `most` without that tag. */
+static bool has_room(uint64_t key, int most, struct spot *at)
 {
-	__u64 *place = NULL;
+	int used = 0;
 
+	at->way = -1;
 	for (int w = 0; w < NET_WAYS; w++) {
-		if (!b->entry[w])
-			place = &b->entry[w];
-		else if (tag_of(b->entry[w]) == tag)
-			return NULL;
+		uint64_t tag = at->line->tags >> 8 * w & 0xff;
+
+		if (tag == net_tag(key))
+			return false;
+		used += !!tag;
+		if (!tag)
+			at->way = w;
 	}
-	return place;
+	return used < most;
 }
 
-static int insert(const struct kern *k, const struct set *s, const struct cidr *c, uint32_t index)
+/* The cells that an IPv4 network covers, or the one that it is in, are told. */
+static void tell_far(const struct kern *k, const struct set *s, const struct sought *x)
 {
-	uint64_t hash = net_hash(secret(k), &c->net, c->plen);
-	__u64 *place = NULL;
-	uint32_t n = k->nets.buckets.n / 2, at = net_home(hash, n);
+	uint32_t n = x->len < NET_CELL ? 1U << (NET_CELL - x->len) : 1;
+	uint32_t bit = 1U << (x->len ? 32 - x->len : 31);
 
-	for (int step = 0; step < NET_STEPS; step++, at = at + 1 < n ? at + 1 : 0) {
-		place = place_in(&s->buckets[at], net_tag(hash));
-		if (place)
-			break;
+	for (uint32_t i = 0; i < n; i++) {
+		struct net_line *l = cell_of(k, s, (uint32_t)x->c->net.lo + (i << (32 - NET_CELL)));
+
+		if (!(l->far & bit))
+			__atomic_store_n(&l->far, l->far | bit, __ATOMIC_RELEASE);
 	}
-	if (!place)
-		return -ENOSPC;
-	__atomic_store_n(place, (uint64_t)net_tag(hash) << 32 | index, __ATOMIC_RELEASE);
-	for (uint32_t b = net_home(hash, n); b != at; b = b + 1 < n ? b + 1 : 0)
-		__atomic_store_n(&s->buckets[b].spilled, 1, __ATOMIC_RELEASE);
-	return 0;
 }
 
-/* ---- roots, and what leads to longer networks ---------------------------------------- */
-
-static unsigned int length_of(const struct cidr *c)
-{
-	return addr_is_v4(c->net) ? c->plen - 96 : c->plen;
-}
-
-/* Roots that a network covers, or the one it is in: the first, and how many. */
-static uint64_t *roots_of(const struct kern *k, const struct set *s, const struct cidr *c,
+/* Roots that an IPv6 network covers, or the one it is in: the first, and how many. */
+static uint32_t *roots_of(const struct kern *k, const struct set *s, const struct sought *x,
 			  size_t *n)
 {
-	unsigned int bits = k->nets.root_bits, len = length_of(c);
-	bool v4 = addr_is_v4(c->net);
-	uint32_t head = v4 ? (uint32_t)c->net.lo : c->net.hi >> 32;
+	unsigned int bits = k->nets.root_bits;
 
-	*n = len < bits ? (size_t)1 << (bits - len) : 1;
-	return s->roots + (v4 ? 0 : (size_t)1 << bits) + (head >> (32 - bits));
+	*n = x->len < bits ? (size_t)1 << (bits - x->len) : 1;
+	return s->roots + (x->c->net.hi >> (64 - bits));
 }
 
-static void set_bits(uint64_t *cell, uint64_t bits)
+static void set_deep(const struct kern *k, const struct set *s, const struct sought *x,
+		     unsigned int at, uint64_t bit)
 {
-	if ((*cell & bits) != bits)
-		__atomic_store_n(cell, *cell | bits, __ATOMIC_RELEASE);
+	size_t mask = k->nets.deep.n / 2 - 1;
+	uint64_t *cell = &s->deep[net_deep_hash(secret(k), x->c->net.hi, at) & mask];
+
+	if (!(*cell & bit))
+		__atomic_store_n(cell, *cell | bit, __ATOMIC_RELEASE);
 }
 
-static void lead_to(const struct kern *k, const struct set *s, const struct cidr *c)
+static void tell_six(const struct kern *k, const struct set *s, const struct sought *x)
 {
-	unsigned int len = length_of(c);
-	uint64_t bit = NET_BIT(len), *cell;
-	size_t mask = k->nets.deep.n / 2 - 1, n;
-
-	for (unsigned int at = 64; at >= 32; at -= 32) {
-		if (len <= at)
-			continue;
-		cell = &s->deep[net_deep_hash(secret(k), c->net.hi, at) & mask];
-		set_bits(cell, bit);
-		bit = NET_DEEPER;
-	}
-	cell = roots_of(k, s, c, &n);
-	set_bits(cell, bit);
-}
-
-static void set_rule(uint64_t *root, uint32_t index)
-{
-	__atomic_store_n(root, *root >> 32 << 32 | index, __ATOMIC_RELEASE);
-}
-
-/* The roots whose rule is `was` get `index`; was 0: those with a rule on a shorter
- * network, or none. */
-static void paint(const struct kern *k, const struct set *s, const struct cidr *c, uint32_t was,
-		  uint32_t index)
-{
+	uint32_t bit = net_root_bit(x->len), *root;
 	size_t n;
-	uint64_t *root = roots_of(k, s, c, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		uint32_t has = root[i];
-
-		if (was ? has == was : !has || slots(k)[has].plen < c->plen)
-			set_rule(&root[i], index);
-	}
+	if (x->len > 64)
+		set_deep(k, s, x, 64, NET_BIT(x->len));
+	if (x->len > 31)
+		set_deep(k, s, x, 32, x->len > 64 ? NET_DEEPER : NET_BIT(x->len));
+	root = roots_of(k, s, x, &n);
+	for (size_t i = 0; i < n; i++)
+		if (!(root[i] & bit))
+			__atomic_store_n(&root[i], root[i] | bit, __ATOMIC_RELEASE);
 }
 
-/* The rule on the longest network around c, of those that are painted; 0: none. */
-static uint32_t around(const struct kern *k, const struct set *s, const struct cidr *c)
+static int add_far(const struct kern *k, const struct set *s, const struct sought *x,
+		   uint32_t index)
 {
-	unsigned int least = addr_is_v4(c->net) ? 96 : 1;
+	uint32_t n = n_lines(k), line = x->home;
+	struct spot at;
 
-	for (unsigned int plen = c->plen; plen-- > least;) {
-		struct cidr outer = { addr_mask(c->net, plen), plen };
-		const __u64 *entry = find(k, s, &outer);
-
-		if (entry)
-			return *entry;
+	for (int step = 0; step < NET_STEPS; step++, line = line + 1 < n ? line + 1 : 0) {
+		at.line = &s->lines[line];
+		if (has_room(x->key, NET_WAYS, &at))
+			break;
+		at.line = NULL;
 	}
+	if (!at.line)
+		return -ENOSPC;
+	write_entry(k, &at, x->key, index);
+	for (uint32_t l = x->home; l != line; l = l + 1 < n ? l + 1 : 0)
+		set_tags(&s->lines[l], 0, NET_SPILLED);
+	if (x->key & NET_SIX)
+		tell_six(k, s, x);
+	else
+		tell_far(k, s, x);
 	return 0;
 }
 
-static bool is_painted(const struct kern *k, const struct cidr *c)
+static int add(const struct kern *k, const struct set *s, const struct sought *x, uint32_t index)
 {
-	return length_of(c) <= k->nets.root_bits;
-}
+	struct spot at = { .line = x->near };
 
-static int add(const struct kern *k, const struct set *s, const struct cidr *c, uint32_t index)
-{
-	int err = insert(k, s, c, index);
-
-	if (err)
-		return err;
-	if (is_painted(k, c))
-		paint(k, s, c, 0, index);
-	else
-		lead_to(k, s, c);
+	if (!at.line || !has_room(x->key, NET_NEAR, &at))
+		return add_far(k, s, x, index);
+	write_entry(k, &at, x->key, index);
+	set_tags(at.line, 0, 1ULL << (32 - x->len) << NET_NEAR_SHIFT);
 	return 0;
 }
 
@@ -224,40 +316,49 @@ static int add(const struct kern *k, const struct set *s, const struct cidr *c, 
 uint32_t nets_find(const struct kern *k, const struct cidr *c)
 {
 	struct set s = written(k);
-	const __u64 *entry = find(k, &s, c);
+	struct sought x = seek(k, &s, c);
+	struct spot at;
 
-	return entry ? *entry : 0;
+	return find(k, &s, &x, &at) ? index_of(at.line->entry[at.way]) : 0;
 }
 
 int nets_put(struct kern *k, const struct cidr *c, uint32_t index)
 {
 	struct set s = written(k);
-	__u64 *entry = find(k, &s, c);
-	uint32_t was;
+	struct sought x = seek(k, &s, c);
+	struct spot at;
 	int err;
 
-	if (!entry) {
-		err = add(k, &s, c, index);
-		k->nets.n += !err;
-		return err;
+	if (find(k, &s, &x, &at)) {
+		write_entry(k, &at, x.key, index);
+		return 0;
 	}
-	was = *entry;
-	__atomic_store_n(entry, *entry >> 32 << 32 | index, __ATOMIC_RELEASE);
-	if (is_painted(k, c))
-		paint(k, &s, c, was, index);
-	return 0;
+	err = add(k, &s, &x, index);
+	k->nets.n += !err;
+	return err;
+}
+
+void nets_changed(struct kern *k, const struct cidr *c)
+{
+	for (unsigned int which = 0; which < 2; which++) {
+		struct set s = set_at(&k->nets, which);
+		struct sought x = seek(k, &s, c);
+		struct spot at;
+
+		if (find(k, &s, &x, &at))
+			write_entry(k, &at, x.key, index_of(at.line->entry[at.way]));
+	}
 }
 
 int nets_remove(struct kern *k, const struct cidr *c)
 {
 	struct set s = written(k);
-	__u64 *entry = find(k, &s, c);
+	struct sought x = seek(k, &s, c);
+	struct spot at;
 
-	if (!entry)
+	if (!find(k, &s, &x, &at))
 		return -ENOENT;
-	if (is_painted(k, c))
-		paint(k, &s, c, *entry, around(k, &s, c));
-	__atomic_store_n(entry, 0, __ATOMIC_RELEASE);
+	remove_entry(k, &at);
 	k->nets.n--;
 	k->nets.stale++;
 	if (k->nets.open || k->nets.stale <= k->nets.n / 2 + STALE_MAX)
@@ -271,38 +372,49 @@ void nets_each(const struct kern *k, void (*fn)(void *ctx, uint32_t index), void
 {
 	struct set s = written(k);
 
-	for (size_t b = 0; b < k->nets.buckets.n / 2; b++)
+	for (size_t l = 0; l < n_lines(k); l++)
 		for (int w = 0; w < NET_WAYS; w++) {
-			uint64_t entry = s.buckets[b].entry[w];
+			uint32_t index = index_of(s.lines[l].entry[w]);
 
-			if ((uint32_t)entry && (uint32_t)entry < k->rules.n)
-				fn(ctx, entry);
+			if (index && index < k->rules.n)
+				fn(ctx, index);
 		}
 }
 
 /* ---- all of them ----------------------------------------------------------------------- */
 
+static int write_one(struct kern *k, const struct set *to, uint32_t index)
+{
+	const struct rule *r = &slots(k)[index];
+	struct cidr c = { r->net, r->plen };
+	struct sought x;
+	struct spot at;
+	int err;
+
+	if (!r->gen || !r->plen)
+		return 0;
+	x = seek(k, to, &c);
+	if (find(k, to, &x, &at))
+		return 0;
+	err = add(k, to, &x, index);
+	k->nets.n += !err;
+	return err;
+}
+
 static int write_anew(struct kern *k, const struct set *from, const struct set *to)
 {
 	int err = 0;
 
-	memset(to->roots, 0, k->nets.roots.n / 2 * sizeof(*to->roots));
+	memset(to->roots, 0, k->nets.roots.n * sizeof(*to->roots));
 	memset(to->deep, 0, k->nets.deep.n / 2 * sizeof(*to->deep));
-	memset(to->buckets, 0, k->nets.buckets.n / 2 * sizeof(*to->buckets));
+	memset(to->lines, 0, n_lines(k) * sizeof(*to->lines));
 	k->nets.n = 0;
-	for (size_t b = 0; !err && b < k->nets.buckets.n / 2; b++)
+	for (size_t l = 0; !err && l < n_lines(k); l++)
 		for (int w = 0; !err && w < NET_WAYS; w++) {
-			uint32_t index = from->buckets[b].entry[w];
-			const struct rule *r = &slots(k)[index];
-			struct cidr c;
+			uint32_t index = index_of(from->lines[l].entry[w]);
 
-			if (!index || index >= k->rules.n || !r->gen || !r->plen)
-				continue;
-			c = (struct cidr){ r->net, r->plen };
-			if (find(k, to, &c))
-				continue;
-			err = add(k, to, &c, index);
-			k->nets.n += !err;
+			if (index && index < k->rules.n)
+				err = write_one(k, to, index);
 		}
 	k->nets.stale = 0;
 	return err;
@@ -310,9 +422,9 @@ static int write_anew(struct kern *k, const struct set *from, const struct set *
 
 static void copy(const struct kern *k, const struct set *from, const struct set *to)
 {
-	memcpy(to->roots, from->roots, k->nets.roots.n / 2 * sizeof(*to->roots));
+	memcpy(to->roots, from->roots, k->nets.roots.n * sizeof(*to->roots));
 	memcpy(to->deep, from->deep, k->nets.deep.n / 2 * sizeof(*to->deep));
-	memcpy(to->buckets, from->buckets, k->nets.buckets.n / 2 * sizeof(*to->buckets));
+	memcpy(to->lines, from->lines, n_lines(k) * sizeof(*to->lines));
 }
 
 int nets_begin(struct kern *k)
@@ -348,7 +460,7 @@ int nets_open(struct kern *k, bool adopted)
 	unsigned int bits = 0;
 	int err;
 
-	while ((size_t)4 << bits < k->nets.roots.n)
+	while ((size_t)1 << bits < k->nets.roots.n)
 		bits++;
 	k->nets.root_bits = bits;
 	if (!adopted)
@@ -372,6 +484,6 @@ void nets_sizes(uint32_t rules, struct nets_sizes *out)
 	*out = (struct nets_sizes){
 		.root_bits = bits,
 		.deep = deep,
-		.buckets = rules / 3 < NET_STEPS ? NET_STEPS : rules / 3 + 1,
+		.lines = rules / 3 < NET_STEPS ? NET_STEPS : rules / 3 + 1,
 	};
 }

@@ -123,9 +123,10 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 		{ "handshakes", sets_of(c->handshakes) },
 		{ "rules", c->rules },
 		{ "match", c->rules },
-		{ "net_roots", 4 << nets.root_bits },
+		{ "drops", drops_words(c->rules) * k->n_cpus },
+		{ "net_roots", 1 << nets.root_bits },
 		{ "net_deep", 2 * nets.deep },
-		{ "net_rules", 2 * nets.buckets },
+		{ "net_lines", 2 * nets.lines },
 		{ "allow", c->prefixes },
 		{ "proxied", c->proxied ? c->proxied : c->flows },
 		{ "events", c->ring_bytes },
@@ -153,7 +154,8 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->reassembly_slots = power_of_two(c->reassembly) - 1;
 	k->skel->rodata->net_root_bits = nets.root_bits;
 	k->skel->rodata->net_deep_mask = nets.deep - 1;
-	k->skel->rodata->net_buckets = nets.buckets;
+	k->skel->rodata->net_lines_n = nets.lines;
+	k->skel->rodata->drop_words = drops_words(c->rules);
 	k->skel->rodata->clock_virtual = c->replay;
 	k->skel->rodata->runs_alone = c->replay && c->batch;
 	k->prefixes = c->prefixes;
@@ -245,15 +247,11 @@ static int map_tables(struct kern *k, struct reason *r)
 		struct mapping *m;
 		bool later; /* see kern_tallies() */
 	} tables[] = {
-		{ "control", &k->control, false },
-		{ "ports", &k->ports, false },
-		{ "tallies", &k->tallies, true },
-		{ "orders", &k->orders, true },
-		{ "flows", &k->flows, true },
-		{ "rules", &k->rules, false },
-		{ "net_roots", &k->nets.roots, false },
-		{ "net_deep", &k->nets.deep, false },
-		{ "net_rules", &k->nets.buckets, false },
+		{ "control", &k->control, false },    { "ports", &k->ports, false },
+		{ "tallies", &k->tallies, true },     { "orders", &k->orders, true },
+		{ "flows", &k->flows, true },         { "rules", &k->rules, false },
+		{ "drops", &k->drops, false },        { "net_roots", &k->nets.roots, false },
+		{ "net_deep", &k->nets.deep, false }, { "net_lines", &k->nets.lines, false },
 		{ "batches", &k->batches, false },
 	};
 
@@ -374,9 +372,10 @@ void kern_free(struct kern *k)
 	mapping_close(&k->orders);
 	mapping_close(&k->flows);
 	mapping_close(&k->rules);
+	mapping_close(&k->drops);
 	mapping_close(&k->nets.roots);
 	mapping_close(&k->nets.deep);
-	mapping_close(&k->nets.buckets);
+	mapping_close(&k->nets.lines);
 	mapping_close(&k->batches);
 	winnow_bpf__destroy(k->skel);
 	free(k->removed);

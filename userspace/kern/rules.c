@@ -193,7 +193,7 @@ static int table_full(const struct kern *k, const struct place *p, int err, stru
 	if (err == -E2BIG || err == -ENOSPC)
 		return reason_set(why, -ENOSPC, "rule table full (%zu)", k->rules.n - 1);
 	return reason_set(why, err, "write table %s: %s",
-			  p->way == WAY_MATCH ? "match" : "net_rules", strerror(-err));
+			  p->way == WAY_MATCH ? "match" : "net_lines", strerror(-err));
 }
 
 /* Is there a slot, and may there be one more of its kind? */
@@ -243,6 +243,7 @@ int kern_rule_put(struct kern *k, uint32_t index, const struct rule *rule,
 	fresh.plen = p.net.plen;
 	fresh.hits = fresh.hit_packets = fresh.hit_bytes = 0;
 	fresh.would_hit = fresh.unproved = fresh.last_hit = 0;
+	drops_clear(k, index);
 	*slot = fresh;
 	__atomic_store_n(&slot->gen, rule->gen, __ATOMIC_RELEASE);
 
@@ -302,6 +303,14 @@ int kern_rule_remove(struct kern *k, uint32_t index, const struct rule_match *m)
 		slot_end(k, index);
 	}
 	return 0;
+}
+
+void kern_rule_changed(struct kern *k, uint32_t index)
+{
+	const struct cidr c = { slots(k)[index].net, slots(k)[index].plen };
+
+	if (c.plen)
+		nets_changed(k, &c);
 }
 
 int kern_rules_begin(struct kern *k)
