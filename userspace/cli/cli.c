@@ -282,12 +282,23 @@ static int run(void)
 	return err ? err : line.cmd->run(line.n_words, line.words);
 }
 
+/* jansson 2.14 goes wrong, not back, where a buffer of its lexer cannot grow. */
+static void *json_memory(size_t n)
+{
+	void *p = malloc(n);
+
+	if (!p)
+		exit(cli_fail(CLI_NO, "out of memory"));
+	return p;
+}
+
 int cli_main(int argc, char **argv)
 {
 	_cleanup_(freep) char **words = calloc(argc + 1, sizeof(*words));
 	int code;
 
 	log_open("winnow", LOG_NOTE);
+	json_set_alloc_funcs(json_memory, free);
 	cli = (struct cli){ 0 };
 	line = (struct line){ .words = words };
 	if (!words)
