@@ -59,6 +59,12 @@ static char *sentence(const char *fmt, va_list ap)
 	return vasprintf(&text, fmt, ap) < 0 ? NULL : text_safe(text);
 }
 
+void cli_no_memory(void)
+{
+	log_error("out of memory");
+	exit(CLI_NO);
+}
+
 int cli_fail(int code, const char *fmt, ...)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -288,7 +294,7 @@ static void *json_memory(size_t n)
 	void *p = malloc(n);
 
 	if (!p)
-		exit(cli_fail(CLI_NO, "out of memory"));
+		cli_no_memory();
 	return p;
 }
 
