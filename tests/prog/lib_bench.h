@@ -41,10 +41,10 @@ struct wire;
 struct bench {
 	struct kern *k;
 	struct wire *wire; /* NULL: test runs (lib_wire.h) */
-	uint64_t t; /* us of the virtual clock */
+	uint64_t t;        /* us of the virtual clock */
 	struct control *c;
 	uint64_t mark[COUNTER_MAX];
-	uint32_t rule_gen; /* of the newest rule */
+	uint32_t rule_gen;       /* of the newest rule */
 	struct seen_hello hello; /* the newest */
 	struct seen_handshake handshake;
 };
