@@ -157,6 +157,9 @@ void report_clear(struct report *r);
 void report_freep(struct kept_report **k);
 int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
 		 const struct cohort *members, double exchanges_in_stack, struct report *r);
+/* rotation.c: rules on networks behind those of members, while the plan's precision holds. */
+int report_networks(const struct detect *d, uint64_t stack, double strangers, double before,
+		    struct report *r);
 /* Takes `r` over. */
 int report_keep(const struct detect *d, const struct cohort_id *key, const struct group *g,
 		const struct cohort_state *state, const struct cohort *members, struct report *r,

@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "detect/internal.h"
 #include "detect/lifetime.h"
+#include "detect/rotation.h"
 #include "detect/stats.h"
 
 void report_clear(struct report *r)
@@ -141,7 +142,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 
 	r->life = source_life(d, state, members);
 	expires = expiry(d, r->life);
-	r->rules = calloc(members->n + 1, sizeof(*r->rules));
+	r->rules = calloc(members->n + 1 + ROTATION_MOST, sizeof(*r->rules));
 	r->spared = calloc(members->n + 1, sizeof(*r->spared));
 	if (!r->rules || !r->spared)
 		return -ENOMEM;
@@ -180,6 +181,8 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 	}
 	leave_out(r, collateral_keep(r->rules, r->n_rules, unknown, state->before,
 				     d->config.precision));
+	if (report_networks(d, members->stack, unknown, state->before, r))
+		return -ENOMEM;
 	for (size_t i = 0; i < r->n_rules; i++)
 		r->stops += r->rules[i].exchanges;
 	r->collateral =
