@@ -200,7 +200,7 @@ def until_ready(p, log_file):
     """True: it is. False: it ended. None: neither."""
     stop = time.time() + SECONDS
     while time.time() < stop:
-        if b"ready" in os.pread(log_file, 1 << 20, 0):
+        if b"ready, listening" in os.pread(log_file, 1 << 20, 0):
             return True
         if p.poll() is not None:
             return False
