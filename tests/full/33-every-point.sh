@@ -50,7 +50,7 @@ if parts start; then
 	was=$(rules)
 	for what in ${WHAT:-malloc call}; do
 		stopped
-		each "each $what of a start" $what start "$WINNOWD" -f -c "$TMP/winnow.conf"
+		each "each $what of a start" $what start "$CONTROL" "$WINNOWD" -f -c "$TMP/winnow.conf"
 		winnowd_start
 		check "afterwards it starts, with the rules there were" test "$(rules)" = "$was"
 	done
