@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	6	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	7	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 

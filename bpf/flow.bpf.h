@@ -359,13 +359,13 @@ __noinline int flow_rule(__u64 key, __u32 rule, __u32 gen)
 
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way < WAYS) {
 		set->slot[way & (WAYS - 1)].rule = rule;
 		set->slot[way & (WAYS - 1)].rule_gen = gen;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return 0;
 }
 

@@ -6,9 +6,9 @@
  * low bits of a row's 64-bit key choose the set, the high ones are its tag, which is
  * there once in a set: a key that meets its tag under another key takes that row (once
  * in 2^29 new rows), and is counted as an eviction. All
- * writers of a set hold its stripe's spin lock, so counts are exact on any number
- * of CPUs; no helper may be called under it. Readers in userspace map the array
- * and look at `gen`: odd or changed means the row was being given to another key.
+ * writers of a set hold its stripe's lock, so counts are exact on any number of CPUs.
+ * Readers in userspace map the array and look at `gen`: odd or changed means the row was
+ * being given to another key.
  * `heat` beside the tag says when a row was last used, so that the coldest is found
  * without looking at eight rows; a table that does not keep it exact looks again.
  *
@@ -19,6 +19,7 @@
 #define WINNOW_TABLE_BPF_H
 
 #include "abi.h"
+#include "lock.bpf.h"
 
 /* What is in memory is read again: no memset() made of a loop, and the verifier
  * forgets what it had learnt of it. */
@@ -54,21 +55,6 @@ static __always_inline __u32 tag_of(__u64 key)
 {
 	return key >> 32 ?: 1;
 }
-
-/* Set before loading. 1: replay's batches, of which one runs at a time: nobody else is
- * there to be locked out. */
-const volatile __u32 runs_alone;
-
-#define lock_take(lock)                      \
-	({                                   \
-		if (!runs_alone)             \
-			bpf_spin_lock(lock); \
-	})
-#define lock_give(lock)                        \
-	({                                     \
-		if (!runs_alone)               \
-			bpf_spin_unlock(lock); \
-	})
 
 /* `gen` odd while the key changes. The fetching add is a full barrier. */
 #define row_open(row)  __sync_fetch_and_add(&(row)->gen, 1)
