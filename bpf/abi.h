@@ -65,6 +65,7 @@ struct hello_walk {
 	__u64 n_stack;
 	__u64 grease_ext;	/* not 0: there was one */
 	__u64 ech;
+	__u64 next;		/* where the next extension begins */
 	__u16 at[64];		/* where the data of extension 0..62 begins; 0: absent */
 };
 

@@ -161,6 +161,7 @@ struct early_view {
 	__u32 len;               /* of the frame */
 	__u16 sport, dport;
 	__u8 family, proto;
+	__u8 first; /* byte of a segment's payload; 0: none */
 };
 
 static __always_inline void view(struct xdp_md *ctx, const struct glance *g, struct early_view *v)
@@ -180,10 +181,16 @@ static __always_inline void view(struct xdp_md *ctx, const struct glance *g, str
 	v->sport = bpf_ntohs(((__be16 *)g->l4)[0]);
 	v->dport = g->dport;
 	v->seg.tcp_flags = 0;
+	v->first = 0;
 	if (g->proto == IPPROTO_TCP) {
+		__u32 header = (((__u8 *)tcp)[12] >> 4) * 4;
+		__u8 *payload = (__u8 *)tcp + header;
+
+		if (g->len > header && payload + 1 <= (__u8 *)(long)ctx->data_end)
+			v->first = *payload;
 		v->seg.seq = bpf_ntohl(tcp->seq);
 		v->seg.ack = bpf_ntohl(tcp->ack_seq);
-		v->seg.payload_len = g->len - tcp->doff * 4;
+		v->seg.payload_len = g->len - header;
 		v->seg.tcp_flags = ((__u8 *)tcp)[13];
 	}
 }
@@ -215,6 +222,25 @@ static __always_inline int early_drop(const struct control *c, const struct earl
 	return 1;
 }
 
+/* A record of a TLS handshake or a ChangeCipherSpec begins here: the connection is hardly
+ * past its handshake. */
+static __always_inline int is_handshake(const struct early_view *v)
+{
+	return v->first == 22 || v->first == 20;
+}
+
+/* The lines that the long way will need, in one wait. */
+static __always_inline void touch_connection(__u64 key)
+{
+	struct flow_set *set = flow_set_at(key);
+
+	if (set) {
+		touch_set(set, key);
+		touch(&set->slot[way_second(key) & (WAYS - 1)]);
+	}
+	handshake_touch(key);
+}
+
 /* A segment of a protected port. 1: it has been dealt with. */
 static __always_inline int early_segment(const struct control *c, const struct early_view *v)
 {
@@ -226,6 +252,10 @@ static __always_inline int early_segment(const struct control *c, const struct e
 	    (v->seg.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return 0;
 	key = key_flow(&c->secret, &v->src, &v->dst, v->sport, v->dport);
+	if (is_handshake(v)) {
+		touch_connection(key);
+		return 0;
+	}
 	t = now_coarse();
 	w = work_get();
 	if (!w)

@@ -16,6 +16,7 @@
 #define WINNOW_FLOW_BPF_H
 
 #include "abi.h"
+#include "handshake.bpf.h"
 #include "now.bpf.h"
 #include "table.bpf.h"
 #include "tally.bpf.h"
@@ -46,9 +47,9 @@ static __always_inline struct stripe *flow_lock_at(__u64 key)
 	return bpf_map_lookup_elem(&flow_locks, &i);
 }
 
-/* Where the row of `key` is, or WAYS and more. Its homes are asked first: most rows are
- * there, and then no other line is needed. */
-static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
+/* Where the row of `key` is if it is in one of its homes, as most are: then no other line
+ * is needed. Else WAYS. */
+static __always_inline __u32 flow_home(const struct flow_set *set, __u64 key)
 {
 	__u32 way = way_home(key) & (WAYS - 1);
 
@@ -56,6 +57,16 @@ static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
 		return way;
 	way = way_second(key) & (WAYS - 1);
 	if (set->slot[way & (WAYS - 1)].key == key)
+		return way;
+	return WAYS;
+}
+
+/* Where the row of `key` is, or WAYS and more. */
+static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
+{
+	__u32 way = flow_home(set, key);
+
+	if (way < WAYS)
 		return way;
 	return way_find(set, tag_of(key), set->slot[w_].key == key);
 }
@@ -228,7 +239,11 @@ static __always_inline int flow_pass(__u64 key, const struct segment_view *p, __
 	touch(&set->slot[way_home(key) & (WAYS - 1)]);
 	touch(&set->slot[way_second(key) & (WAYS - 1)]);
 	lock_take(&lock->lock);
-	way = flow_way(set, key);
+	way = flow_home(set, key);
+	if (way >= WAYS) {
+		handshake_touch(key); /* where it is more likely to be */
+		way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	}
 	if (way >= WAYS)
 		goto out;
 	f = &set->slot[way & (WAYS - 1)];

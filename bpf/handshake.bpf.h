@@ -375,6 +375,15 @@ static __always_inline struct handshake_set *handshake_set(__u64 key)
 	return bpf_map_lookup_elem(&handshakes, &i);
 }
 
+/* The lines of the record, ahead of the step that needs them. */
+static __always_inline void handshake_touch(__u64 key)
+{
+	struct handshake_set *set = handshake_set(key);
+
+	if (set)
+		touch_set(set, key);
+}
+
 static __always_inline struct stripe *handshake_lock(__u64 key)
 {
 	__u32 i = key & handshake_sets & (STRIPES - 1);
