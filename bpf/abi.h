@@ -335,7 +335,7 @@ struct handshake {
 	__u32 flags;		/* enum handshake_flag */
 	__u32 tcp_key;
 	__u32 stamp;		/* last touched */
-	__u32 gen;
+	__u32 spare;
 	__u32 isn_other;	/* a SYN that the server has not answered */
 	__u32 hello_flags;	/* enum hello_flag */
 	__u32 unfit_ack;	/* of a flight that does not continue the hello; HS_UNFIT */
