@@ -38,43 +38,6 @@ static __always_inline int port_protected(__u16 port, __u8 proto)
 	return p && port_in(p, port, proto);
 }
 
-/* Bytes and exchanges of a segment that moved its flow, into the row it joined. */
-__noinline int account(void)
-{
-	struct work *w = work_get();
-	struct tally_join *j;
-	struct moved *m;
-	__u32 ref;
-
-	if (!w)
-		return 0;
-	m = &w->m;
-	if (tally_add(m, stamp_of(w->t)))
-		return 0;
-	/* Evicted: the flow takes its source's row up again, as no new connection. */
-	j = &w->join;
-	__builtin_memset(j, 0, sizeof(*j));
-	j->src = source_word(&w->p.src, w->p.family);
-	j->stack = m->stack;
-	j->stamp = stamp_of(w->t);
-	j->bytes_in = m->in;
-	j->bytes_out = m->out;
-	j->service = w->p.dport;
-	j->family = w->p.family;
-	j->proto = IPPROTO_TCP;
-	ref = tally_join(j);
-	if (!ref)
-		return 0;
-	m->tally = ref - 1;
-	m->tally_gen = j->gen;
-	m->in = 0;
-	m->out = 0;
-	if (m->exchange)
-		tally_add(m, stamp_of(w->t));
-	flow_rejoin(w->key, m->tally, m->tally_gen);
-	return 0;
-}
-
 /* An ordinary frame, before anything of it is read that may not be needed. */
 struct glance {
 	void *ip;
@@ -241,40 +204,48 @@ static __always_inline void touch_connection(__u64 key)
 	handshake_touch(key);
 }
 
-/* A segment of a protected port. 1: it has been dealt with. */
+/* Not dealt with: it takes the long way. */
+#define EARLY_NOT     (-1)
+#define EARLY_NO_FLOW (-2) /* and it is of no proved connection */
+
+/* A segment of a protected port. XDP_PASS: it has been dealt with. */
 static __always_inline int early_segment(const struct control *c, const struct early_view *v)
 {
 	struct work *w;
 	__u64 key, t;
-	int done;
 
 	if (v->proto != IPPROTO_TCP ||
 	    (v->seg.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
-		return 0;
+		return EARLY_NOT;
 	key = key_flow(&c->secret, &v->src, &v->dst, v->sport, v->dport);
 	if (is_handshake(v)) {
 		touch_connection(key);
-		return 0;
+		return EARLY_NOT;
 	}
 	t = now_coarse();
 	w = work_get();
 	if (!w)
-		return 0;
-	done = flow_pass(key, &v->seg, t, &w->m);
-	if (done != 2)
-		return done;
+		return EARLY_NOT;
+	switch (flow_pass(key, &v->seg, t, &w->m)) {
+	case FLOW_PASS_NOT:
+		return EARLY_NOT;
+	case FLOW_PASS_NONE:
+		return EARLY_NO_FLOW;
+	case FLOW_PASS_DONE:
+		return XDP_PASS;
+	case FLOW_PASS_TELL:
+		break;
+	}
 	w->p.src = v->src;
 	w->p.family = v->family;
 	w->p.dport = v->dport;
 	w->key = key;
 	w->t = t;
 	account();
-	return 1;
+	return XDP_PASS;
 }
 
-#define EARLY_NOT (-1) /* not dealt with: it takes the long way */
-
-/* A frame for a protected port: its verdict if it has been dealt with, or EARLY_NOT. */
+/* A frame for a protected port: its verdict if it has been dealt with. */
 static __always_inline int early_protected(struct xdp_md *ctx, const struct glance *g, __u32 device)
 {
 	struct control *c = control_get();
@@ -287,10 +258,10 @@ static __always_inline int early_protected(struct xdp_md *ctx, const struct glan
 	index = c->n_source_rules ? source_rule(c, &v.src) : 0;
 	if (index)
 		return early_drop(c, &v, index, device) ? XDP_DROP : EARLY_NOT;
-	return early_segment(c, &v) ? XDP_PASS : EARLY_NOT;
+	return early_segment(c, &v);
 }
 
-/* The frame's verdict, if it needed no more than this look; else EARLY_NOT. */
+/* The frame's verdict, if it needed no more than this look; else below 0. */
 static __always_inline int early(struct xdp_md *ctx, __u32 device)
 {
 	__u32 what = COUNTER_PARSE_OK;

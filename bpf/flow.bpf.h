@@ -223,19 +223,25 @@ __noinline int flow_known(__u64 key)
 /* Flags of flows that take the long way. */
 #define FLOW_SPECIAL (FLOW_CLOSED | FLOW_HANDSHAKE | FLOW_SILENT | FLOW_PROXIED)
 
-/* The short way: an open flow without a verdict, a segment that fits. 0: not so, and
- * nothing has changed; else 2 if the tally has to be told what *m says, 1 if not. */
-static __always_inline int flow_pass(__u64 key, const struct segment_view *p, __u64 t,
-				     struct moved *m)
+enum flow_passed {
+	FLOW_PASS_NOT,  /* it takes the long way; nothing has changed */
+	FLOW_PASS_NONE, /* the same, and there is no such flow */
+	FLOW_PASS_DONE,
+	FLOW_PASS_TELL, /* and the tally has to be told what *m says */
+};
+
+/* The short way: an open flow without a verdict, a segment that fits. */
+static __always_inline enum flow_passed flow_pass(__u64 key, const struct segment_view *p, __u64 t,
+						  struct moved *m)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
-	int done = 0;
+	enum flow_passed done = FLOW_PASS_NOT;
 	struct flow *f;
 	__u32 way;
 
 	if (!set || !lock)
-		return 0;
+		return FLOW_PASS_NOT;
 	touch(&set->slot[way_home(key) & (WAYS - 1)]);
 	touch(&set->slot[way_second(key) & (WAYS - 1)]);
 	lock_take(&lock->lock);
@@ -244,15 +250,17 @@ static __always_inline int flow_pass(__u64 key, const struct segment_view *p, __
 		handshake_touch(key); /* where it is more likely to be */
 		way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	}
-	if (way >= WAYS)
+	if (way >= WAYS) {
+		done = FLOW_PASS_NONE;
 		goto out;
+	}
 	f = &set->slot[way & (WAYS - 1)];
 	if (f->rule || f->flags & FLOW_SPECIAL || flow_unfit(f, p))
 		goto out;
-	done = 1;
+	done = FLOW_PASS_DONE;
 	m->exchange = flow_move(f, p, t);
 	if (m->exchange || f->held_in + f->held_out >= HELD_MAX || clock_virtual) {
-		done = 2;
+		done = FLOW_PASS_TELL;
 		m->stack = f->stack;
 		flow_told(f, m);
 	}
