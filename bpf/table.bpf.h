@@ -137,12 +137,15 @@ static __always_inline __u32 way_second(__u64 key)
 	return key >> 58 & (WAYS - 1);
 }
 
-/* A free way (its homes if they are free), else the coldest. Above AGE_CLASS an age is
- * a class; what is older than `life` of its own class is above those that are not. */
-#define AGE_CLASS   (1U << 28)
-#define AGE_EXPIRED 29 /* a bit of its own */
-#define AGE_ENDED   (1U << 30)
-#define AGE_FOREVER (AGE_CLASS - 1)
+/* A free way, else one that has ended (its homes first: then whoever looks for the key
+ * finds it with no more lines than those it asked for), else the coldest. Above AGE_CLASS
+ * an age is a class; what is older than `life` of its own class is above those that are
+ * not. */
+#define AGE_CLASS     (1U << 28)
+#define AGE_EXPIRED   29 /* a bit of its own */
+#define AGE_ENDED_BIT 30
+#define AGE_ENDED     (1U << AGE_ENDED_BIT)
+#define AGE_FOREVER   (AGE_CLASS - 1)
 
 static __always_inline __u32 way_coldest(const __u32 tag[WAYS], const __u32 heat[WAYS], __u32 at,
 					 __u32 life, __u64 key)
@@ -157,6 +160,7 @@ static __always_inline __u32 way_coldest(const __u32 tag[WAYS], const __u32 heat
 		age *= 1 - sign((__u64)age << 32); /* used "later" on another CPU: hot */
 		if (life != AGE_FOREVER)
 			age += sign((__u64)life - (age & (AGE_CLASS - 1))) << AGE_EXPIRED;
+		age -= (age >> AGE_ENDED_BIT) * (age & (AGE_ENDED - 1)); /* one like another */
 		v = same(tag[w], 0) << 32 | age;
 		v = ((v << 1 | same(w, home)) << 1 | same(w, second)) << 3 | w;
 		less = best - v;
