@@ -204,9 +204,7 @@ static __always_inline void touch_connection(__u64 key)
 	handshake_touch(key);
 }
 
-/* Not dealt with: it takes the long way. */
-#define EARLY_NOT     (-1)
-#define EARLY_NO_FLOW (-2) /* and it is of no proved connection */
+#define EARLY_NOT (-1) /* not dealt with: it takes the long way */
 
 /* A segment of a protected port. XDP_PASS: it has been dealt with. */
 static __always_inline int early_segment(const struct control *c, const struct early_view *v)
@@ -229,8 +227,6 @@ static __always_inline int early_segment(const struct control *c, const struct e
 	switch (flow_pass(key, &v->seg, t, &w->m)) {
 	case FLOW_PASS_NOT:
 		return EARLY_NOT;
-	case FLOW_PASS_NONE:
-		return EARLY_NO_FLOW;
 	case FLOW_PASS_DONE:
 		return XDP_PASS;
 	case FLOW_PASS_TELL:
@@ -261,7 +257,7 @@ static __always_inline int early_protected(struct xdp_md *ctx, const struct glan
 	return early_segment(c, &v);
 }
 
-/* The frame's verdict, if it needed no more than this look; else below 0. */
+/* The frame's verdict, if it needed no more than this look; else EARLY_NOT. */
 static __always_inline int early(struct xdp_md *ctx, __u32 device)
 {
 	__u32 what = COUNTER_PARSE_OK;

@@ -224,8 +224,7 @@ __noinline int flow_known(__u64 key)
 #define FLOW_SPECIAL (FLOW_CLOSED | FLOW_HANDSHAKE | FLOW_SILENT | FLOW_PROXIED)
 
 enum flow_passed {
-	FLOW_PASS_NOT,  /* it takes the long way; nothing has changed */
-	FLOW_PASS_NONE, /* the same, and there is no such flow */
+	FLOW_PASS_NOT, /* it takes the long way; nothing has changed */
 	FLOW_PASS_DONE,
 	FLOW_PASS_TELL, /* and the tally has to be told what *m says */
 };
@@ -250,10 +249,8 @@ static __always_inline enum flow_passed flow_pass(__u64 key, const struct segmen
 		handshake_touch(key); /* where it is more likely to be */
 		way = way_find(set, tag_of(key), set->slot[w_].key == key);
 	}
-	if (way >= WAYS) {
-		done = FLOW_PASS_NONE;
+	if (way >= WAYS)
 		goto out;
-	}
 	f = &set->slot[way & (WAYS - 1)];
 	if (f->rule || f->flags & FLOW_SPECIAL || flow_unfit(f, p))
 		goto out;

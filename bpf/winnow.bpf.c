@@ -186,10 +186,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		return verdict_pass(w);
 	}
 	w->t = now_coarse();
-	if (w->no_flow)
-		__builtin_memset(&w->m, 0, sizeof(w->m));
-	else
-		flow_step();
+	flow_step();
 	if (w->m.found == FLOW_OK) {
 		if (w->m.flags & FLOW_PROXIED && !proxied_step())
 			return verdict_pass(w);
@@ -310,7 +307,6 @@ static __always_inline int classify(struct xdp_md *ctx, int hurry)
 	__builtin_memset(&w->p, 0, sizeof(w->p));
 	w->device = device;
 	w->passed = 0;
-	w->no_flow = verdict == EARLY_NO_FLOW;
 	w->peer_port = 0;
 	w->p.frame_len = bpf_xdp_get_buff_len(ctx);
 	count_frame(w, COUNTER_PACKETS, COUNTER_BYTES, w->p.frame_len);

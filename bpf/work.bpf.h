@@ -100,7 +100,6 @@ struct work {
 	__u32 way;        /* of the row at hand: see way_kept() */
 	__u32 device;     /* device_slot() of where the frame came in */
 	__u32 passed;     /* 1: a `pass` rule on the source */
-	__u32 no_flow;    /* 1: it has been looked for */
 	__u32 r;          /* enum parse_result */
 	struct addr peer; /* the packet's own source, once p.src is a header's */
 	__u32 peer_port;  /* 0: p.src is the packet's own */
