@@ -70,6 +70,18 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 	lock_give(&lock->lock);
 }
 
+/* Has (source, stack, service) of this hello a row? A look without the lock, at the line of
+ * the set alone: a packet old, and wrong once in 2^29. */
+static __always_inline int tally_known(const struct control *c, const struct work *w)
+{
+	__u64 src = source_word(&w->p.src, w->p.family);
+	__u64 key =
+		key_tally(&c->secret, src, w->hello.stack_key, w->p.dport, w->p.family, w->p.proto);
+	struct tally_set *set = tally_set_at(key);
+
+	return set && tag_way(set->tag, tag_of(key)) < WAYS;
+}
+
 /*
  * Finds or makes the row of (source, stack, service); counts a connection if
  * `join`. Answers (set << 3 | way) + 1 and its generation, 0 if there is no row.
