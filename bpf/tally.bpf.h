@@ -15,6 +15,8 @@
 /* Numbers of sets - 1, set before loading. */
 const volatile __u32 tally_sets = 4095;
 const volatile __u32 order_sets = 2047;
+/* Set before loading. 0: nobody will read them, a replay that lists hellos. */
+const volatile __u32 tallies_kept = 1;
 
 static __always_inline struct tally_set *tally_set_at(__u32 i)
 {

@@ -390,7 +390,7 @@ int cmd_replay(int argc, char **argv)
 	if (capture_open(argv[1], &capture, &r))
 		return cli_fail(CLI_NO, "replay: %s", r.text);
 	capture_position(capture, &size);
-	kern_config_replay(&c.kern, size);
+	kern_config_replay(&c.kern, size, run.view != &replay_hellos);
 	if (c.n_proxies)
 		c.kern.proxied = c.kern.flows;
 	return play(capture, argv[1], &c);
