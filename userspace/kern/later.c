@@ -337,13 +337,14 @@ static int syn(struct later *l, const struct segment *s, struct later_row *row, 
 int later_segment(struct later *l, const struct segment *s, const uint8_t *frame, size_t len,
 		  uint64_t now)
 {
-	struct later_row *row = table_find(&l->rows, &s->key);
+	bool begins = s->flags & TCP_SYN;
+	struct later_row *row = begins || s->payload ? table_find(&l->rows, &s->key) : NULL;
 	const uint8_t *data;
 	uint32_t seq = s->seq;
 	size_t at, there;
 	int err = 0;
 
-	if (s->flags & TCP_SYN)
+	if (begins)
 		return row ? syn(l, s, row, now) : 0;
 	if (!s->payload)
 		return 0;
