@@ -23,18 +23,31 @@ struct list {
 };
 
 struct namer {
-	EVP_MD *sha256;
-	EVP_MD *md5;
-	EVP_MD_CTX *ctx;
+	EVP_MD_CTX *sha256; /* one for each: a change of digest allocates */
+	EVP_MD_CTX *md5;
 	struct names names;
 	struct list ciphers, extensions, sigalgs, groups, sorted;
 	const char *suites; /* in hex, sorted */
 	size_t suites_len;
 	char suites_part[14]; /* of their digest, '_' in front, NUL behind */
-	char text[3 * TEXT_RAW + TEXT_ORDER + TEXT_JA3];
+	char text[3 * TEXT_RAW + TEXT_ORDER + TEXT_JA3 + 8]; /* put_number() */
 	char *at; /* where text goes on */
 	struct hello_buf buf;
 };
+
+/* Ready for EVP_DigestInit_ex2() without a digest; NULL: no memory, or no such digest. */
+static EVP_MD_CTX *digest_new(const char *name)
+{
+	EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (!md || !ctx || !EVP_DigestInit_ex2(ctx, md, NULL)) {
+		EVP_MD_CTX_free(ctx);
+		ctx = NULL;
+	}
+	EVP_MD_free(md); /* the context has its own hold of it */
+	return ctx;
+}
 
 int namer_new(struct namer **out)
 {
@@ -43,10 +56,9 @@ int namer_new(struct namer **out)
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
-	n->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	n->md5 = EVP_MD_fetch(NULL, "MD5", NULL);
-	n->ctx = EVP_MD_CTX_new();
-	if (!n->sha256 || !n->md5 || !n->ctx)
+	n->sha256 = digest_new("SHA256");
+	n->md5 = digest_new("MD5");
+	if (!n->sha256 || !n->md5)
 		return -ENOMEM;
 	*out = take_ptr(n);
 	return 0;
@@ -56,9 +68,8 @@ void namer_free(struct namer *n)
 {
 	if (!n)
 		return;
-	EVP_MD_free(n->sha256);
-	EVP_MD_free(n->md5);
-	EVP_MD_CTX_free(n->ctx);
+	EVP_MD_CTX_free(n->sha256);
+	EVP_MD_CTX_free(n->md5);
 	free(n);
 }
 
@@ -212,12 +223,16 @@ static char *put_hex(char *at, const struct list *l, enum keep keep)
 	return at;
 }
 
+/* All five digits at once, a byte each, and those that lead pushed out. Writes eight
+ * bytes: there is room behind every list. */
 static char *put_number(char *at, uint16_t v)
 {
 	int n = 1 + (v > 9) + (v > 99) + (v > 999) + (v > 9999);
+	uint64_t digits = v / 10000 | v / 1000 % 10 << 8 | v / 100 % 10 << 16 |
+			  (uint32_t)(v / 10 % 10) << 24 | (uint64_t)(v % 10) << 32;
 
-	for (int i = n; i-- > 0; v /= 10)
-		at[i] = '0' + v % 10;
+	digits = htole64((digits + 0x3030303030) >> 8 * (5 - n));
+	memcpy(at, &digits, sizeof(digits));
 	return at + n;
 }
 
@@ -250,14 +265,13 @@ static char *put_head(char *at, const struct hello *h, unsigned int n_extensions
 }
 
 /* The first `digits` of a digest in hex, and a NUL. */
-static int put_digest(struct namer *n, const EVP_MD *md, const char *from, size_t len, char *out,
-		      size_t digits)
+static int put_digest(EVP_MD_CTX *ctx, const char *from, size_t len, char *out, size_t digits)
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char sum[EVP_MAX_MD_SIZE];
 
-	if (!EVP_DigestInit_ex2(n->ctx, md, NULL) || !EVP_DigestUpdate(n->ctx, from, len) ||
-	    !EVP_DigestFinal_ex(n->ctx, sum, NULL))
+	if (!EVP_DigestInit_ex2(ctx, NULL, NULL) || !EVP_DigestUpdate(ctx, from, len) ||
+	    !EVP_DigestFinal_ex(ctx, sum, NULL))
 		return -EIO;
 	for (size_t i = 0; i < digits; i++)
 		out[i] = hex[i & 1 ? sum[i / 2] & 15 : sum[i / 2] >> 4];
@@ -270,7 +284,7 @@ static int put_part(struct namer *n, const char *from, size_t len, bool empty, c
 {
 	out[0] = '_';
 	if (!empty)
-		return put_digest(n, n->sha256, from, len, out + 1, 12);
+		return put_digest(n->sha256, from, len, out + 1, 12);
 	memcpy(out + 1, "000000000000", 13);
 	return 0;
 }
@@ -338,7 +352,7 @@ static int ja3_write(struct namer *n, const struct hello *h, const uint8_t *poin
 	}
 	n->at = at + 1;
 	*at = '\0';
-	return put_digest(n, n->md5, n->names.ja3_text, at - n->names.ja3_text, n->names.ja3, 32);
+	return put_digest(n->md5, n->names.ja3_text, at - n->names.ja3_text, n->names.ja3, 32);
 }
 
 /* ---- SNI and ALPN ------------------------------------------------------------- */
@@ -393,7 +407,7 @@ int namer_name(struct namer *n, const uint8_t *msg, size_t len, const struct hel
 	err = extensions_read(n, msg + h->extensions_off, h->extensions_len);
 	if (err)
 		return err;
-	err = put_digest(n, n->sha256, names->order_r, strlen(names->order_r), names->order, 12);
+	err = put_digest(n->sha256, names->order_r, strlen(names->order_r), names->order, 12);
 	if (err)
 		return err;
 	err = ciphers_write(n);
