@@ -26,8 +26,8 @@
 
 struct capture {
 	pcap_t *pcap;
-	FILE *file; /* both owned by pcap */
-	FILE *even; /* what pcap reads: file itself unless it is pcapng */
+	FILE *file;              /* both owned by pcap */
+	FILE *even;              /* what pcap reads: file itself unless it is pcapng */
 	struct pcap_file *plain; /* NULL: pcap reads on */
 	int fd, wake;
 	atomic_uint_least64_t at; /* bytes read */
@@ -315,8 +315,7 @@ static enum capture_end pcap_next_frame(struct capture *c, struct capture_frame 
 
 enum capture_end capture_next(struct capture *c, struct capture_frame *f, struct reason *r)
 {
-	enum capture_end end =
-		c->plain ? pcap_file_next(c->plain, f, r) : pcap_next_frame(c, f, r);
+	enum capture_end end = c->plain ? pcap_file_next(c->plain, f, r) : pcap_next_frame(c, f, r);
 
 	if (end != CAPTURE_FRAME)
 		return end;

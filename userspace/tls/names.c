@@ -31,7 +31,7 @@ struct namer {
 	size_t suites_len;
 	char suites_part[14]; /* of their digest, '_' in front, NUL behind */
 	char text[3 * TEXT_RAW + TEXT_ORDER + TEXT_JA3 + 8]; /* put_number() */
-	char *at; /* where text goes on */
+	char *at;                                            /* where text goes on */
 	struct hello_buf buf;
 };
 
