@@ -53,11 +53,11 @@ __noinline int account(void)
 	return 0;
 }
 
-/* Nobody's connection: a source that no client can have, or a PROXY header that says
- * nothing, or is not to be believed. */
+/* A connection of no tally: of a source that no client can have, or behind a PROXY header
+ * that says nothing, or is not to be believed; any, where none are kept. */
 static __always_inline int is_nobody(const struct work *w)
 {
-	return w->p.bad_source || w->h.result == HELLO_UNEXPECTED_PROXY ||
+	return !tallies_kept || w->p.bad_source || w->h.result == HELLO_UNEXPECTED_PROXY ||
 	       w->h.result == HELLO_BAD_PROXY;
 }
 
