@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* internal.h - the detector's state, shared by detect.c, survey.c and report.c only. */
+/* internal.h - the detector's state, shared by detect.c and the files it calls. */
 #ifndef WINNOW_DETECT_INTERNAL_H
 #define WINNOW_DETECT_INTERNAL_H
 
@@ -128,6 +128,11 @@ int fit_cohort(struct detect *d, struct cohort_state *state, struct cohort *all,
 void fit_kinds_of(const struct detect *d, uint64_t stack, struct mixture *m);
 /* Whether there are days to compare with. */
 bool fit_has_days(const struct detect *d, const struct cohort_id *key);
+
+/* weigh.c: weights of all by the component that fit.c found against days. w: its share of
+ * every cell of cells.h. */
+void weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *rows,
+		const uint8_t *holds, const float *w, const double q[FEATURES][FEATURE_LEVELS]);
 
 /* days.c: what has to be done when a day is over. */
 /* At most about so many sources in one call; `closing` is 0 when it is over. */
