@@ -310,7 +310,7 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 	if (g->split >= d->config.min_members)
 		err = judge(d, key, g, state, &in, &all, &members);
 	if (!err)
-		err = report_rules(d, state, &all, &members, g->exchanges, &r);
+		err = report_rules(d, state, &all, &members, *kept, g->exchanges, &r);
 	if (!err) {
 		before = state->verdict.state;
 		in.plan_holds = r.n_rules && r.collateral.precision >= d->config.precision;

@@ -160,8 +160,10 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 
 void report_clear(struct report *r);
 void report_freep(struct kept_report **k);
+/* `before`: of the last look, may be NULL. */
 int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
-		 const struct cohort *members, double exchanges_in_stack, struct report *r);
+		 const struct cohort *members, const struct kept_report *before,
+		 double exchanges_in_stack, struct report *r);
 /* Takes `r` over. */
 int report_keep(const struct detect *d, const struct cohort_id *key, const struct group *g,
 		const struct cohort_state *state, const struct cohort *members, struct report *r,
