@@ -237,7 +237,7 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	memset(f.full, 0, CELLS * sizeof(*f.full));
 	for (size_t i = 0; i < f.cells.len; i++)
 		f.full[f.cells.cell[i]] = f.w[i];
-	weigh_days(d, all, rows, holds, f.full, p.q);
+	err = weigh_days(d, all, rows, holds, f.full, &p);
 	state->before =
 		before_onset(s, days_of(d->windows.now), f.full, d->config.posterior, all->n);
 	return 0;

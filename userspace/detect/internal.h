@@ -16,6 +16,7 @@
 #include "detect/ledger.h"
 #include "detect/members.h"
 #include "detect/mixture.h"
+#include "detect/near.h"
 #include "detect/newcomers.h"
 #include "detect/origin.h"
 #include "detect/replacements.h"
@@ -131,8 +132,8 @@ bool fit_has_days(const struct detect *d, const struct cohort_id *key);
 
 /* weigh.c: weights of all by the component that fit.c found against days. w: its share of
  * every cell of cells.h. */
-void weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *rows,
-		const uint8_t *holds, const float *w, const double q[FEATURES][FEATURE_LEVELS]);
+int weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *rows,
+	       const uint8_t *holds, const float *w, const struct product *p);
 
 /* days.c: what has to be done when a day is over. */
 /* At most about so many sources in one call; `closing` is 0 when it is over. */
