@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kern/internal.h"
+#include "lib_wire.h"
 #include "hello.h"
 #include "key.bpf.h"
 
@@ -86,8 +87,13 @@ void bench_after(struct bench *b, uint64_t us)
 static uint32_t run(struct bench *b, const struct frame *f, bool egress)
 {
 	uint32_t verdict;
-	int err = kern_feed(b->k, b->t * 1000, f->b, f->len, egress, &verdict);
+	int err;
 
+	if (b->wire) {
+		*b->k->virtual_ns = b->t * 1000;
+		return wire_run(b, f, egress);
+	}
+	err = kern_feed(b->k, b->t * 1000, f->b, f->len, egress, &verdict);
 	if (err)
 		fail_msg("kern_feed: %s", strerror(-err));
 	return verdict;
@@ -301,7 +307,6 @@ struct hello bench_keys(const struct bench *b, const struct bytes *msg)
 
 uint32_t bench_rule(struct bench *b, const struct rule *r, const struct rule_match *m)
 {
-	static uint32_t gen;
 	struct rule full = *r;
 	struct reason why;
 	uint32_t index = 1;
@@ -311,7 +316,7 @@ uint32_t bench_rule(struct bench *b, const struct rule *r, const struct rule_mat
 	while (index < n && slots[index].gen)
 		index++;
 	full.handle = index;
-	full.gen = ++gen;
+	full.gen = ++b->rule_gen;
 	if (!full.canary)
 		full.canary = 10000;
 	if (kern_rule_put(b->k, index, &full, m, &why))

@@ -36,11 +36,15 @@ struct seen_handshake {
 	size_t n;
 };
 
+struct wire;
+
 struct bench {
 	struct kern *k;
-	uint64_t t; /* us of the virtual clock */
+	struct wire *wire; /* NULL: test runs (lib_wire.h) */
+	uint64_t t;        /* us of the virtual clock */
 	struct control *c;
 	uint64_t mark[COUNTER_MAX];
+	uint32_t rule_gen;       /* of the newest rule */
 	struct seen_hello hello; /* the newest */
 	struct seen_handshake handshake;
 };

@@ -107,7 +107,7 @@ static void known(enum hello_result result)
 	e.head.dst = (struct addr){ .lo = ADDR_V4_MARK | 192U << 24 };
 	e.head.sport = 5000;
 	e.head.dport = 25;
-	later_known(l, &e, clock_ns);
+	assert_int_equal(later_known(l, &e, clock_ns), 0);
 }
 
 /* The message in records of `body` bytes. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The rule tables as userspace writes them. Faults 66, 73, 77 (kernel half). */
+/* The rule tables as userspace writes them. Faults 66, 67, 73, 77 (kernel half). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -16,10 +16,9 @@ static void say_list(const char *fmt, va_list ap)
 	_cleanup_(freep) char *safe = NULL;
 
 	if (vasprintf(&text, fmt, ap) < 0)
-		text = NULL;
-	safe = text ? text_safe(text) : NULL;
-	if (safe)
-		fprintf(stderr, "%s\n", safe);
+		cli_no_memory();
+	safe = text_safe(text);
+	fprintf(stderr, "%s\n", safe);
 }
 
 void say(const char *fmt, ...)

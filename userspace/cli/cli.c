@@ -59,6 +59,12 @@ static char *sentence(const char *fmt, va_list ap)
 	return vasprintf(&text, fmt, ap) < 0 ? NULL : text_safe(text);
 }
 
+void cli_no_memory(void)
+{
+	log_error("out of memory");
+	exit(CLI_NO);
+}
+
 int cli_fail(int code, const char *fmt, ...)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -282,12 +288,23 @@ static int run(void)
 	return err ? err : line.cmd->run(line.n_words, line.words);
 }
 
+/* jansson 2.14 goes wrong, not back, where a buffer of its lexer cannot grow. */
+static void *json_memory(size_t n)
+{
+	void *p = malloc(n);
+
+	if (!p)
+		cli_no_memory();
+	return p;
+}
+
 int cli_main(int argc, char **argv)
 {
 	_cleanup_(freep) char **words = calloc(argc + 1, sizeof(*words));
 	int code;
 
 	log_open("winnow", LOG_NOTE);
+	json_set_alloc_funcs(json_memory, free);
 	cli = (struct cli){ 0 };
 	line = (struct line){ .words = words };
 	if (!words)

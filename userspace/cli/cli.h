@@ -67,6 +67,8 @@ long long cli_number(const char *text, long long least, long long most);
 
 /* "winnow: SENTENCE" on stderr (what failed, on what, what to do); returns code. */
 int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Half an answer is none: says that there is no memory and ends with CLI_NO. */
+void cli_no_memory(void) __attribute__((noreturn));
 /* The same with the usage line of the running command; returns CLI_USAGE. */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

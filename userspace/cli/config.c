@@ -128,7 +128,7 @@ static void print_ini(const json_t *doc)
 		section = in;
 		if (origin)
 			printf("# %s\n", json_text_at(row, "origin", ""));
-		printf("%s%s = %s\n", *value ? "" : "# ", key, safe ? safe : "");
+		printf("%s%s = %s\n", *value ? "" : "# ", key, safe);
 	}
 }
 

@@ -204,7 +204,7 @@ static void print_findings(const json_t *list)
 		_cleanup_(freep) char *found = text_safe(json_text_at(row, "found", ""));
 
 		printf(cli.color ? "\033[%sm%-5s\033[0m" : "%.0s%-5s", paint_state(state), state);
-		printf(" %-14s %s\n", about ? about : "", found ? found : "");
+		printf(" %-14s %s\n", about, found);
 		if (strcmp(state, "ok"))
 			printf("%22s%s\n", "", json_text_at(row, "why", ""));
 		if (todo)

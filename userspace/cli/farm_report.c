@@ -22,7 +22,7 @@ static void word(FILE *out, const char *fmt, const json_t *o, const char *path,
 {
 	_cleanup_(freep) char *safe = text_safe(json_text_at(o, path, otherwise));
 
-	fprintf(out, fmt, safe ? safe : "?");
+	fprintf(out, fmt, safe);
 }
 
 json_int_t farm_sum(const json_t *farm, const char *count)
@@ -59,7 +59,7 @@ static void head(FILE *out, const json_t *f)
 	json_array_foreach((json_t *)ja4, i, v) {
 		_cleanup_(freep) char *safe = text_safe(json_string_value(v) ?: "?");
 
-		fprintf(out, "%s%s%s", i ? ", " : "  ja4       ", safe ? safe : "?",
+		fprintf(out, "%s%s%s", i ? ", " : "  ja4       ", safe,
 			i + 1 == json_array_size(ja4) ? "\n" : "");
 	}
 	fprintf(out, "  members   %zu of the %lld sources this stack had lately",

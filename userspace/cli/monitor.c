@@ -30,9 +30,9 @@ static void print_event(const json_t *e)
 	text = text_safe(json_text_at(e, "text", ""));
 	if (cli.color)
 		printf("%s  \033[%sm%-7s\033[0m  %s\n", json_text_at(e, "time", ""), paint(level),
-		       level, text ? text : "");
+		       level, text);
 	else
-		printf("%s  %-7s  %s\n", json_text_at(e, "time", ""), level, text ? text : "");
+		printf("%s  %-7s  %s\n", json_text_at(e, "time", ""), level, text);
 }
 
 int cmd_monitor(int argc, char **argv)

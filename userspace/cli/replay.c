@@ -92,7 +92,7 @@ static void on_hello(void *ctx, const struct replay_hello *given)
 	struct hello_text text = { .alpn = alpn };
 	struct replay_name n = { .h = h, .text = &text };
 	char tcp[TCPSIG_TEXT];
-	int err;
+	int err = -EINVAL;
 
 	if (is_refuted(given)) {
 		refuted = *e;
@@ -101,8 +101,13 @@ static void on_hello(void *ctx, const struct replay_hello *given)
 	}
 	if (e->syn.present && !tcpsig_text(&e->syn, tcp))
 		text.tcp = tcp;
-	if (e->result == HELLO_OK &&
-	    !namer_name(run.namer, e->bytes, e->hello_len, &e->hello, &names)) {
+	if (e->result == HELLO_OK)
+		err = namer_name(run.namer, e->bytes, e->hello_len, &e->hello, &names);
+	if (err && err != -EINVAL) { /* not the hello's fault */
+		run.err = err;
+		return;
+	}
+	if (!err) {
 		n.names = names;
 		text.ja4 = names->ja4;
 		text.ja4_r = names->ja4_r;

@@ -79,8 +79,9 @@ char *text_safe(const char *s)
 	size_t len = strlen(s);
 	char *out = malloc(TEXT_ESCAPED(len));
 
-	if (out)
-		text_escape(s, len, out, TEXT_ESCAPED(len));
+	if (!out)
+		cli_no_memory();
+	text_escape(s, len, out, TEXT_ESCAPED(len));
 	return out;
 }
 
@@ -294,10 +295,8 @@ static bool is_formula(const char *s)
 void csv_cell(FILE *out, const char *s)
 {
 	_cleanup_(freep) char *safe = text_safe(s);
-	bool formula = safe && is_formula(safe);
+	bool formula = is_formula(safe);
 
-	if (!safe)
-		return;
 	if (!formula && !strpbrk(safe, ",\"")) {
 		fputs(safe, out);
 		return;

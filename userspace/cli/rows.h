@@ -54,7 +54,7 @@ json_int_t json_int_at(const json_t *o, const char *path);
 void rows_table(FILE *out, const json_t *rows, const struct column *cols,
 		const struct rows_look *look);
 void rows_csv(FILE *out, const json_t *rows, const struct column *cols);
-/* A malloc'ed copy that a terminal cannot take for a command; NULL: no memory. */
+/* A malloc'ed copy that a terminal cannot take for a command. */
 char *text_safe(const char *s);
 void csv_cell(FILE *out, const char *s);
 /* One document, or one line of it; nothing beyond ASCII, so nothing a terminal obeys. */

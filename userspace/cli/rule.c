@@ -205,8 +205,7 @@ int cmd_rule_check(int argc, char **argv)
 	switch (cli.format) {
 	case FORMAT_TABLE:
 		text = text_safe(json_text_at(r.data, "text", "winnowd gave no reason"));
-		if (text)
-			paragraph(text);
+		paragraph(text);
 		return r.exit;
 	case FORMAT_CSV:
 		return rows_print(r.data, "rules", ROW_SCHEMA, columns, "", r.exit);

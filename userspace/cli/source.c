@@ -154,8 +154,8 @@ void source_report(FILE *out, const json_t *rows)
 			text_safe(json_text_at(row, "stack", "no ClientHello"));
 		_cleanup_(freep) char *tcp = text_safe(json_text_at(row, "tcp", "not seen"));
 
-		fprintf(out, "\n%s to port %lld\n  tcp %s\n", stack ? stack : "?",
-			(long long)json_int_at(row, "service"), tcp ? tcp : "?");
+		fprintf(out, "\n%s to port %lld\n  tcp %s\n", stack,
+			(long long)json_int_at(row, "service"), tcp);
 		matrix(out, json_object_get(row, "d1dstar"));
 		gaps(out, json_object_get(row, "gaps"));
 	}

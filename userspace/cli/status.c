@@ -22,7 +22,7 @@ static void paint(const char *sgr, const char *text)
 	_cleanup_(freep) char *safe = text_safe(text);
 
 	printf(cli.color ? "\033[%s%s%s\033[0m" : "%s%s%s", cli.color ? sgr : "",
-	       cli.color ? "m" : "", safe ? safe : "?");
+	       cli.color ? "m" : "", safe);
 }
 
 static void head(const char *text)
@@ -214,7 +214,7 @@ static void troubles(const json_t *list)
 
 		head("trouble");
 		paint(RED, json_text_at(v, "about", "?"));
-		printf(": %s\n", text ? text : "?");
+		printf(": %s\n", text);
 	}
 }
 

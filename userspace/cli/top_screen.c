@@ -2,6 +2,7 @@
 #include "cli/top_screen.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ int screen_open(bool color)
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
 		return -EINVAL;
+	atexit(screen_close); /* whoever ends us */
 	cbreak();
 	noecho();
 	nonl();

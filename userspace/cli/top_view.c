@@ -178,7 +178,7 @@ static void put_losses(struct canvas *c, const struct top_view *v, const json_t 
 	if (v->trouble) {
 		_cleanup_(freep) char *safe = text_safe(v->trouble);
 
-		canvas_put(c, 5, 0, -1, LOOK_RED, safe ? safe : "?");
+		canvas_put(c, 5, 0, -1, LOOK_RED, safe);
 		return;
 	}
 	json_array_foreach((json_t *)list, i, l) {
@@ -198,7 +198,7 @@ static void put_losses(struct canvas *c, const struct top_view *v, const json_t 
 		_cleanup_(freep) char *safe = text_safe(
 			json_text_at(json_array_get(troubles, 0), "text", "see winnow status"));
 
-		canvas_printf(c, 5, x, LOOK_RED, "  trouble: %s", safe ? safe : "?");
+		canvas_printf(c, 5, x, LOOK_RED, "  trouble: %s", safe);
 	}
 }
 

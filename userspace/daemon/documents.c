@@ -10,6 +10,7 @@
 #include "daemon/commit.h"
 #include "daemon/daemon.h"
 #include "daemon/farms.h"
+#include "daemon/json_read.h"
 #include "model/rule_json.h"
 #include "model/source.h"
 
@@ -258,7 +259,8 @@ json_t *document_allows(struct daemon *d)
 
 static void audit_row_json(void *ctx, const struct audit_row *row)
 {
-	json_t *args = json_loads(row->args, 0, NULL);
+	json_error_t e;
+	json_t *args = json_read(row->args, strlen(row->args), &e);
 
 	json_array_append_new(ctx,
 			      json_pack("{s:s, s:I, s:o, s:I, s:s, s:o, s:i, s:s?}", "schema",

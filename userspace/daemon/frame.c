@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 
+#include "daemon/json_read.h"
+
 int frame_request_len(const uint8_t head[FRAME_HEAD], size_t *len, struct reason *r)
 {
 	uint32_t n;
@@ -52,9 +54,9 @@ int request_parse(const char *bytes, size_t len, struct request *out, struct rea
 	if (too_deep(bytes, len))
 		return reason_set(r, -EBADMSG, "a request nested more than %d deep",
 				  FRAME_REQUEST_DEPTH);
-	q.doc = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &e);
+	q.doc = json_read(bytes, len, &e);
 	if (!q.doc)
-		return reason_set(r, -EBADMSG, "a request that is no JSON: %s", e.text);
+		return reason_set(r, -EBADMSG, "a request that cannot be read as JSON: %s", e.text);
 	q.verb = json_string_value(json_object_get(q.doc, "verb"));
 	q.args = json_object_get(q.doc, "args");
 	if (json_is_null(q.args))

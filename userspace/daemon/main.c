@@ -109,8 +109,10 @@ int main(int argc, char **argv)
 	if (check)
 		return check_only(file, show);
 	d = calloc(1, sizeof(*d));
-	if (!d)
+	if (!d) {
+		log_fail(-ENOMEM, "start");
 		return EXIT_NO;
+	}
 	code = daemon_start(d, file);
 	if (code == EXIT_DONE)
 		code = daemon_run(d);

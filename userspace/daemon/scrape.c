@@ -10,6 +10,7 @@
 #include "daemon/detector.h"
 #include "daemon/http.h"
 #include "export/metrics.h"
+#include "kern/again.h"
 
 static const char *const reasons[RULE_REASON_N] = { "operator", "farm" };
 
@@ -220,6 +221,7 @@ static void write_maps(struct metrics *m, struct daemon *d, const uint64_t *n)
 	metric(m, METRIC_NAMES_LOST, n[COUNTER_NAME_BUDGET], "reason", "budget", NULL);
 	metric(m, METRIC_NAMES_LOST, d->names.dropped, "reason", "pushed_out", NULL);
 	metric(m, METRIC_NAMES_LOST, d->names.mismatches, "reason", "mismatch", NULL);
+	metric(m, METRIC_KERNEL_BUSY, again_count(), NULL);
 }
 
 static void write_rules(struct metrics *m, struct daemon *d)

@@ -51,6 +51,8 @@
 	X(RING_LOST, "winnow_ring_lost_total", "counter", "", "Events that found the ring full.") \
 	X(NAMES_LOST, "winnow_names_lost_total", "counter", "reason", \
 	  "Hellos that were tallied and not named, and names pushed out by newer ones.") \
+	X(KERNEL_BUSY, "winnow_kernel_busy_total", "counter", "", \
+	  "Calls that were made again because the kernel was too busy for them.") \
 	X(FARMS, "winnow_farms", "gauge", "state", "Farms by state.") \
 	X(RULES, "winnow_rules", "gauge", "action, origin", "Rules by action and origin.") \
 	X(RULES_PENDING, "winnow_rules_pending", "gauge", "reason", \

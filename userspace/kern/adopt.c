@@ -40,44 +40,46 @@ int kern_rule_matches(const struct kern *k, struct rule_match *out)
 	struct matches m = { .k = k, .out = out };
 	struct match_key key, *prev = NULL;
 	uint32_t i;
+	int err = 0;
 
 	memset(out, 0, k->rules.n * sizeof(*out));
-	for (; !bpf_map_get_next_key(k->match_fd, prev, &key); prev = &key) {
-		if (bpf_map_lookup_elem(k->match_fd, &key, &i))
-			continue;
-		for (; i && i < k->rules.n && m.steps++ < k->rules.n; i = rules[i].next)
+	for (; !err && !(err = map_next(k->match_fd, prev, &key)); prev = &key) {
+		err = map_get(k->match_fd, &key, &i);
+		for (; !err && i && i < k->rules.n && m.steps++ < k->rules.n; i = rules[i].next)
 			out[i] = match_of(&key, &rules[i]);
 	}
 	m.steps = 0;
 	nets_each(k, matches_net, &m);
-	return 0;
+	return err == -ENOENT ? 0 : err;
 }
 
 int kern_allows(const struct kern *k, void (*fn)(void *ctx, const struct cidr *c), void *ctx)
 {
 	int fd = kern_map_fd(k, "allow");
 	struct prefix_key key, *prev = NULL;
+	int err;
 
 	if (fd < 0)
 		return fd;
-	for (; !bpf_map_get_next_key(fd, prev, &key); prev = &key) {
+	for (; !(err = map_next(fd, prev, &key)); prev = &key) {
 		struct cidr c = cidr_of_prefix(&key);
 
 		fn(ctx, &c);
 	}
-	return 0;
+	return err == -ENOENT ? 0 : err;
 }
 
 int kern_names_forget(struct kern *k)
 {
 	int fd = kern_map_fd(k, "named");
 	uint64_t key;
+	int err = 0;
 
 	if (fd < 0)
 		return fd;
 	/* The first key, until there is none; more than the table holds is enough
 	 * even while packets add to it. */
-	for (int i = 0; i < 1 << 20 && !bpf_map_get_next_key(fd, NULL, &key); i++)
-		bpf_map_delete_elem(fd, &key);
-	return 0;
+	for (int i = 0; i < 1 << 20 && !(err = map_next(fd, NULL, &key)); i++)
+		map_remove(fd, &key);
+	return err == -ENOENT ? 0 : err;
 }

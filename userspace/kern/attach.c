@@ -279,6 +279,7 @@ int kern_attach(struct kern *k, const char *device, enum attach_mode mode, struc
 		    .flags = mode == ATTACH_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
 	uint32_t ifindex = if_nametoindex(device);
 	_cleanup_(closep) int fd = -1;
+	unsigned int tries = 0;
 	bool made_qdisc;
 	int err;
 
@@ -290,9 +291,11 @@ int kern_attach(struct kern *k, const char *device, enum attach_mode mode, struc
 		err = foreign_program(ifindex, device, r);
 	if (err)
 		return err;
-	fd = bpf_link_create(kern_prog_fd(k, PROG_XDP), ifindex, BPF_XDP, &o);
+	do
+		fd = bpf_link_create(kern_prog_fd(k, PROG_XDP), ifindex, BPF_XDP, &o);
+	while (fd != -EBUSY && again(&tries, fd)); /* busy is somebody else's for good */
 	if (fd < 0)
-		return refused(k, ifindex, device, mode, -errno, r);
+		return refused(k, ifindex, device, mode, fd, r);
 	err = keep_link(k, device, ifindex, fd, r);
 	if (err)
 		return err;
@@ -391,13 +394,18 @@ struct renew {
 static int renew_link(void *ctx, const char *device, int link_fd, uint32_t ifindex)
 {
 	struct renew *n = ctx;
+	unsigned int tries = 0;
 	bool made_qdisc;
+	int err;
 
 	if (!ifindex)
 		return 0; /* dead: attachments() says so */
-	if (bpf_link_update(link_fd, kern_prog_fd(n->k, PROG_XDP), NULL))
-		return reason_set(n->r, -errno, "put the new program on %s: %s", device,
-				  strerror(errno));
+	do
+		err = bpf_link_update(link_fd, kern_prog_fd(n->k, PROG_XDP), NULL);
+	while (again(&tries, err));
+	if (err)
+		return reason_set(n->r, err, "put the new program on %s: %s", device,
+				  strerror(-err));
 	if (!egress_attach(n->k, device, ifindex, &made_qdisc, NULL) && made_qdisc)
 		keep_qdisc(n->k, device);
 	return 0;

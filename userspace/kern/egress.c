@@ -74,6 +74,7 @@ static int filter_put(struct kern *k, uint32_t ifindex, enum filter f, uint32_t 
 	struct bpf_tc_hook hook = hook_of(ifindex, sides[f].point);
 	LIBBPF_OPTS(bpf_tc_opts, o, .handle = EGRESS_HANDLE, .priority = EGRESS_PRIORITY,
 		    .prog_fd = kern_prog_fd(k, sides[f].program));
+	unsigned int tries = 0;
 	int err;
 
 	err = filter_id(ifindex, f, id);
@@ -82,7 +83,10 @@ static int filter_put(struct kern *k, uint32_t ifindex, enum filter f, uint32_t 
 	if (!err)
 		o.flags = BPF_TC_F_REPLACE;
 	message_clear();
-	return bpf_tc_attach(&hook, &o);
+	do
+		err = bpf_tc_attach(&hook, &o);
+	while (again(&tries, err));
+	return err;
 }
 
 static void filter_remove(const struct kern *k, uint32_t ifindex, enum filter f)
@@ -110,12 +114,15 @@ int egress_attach(struct kern *k, const char *device, uint32_t ifindex, bool *ma
 		  struct reason *r)
 {
 	struct bpf_tc_hook hook = hook_of(ifindex, BPF_TC_EGRESS);
+	unsigned int tries = 0;
 	uint32_t id = 0;
 	int err;
 
 	*made_qdisc = false;
 	message_clear();
-	err = bpf_tc_hook_create(&hook);
+	do
+		err = bpf_tc_hook_create(&hook);
+	while (again(&tries, err));
 	if (err && err != -EEXIST)
 		return reason_set(r, err,
 				  "egress of %s is not seen: no clsact qdisc (%s); connections are "

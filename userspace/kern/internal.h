@@ -22,6 +22,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
+#include "kern/again.h"
 #include "kern/kern.h"
 
 #define PROG_XDP    "winnow_xdp"

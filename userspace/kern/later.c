@@ -200,7 +200,7 @@ static struct later_row *row_get(struct later *l, const struct segment_key *key,
 	return row;
 }
 
-void later_known(struct later *l, const struct event_hello *e, uint64_t now)
+int later_known(struct later *l, const struct event_hello *e, uint64_t now)
 {
 	struct segment_key key = { .src = e->head.peer_port ? e->head.peer : e->head.src,
 				   .dst = e->head.dst,
@@ -211,11 +211,12 @@ void later_known(struct later *l, const struct event_hello *e, uint64_t now)
 
 	row = row_get(l, &key, now, &err);
 	if (!row)
-		return;
+		return err;
 	row->first = hello_is_other(e->result) ? FIRST_DATA : FIRST_HELLO;
 	row->known = now;
 	if (row->first == FIRST_HELLO)
 		row_clear(l, row); /* it was theirs */
+	return 0;
 }
 
 /* ---- bytes ------------------------------------------------------------------- */

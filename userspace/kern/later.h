@@ -39,7 +39,7 @@ struct later *later_new(const struct secret *secret, later_fn fn, void *ctx);
 void later_free(struct later *l);
 void later_freep(struct later **l);
 
-void later_known(struct later *l, const struct event_hello *e, uint64_t now);
+int later_known(struct later *l, const struct event_hello *e, uint64_t now);
 int later_segment(struct later *l, const struct segment *s, const uint8_t *frame, size_t len,
 		  uint64_t now);
 /* Nothing more will come. */

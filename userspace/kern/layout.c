@@ -185,7 +185,7 @@ int layout_store(const struct btf *b, int *fd)
 	*fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, LAYOUT_TABLE, sizeof(zero), len, 1, &o);
 	if (*fd < 0)
 		return -errno;
-	err = bpf_map_update_elem(*fd, &zero, bytes, BPF_ANY) ? -errno : 0;
+	err = map_put(*fd, &zero, bytes, BPF_ANY);
 	if (err)
 		closep(fd);
 	return err;
@@ -197,6 +197,7 @@ int layout_read(int fd, struct btf **out)
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info), zero = 0;
 	struct btf *b;
+	int err;
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return -errno;
@@ -205,8 +206,9 @@ int layout_read(int fd, struct btf **out)
 	bytes = malloc(info.value_size);
 	if (!bytes)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(fd, &zero, bytes))
-		return -errno;
+	err = map_get(fd, &zero, bytes);
+	if (err)
+		return err;
 	b = btf__new(bytes, info.value_size);
 	if (!b)
 		return -errno;

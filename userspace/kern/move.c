@@ -64,6 +64,8 @@ int old_open(const struct kern *k, const char *name, struct old_table *t)
 
 int old_read(struct old_table *t)
 {
+	int err = 0;
+
 	t->stride = ((size_t)t->info.value_size + 7) / 8 * 8;
 	t->len = t->stride * t->info.max_entries;
 	if (t->info.map_flags & BPF_F_MMAPABLE) {
@@ -81,10 +83,9 @@ int old_read(struct old_table *t)
 	t->bytes = malloc(t->len);
 	if (!t->bytes)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < t->info.max_entries; i++)
-		if (bpf_map_lookup_elem(t->fd, &i, (char *)t->bytes + i * t->stride))
-			return -errno;
-	return 0;
+	for (uint32_t i = 0; !err && i < t->info.max_entries; i++)
+		err = map_get(t->fd, &i, (char *)t->bytes + i * t->stride);
+	return err;
 }
 
 const void *old_row(const struct old_table *t, size_t i)
@@ -97,18 +98,21 @@ int old_entries(const struct kern *k, const char *name, entry_fn fn, void *ctx)
 	_cleanup_(old_close) struct old_table t;
 	uint64_t was[2][16], key[16], value[16], *prev = NULL;
 	int err = old_open(k, name, &t);
+	uint32_t steps = 0;
 
 	if (!err && (t.key.from_size > sizeof(key) || t.key.to_size > sizeof(key) ||
 		     t.value.from_size > sizeof(value) || t.value.to_size > sizeof(value)))
 		err = -EINVAL;
-	for (; !err && !bpf_map_get_next_key(t.fd, prev, was[0]); prev = was[0]) {
-		if (bpf_map_lookup_elem(t.fd, was[0], was[1]))
+	/* A key that went is followed by the first one: packets add and evict meanwhile. */
+	for (; !err && steps++ < 2 * t.info.max_entries; prev = was[0]) {
+		err = map_next(t.fd, prev, was[0]);
+		if (err || map_get(t.fd, was[0], was[1]))
 			continue;
 		conversion_apply(&t.key, was[0], key);
 		conversion_apply(&t.value, was[1], value);
 		fn(ctx, key, value);
 	}
-	return err;
+	return err == -ENOENT ? 0 : err;
 }
 
 /* ---- settings, rules, allowed networks --------------------------------------------------- */

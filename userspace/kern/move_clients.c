@@ -203,13 +203,12 @@ static bool empty(const struct any_set *set)
 
 static int write_image(struct kern *k, const char *table, const char *image, size_t n, size_t size)
 {
-	int fd = kern_map_fd(k, table);
+	int fd = kern_map_fd(k, table), err = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		if (!empty((const void *)(image + i * size)) &&
-		    bpf_map_update_elem(fd, &i, image + i * size, BPF_ANY))
-			return -errno;
-	return 0;
+	for (uint32_t i = 0; !err && i < n; i++)
+		if (!empty((const void *)(image + i * size)))
+			err = map_put(fd, &i, image + i * size, BPF_ANY);
+	return err;
 }
 
 struct target {
@@ -296,7 +295,7 @@ static void copy_entry(void *ctx, void *key, void *value)
 		if (q->tally != QUIC_NO_TALLY)
 			q->tally = fix_tally(e->k, q->tally);
 	}
-	bpf_map_update_elem(e->fd, key, value, BPF_ANY);
+	map_put(e->fd, key, value, BPF_ANY);
 }
 
 /* Tables of live connections that are no sets. Best effort: they evict too. */

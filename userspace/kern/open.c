@@ -181,6 +181,9 @@ static int load(struct kern *k, struct reason *r)
 	 * (before 5.11), and only upwards; nothing for us to do. */
 	message_clear();
 	err = winnow_bpf__load(k->skel);
+	/* libbpf goes on without it when its own test of the kernel finds no memory. */
+	if (!err && !k->skel->bss)
+		err = -ENOMEM;
 	if (!err) {
 		k->virtual_ns = (uint64_t *)&k->skel->bss->virtual_ns;
 		k->xdp_fd = kern_prog_fd(k, PROG_XDP);

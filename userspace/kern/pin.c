@@ -204,6 +204,7 @@ static int check_abi(const char *path, struct reason *r)
 	_cleanup_(closep) int fd = -1;
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info), zero = 0, abi;
+	int err;
 
 	fd = open_map_pin(path, r);
 	if (fd < 0)
@@ -216,8 +217,9 @@ static int check_abi(const char *path, struct reason *r)
 	value = calloc(1, info.value_size);
 	if (!value)
 		return reason_set(r, -ENOMEM, "out of memory");
-	if (bpf_map_lookup_elem(fd, &zero, value))
-		return reason_set(r, -errno, "read %s: %s", path, strerror(errno));
+	err = map_get(fd, &zero, value);
+	if (err)
+		return reason_set(r, err, "read %s: %s", path, strerror(-err));
 	memcpy(&abi, value + offsetof(struct control, abi), sizeof(abi));
 	if (abi != WINNOW_ABI_VERSION)
 		return reason_set(r, -ESTALE,

@@ -20,17 +20,15 @@ int kern_quic_news(struct kern *k, const struct quic_news *n)
 			.hello_flags = n->keys->flags,
 		};
 		/* There already: the programs have counted with it. */
-		err = bpf_map_update_elem(kern_map_fd(k, "quic_names"), &n->name, &name,
-					  BPF_NOEXIST);
+		err = map_put(kern_map_fd(k, "quic_names"), &n->name, &name, BPF_NOEXIST);
 		if (err == -EEXIST)
 			err = 0;
 	}
 	if (!err && n->id) {
-		err = bpf_map_lookup_elem(kern_map_fd(k, "quic_ids"), &n->id, &id);
+		err = map_get(kern_map_fd(k, "quic_ids"), &n->id, &id);
 		if (!err && !id.name) {
 			id.name = n->name;
-			err = bpf_map_update_elem(kern_map_fd(k, "quic_ids"), &n->id, &id,
-						  BPF_EXIST);
+			err = map_put(kern_map_fd(k, "quic_ids"), &n->id, &id, BPF_EXIST);
 		}
 		if (err == -ENOENT) /* pushed out since */
 			err = 0;

@@ -129,12 +129,12 @@ struct rule *kern_rules(struct kern *k, size_t *n)
 static int add_counters(const struct kern *k, uint32_t slot, uint64_t *all,
 			uint64_t out[COUNTER_MAX])
 {
-	if (bpf_map_lookup_elem(kern_map_fd(k, "counters"), &slot, all))
-		return -errno;
-	for (int cpu = 0; cpu < k->n_cpus; cpu++)
+	int err = map_get(kern_map_fd(k, "counters"), &slot, all);
+
+	for (int cpu = 0; !err && cpu < k->n_cpus; cpu++)
 		for (int i = 0; i < COUNTER_MAX; i++)
 			out[i] += all[(size_t)cpu * COUNTER_MAX + i];
-	return 0;
+	return err;
 }
 
 static uint64_t *all_cpus(const struct kern *k)

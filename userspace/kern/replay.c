@@ -143,8 +143,8 @@ static void on_event(void *ctx, const struct event_head *e)
 	settle(p, false);
 	p->told++;
 	err = e->type == EVENT_QUIC ? on_quic(p, (const void *)e) : join_event(p->join, e);
-	if (p->later && e->type == EVENT_HELLO)
-		later_known(p->later, (const void *)e, e->time);
+	if (!err && p->later && e->type == EVENT_HELLO)
+		err = later_known(p->later, (const void *)e, e->time);
 	if (e->type == EVENT_HANDSHAKE) {
 		p->stats.handshakes++;
 		unfinished_end(&p->unfinished, e);

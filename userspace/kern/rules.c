@@ -92,11 +92,14 @@ static int place_of(const struct kern *k, const struct rule_match *m, struct pla
 static int head_of(const struct kern *k, const struct place *p, uint32_t *head)
 {
 	uint32_t first = 0;
+	int err = 0;
 
 	if (p->way == WAY_NET)
 		first = nets_find(k, &p->net);
-	else if (bpf_map_lookup_elem(p->fd, &p->match, &first) && errno != ENOENT)
-		return -errno;
+	else
+		err = map_get(p->fd, &p->match, &first);
+	if (err && err != -ENOENT)
+		return err;
 	*head = first;
 	return first < k->rules.n ? 0 : -EUCLEAN;
 }
@@ -106,8 +109,8 @@ static int head_set(struct kern *k, const struct place *p, uint32_t head)
 	if (p->way == WAY_NET)
 		return head ? nets_put(k, &p->net, head) : nets_remove(k, &p->net);
 	if (head)
-		return bpf_map_update_elem(p->fd, &p->match, &head, BPF_ANY) ? -errno : 0;
-	return bpf_map_delete_elem(p->fd, &p->match) ? -errno : 0;
+		return map_put(p->fd, &p->match, &head, BPF_ANY);
+	return map_remove(p->fd, &p->match);
 }
 
 static void count_match(struct kern *k, unsigned int kind, int by)
@@ -328,16 +331,18 @@ int kern_allow_put(struct kern *k, const struct cidr *c, struct reason *why)
 	struct prefix_key key = prefix_of(c);
 	uint32_t one = ALLOW_ALWAYS;
 	struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), "allow");
+	int err;
 
 	if (!m)
 		return reason_set(why, -ENOENT, "table allow is not in the loaded object");
-	if (!bpf_map_update_elem(bpf_map__fd(m), &key, &one, BPF_ANY)) {
+	err = map_put(bpf_map__fd(m), &key, &one, BPF_ANY);
+	if (!err) {
 		__atomic_store_n(&control(k)->n_allow, 1, __ATOMIC_RELEASE);
 		return 0;
 	}
-	if (errno == ENOSPC || errno == E2BIG)
+	if (err == -ENOSPC || err == -E2BIG)
 		return reason_set(why, -ENOSPC, "allow table full (%u)", bpf_map__max_entries(m));
-	return reason_set(why, -errno, "write table allow: %s", strerror(errno));
+	return reason_set(why, err, "write table allow: %s", strerror(-err));
 }
 
 int kern_allow_suspend(struct kern *k, const struct cidr *c, uint32_t second)
@@ -345,9 +350,7 @@ int kern_allow_suspend(struct kern *k, const struct cidr *c, uint32_t second)
 	struct prefix_key key = prefix_of(c);
 	int fd = kern_map_fd(k, "allow");
 
-	if (fd < 0)
-		return fd;
-	return bpf_map_update_elem(fd, &key, &second, BPF_EXIST) ? -errno : 0;
+	return fd < 0 ? fd : map_put(fd, &key, &second, BPF_EXIST);
 }
 
 int kern_allow_remove(struct kern *k, const struct cidr *c)
@@ -355,7 +358,7 @@ int kern_allow_remove(struct kern *k, const struct cidr *c)
 	struct prefix_key key = prefix_of(c);
 	int fd = kern_map_fd(k, "allow");
 
-	return fd < 0 ? fd : bpf_map_delete_elem(fd, &key) ? -errno : 0;
+	return fd < 0 ? fd : map_remove(fd, &key);
 }
 
 int kern_proxies_set(struct kern *k, const struct cidr *list, size_t n, struct reason *why)
@@ -364,28 +367,30 @@ int kern_proxies_set(struct kern *k, const struct cidr *list, size_t n, struct r
 	struct control *c = kern_control(k);
 	struct prefix_key key, gone;
 	uint32_t one = 1;
+	int err = 0;
 
 	if (fd < 0)
 		return reason_set(why, fd, "table proxies is not in the loaded object");
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; !err && i < n; i++) {
 		key = prefix_of(&list[i]);
-		if (bpf_map_update_elem(fd, &key, &one, BPF_ANY))
-			return reason_set(why, -errno, "write table proxies: %s", strerror(errno));
+		err = map_put(fd, &key, &one, BPF_ANY);
 	}
 	/* What is no longer on the list. A key that went is no place to go on from. */
-	for (bool more = true; more;) {
+	for (bool more = true; !err && more;) {
 		struct prefix_key *prev = NULL;
 
-		for (more = false; !more && !bpf_map_get_next_key(fd, prev, &key); prev = &key) {
+		for (more = false; !more && !(err = map_next(fd, prev, &key)); prev = &key) {
 			more = true;
 			for (size_t i = 0; more && i < n; i++) {
 				gone = prefix_of(&list[i]);
 				more = memcmp(&gone, &key, sizeof(key)) != 0;
 			}
 		}
-		if (more && bpf_map_delete_elem(fd, &key))
-			return reason_set(why, -errno, "write table proxies: %s", strerror(errno));
+		if (more)
+			err = map_remove(fd, &key);
 	}
+	if (err && err != -ENOENT)
+		return reason_set(why, err, "write table proxies: %s", strerror(-err));
 	__atomic_store_n(&c->n_proxies, n, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -414,14 +419,18 @@ static void walk_net(void *ctx, uint32_t index)
 	walk_chain(ctx, index, NULL);
 }
 
-static void walk_match(struct adoption *a)
+static int walk_match(struct adoption *a)
 {
 	struct match_key key, *prev = NULL;
 	uint32_t i;
+	int err = 0;
 
-	for (; !bpf_map_get_next_key(a->k->match_fd, prev, &key); prev = &key)
-		if (!bpf_map_lookup_elem(a->k->match_fd, &key, &i))
+	for (; !err && !(err = map_next(a->k->match_fd, prev, &key)); prev = &key) {
+		err = map_get(a->k->match_fd, &key, &i);
+		if (!err)
 			walk_chain(a, i, &key);
+	}
+	return err == -ENOENT ? 0 : err;
 }
 
 /* Killed between an allowed network and the number that makes packets look for it? */
@@ -430,7 +439,7 @@ static void allow_open(const struct kern *k)
 	struct prefix_key key;
 	int fd = kern_map_fd(k, "allow");
 
-	if (fd >= 0 && !bpf_map_get_next_key(fd, NULL, &key))
+	if (fd >= 0 && map_next(fd, NULL, &key) != -ENOENT)
 		__atomic_store_n(&control(k)->n_allow, 1, __ATOMIC_RELEASE);
 }
 
@@ -452,7 +461,9 @@ int rules_open(struct kern *k, bool adopted, struct reason *r)
 	if (!adopted)
 		return 0;
 	allow_open(k);
-	walk_match(&a);
+	err = walk_match(&a);
+	if (err)
+		return reason_set(r, err, "read table match: %s", strerror(-err));
 	nets_each(k, walk_net, &a);
 	publish(k);
 	for (size_t i = 1; i < k->rules.n; i++)

@@ -8,6 +8,12 @@
  *	call_in		the same for system calls, with EIO (ENOMEM, ENOSPC)
  *	mallocs, calls	how many there were
  *
+ * With a second file, $TROUBLE_SITES, allocations are told apart by who asks: it holds
+ * pairs of 64-bit numbers, first the site that shall fail once (0: none) and how many did,
+ * then each site that was seen and how often; behind them 256 bytes, the file of the code
+ * whose allocation failed. A site is a hash of the return addresses up to main; `setarch -R`
+ * makes them the same in each run.
+ *
  * pthread_mutex and others are left alone: they do not fail.
  */
 #define _GNU_SOURCE
@@ -24,23 +30,85 @@
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+#include <unwind.h>
+
+#define SITES (1 << 16)
+#define WHERE 256
 
 struct trouble {
 	int64_t clock, malloc_in, call_in, mallocs, calls;
 };
+struct site {
+	uint64_t who, n;
+};
 
 static struct trouble *shared;
+static struct site *sites; /* the first one is who shall fail */
 
-__attribute__((constructor)) static void begin(void)
+static void *whole_file(const char *variable, size_t len)
 {
-	const char *path = getenv("TROUBLE");
+	const char *path = getenv(variable);
 	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	void *at = MAP_FAILED;
 
 	if (fd >= 0)
-		at = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at != MAP_FAILED)
-		shared = at;
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	shared = whole_file("TROUBLE", sizeof(*shared));
+	sites = whole_file("TROUBLE_SITES", SITES * sizeof(*sites) + WHERE);
+}
+
+/* ---- who asks ------------------------------------------------------------------------------ */
+
+static _Unwind_Reason_Code mix(struct _Unwind_Context *at, void *hash)
+{
+	uint64_t *h = hash;
+
+	*h = (*h ^ _Unwind_GetIP(at)) * 0x9e3779b97f4a7c15;
+	*h ^= *h >> 29;
+	return _URC_NO_REASON;
+}
+
+static void say_where(void *caller)
+{
+	char *to = (char *)(sites + SITES);
+	Dl_info at;
+
+	if (!dladdr(caller, &at) || !at.dli_fname)
+		return;
+	for (int i = 0; i < WHERE - 1 && (!i || to[i - 1]); i++)
+		to[i] = at.dli_fname[i];
+}
+
+static int site_hit(void *caller)
+{
+	static __thread int inside;
+	uint64_t h = 1, nobody = 0;
+
+	if (!sites || inside)
+		return 0;
+	inside = 1;
+	_Unwind_Backtrace(mix, &h);
+	inside = 0;
+	for (uint64_t i = h % (SITES - 1) + 1;; i = i % (SITES - 1) + 1) {
+		nobody = 0;
+		if (__atomic_compare_exchange_n(&sites[i].who, &nobody, h, 0, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED) ||
+		    nobody == h) {
+			__atomic_fetch_add(&sites[i].n, 1, __ATOMIC_RELAXED);
+			break;
+		}
+	}
+	if (!__atomic_compare_exchange_n(&sites[0].who, &h, 0, 0, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return 0;
+	say_where(caller);
+	__atomic_fetch_add(&sites[0].n, 1, __ATOMIC_RELAXED);
+	return 1;
 }
 
 static int hit(int64_t *count, int64_t *in)
@@ -53,7 +121,8 @@ static int hit(int64_t *count, int64_t *in)
 	return __atomic_fetch_sub(in, 1, __ATOMIC_RELAXED) == 1;
 }
 
-#define no_memory() (shared && hit(&shared->mallocs, &shared->malloc_in))
+#define no_memory() \
+	(site_hit(__builtin_return_address(0)) || (shared && hit(&shared->mallocs, &shared->malloc_in)))
 #define no_call()   (shared && hit(&shared->calls, &shared->call_in))
 
 /* ---- memory: glibc's own under another name, so that nothing is looked up ------------- */

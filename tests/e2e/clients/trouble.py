@@ -2,14 +2,13 @@
 # trouble.py FILE SOCKET PID malloc|call: each request of the control socket again and
 # again, each time with a later allocation (system call) of the daemon failing, until one
 # goes by untouched. Prints "VERB N" for how many failed; exit 1 as soon as PID is gone.
+# A sample; every.py does it for each.
 import json
 import os
 import socket
 import struct
 import sys
 
-path, control, pid, what = sys.argv[1:]
-FIELD = {"malloc": 8, "call": 16}[what]
 POINTS, FAR = 60, 400  # one by one at first, then in steps
 
 REQUESTS = [
@@ -26,22 +25,6 @@ REQUESTS = [
     ("config.reload", {}),
     ("rule.del", {"handle": 0}),
 ]
-f = os.open(path, os.O_RDWR)
-
-
-def poke(n):
-    os.pwrite(f, struct.pack("q", n), FIELD)
-
-
-def left():
-    return struct.unpack("q", os.pread(f, 8, FIELD))[0]
-
-
-def alive():
-    try:
-        return open(f"/proc/{pid}/stat").read().split(") ")[1][0] != "Z"
-    except OSError:
-        return False
 
 
 def receive(s, n):
@@ -54,40 +37,73 @@ def receive(s, n):
     return got
 
 
-def ask(verb, args):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(10)
-    try:
-        s.connect(control)
-        body = json.dumps({"verb": verb, "args": args}).encode()
-        s.sendall(struct.pack(">I", len(body)) + body)
-        n = struct.unpack(">I", receive(s, 4))[0]
-        return json.loads(receive(s, n))
-    except (ConnectionError, TimeoutError):
-        return None
-    finally:
-        s.close()
+class Asker:
+    """Asks a daemon; what it adds has another number each time, what it deletes was added."""
 
+    def __init__(self, control, pid):
+        self.control, self.pid = control, pid
+        self.serial, self.added = 0, []
 
-added = []
-for verb, args in REQUESTS:
-    n, failed, serial = 1, 0, 0
-    while n < FAR:
-        serial += 1
-        now = {k: v % (serial % 250 + 1) if "%d" in str(v) else v for k, v in args.items()}
+    def alive(self):
+        try:
+            return open(f"/proc/{self.pid}/stat").read().split(") ")[1][0] != "Z"
+        except OSError:
+            return False
+
+    def ask(self, verb, args):
+        """The answer, or None if there was none."""
+        self.serial += 1
+        args = {k: v % (self.serial % 250 + 1) if "%d" in str(v) else v for k, v in args.items()}
         if verb == "rule.del":
-            now["handle"] = added.pop() if added else 1 << 30
-        poke(n)
-        answer = ask(verb, now)
-        untouched = left() > 0
-        poke(0)
-        if not alive():
-            print(f"{verb}: the daemon died of {what} {n}", flush=True)
-            sys.exit(1)
-        if untouched:
-            break
-        if verb == "rule.add" and answer and not answer.get("exit"):
-            added += [r["handle"] for r in (answer.get("data") or {}).get("rules", [])]
-        failed += answer is None or answer.get("exit", 0) != 0
-        n += 1 if n < POINTS else 7
-    print(verb, n - 1, failed, flush=True)
+            args["handle"] = self.added.pop() if self.added else 1 << 30
+        answer = self._exchange({"verb": verb, "args": args})
+        if verb == "rule.add" and self.good(answer):
+            self.added += [r["handle"] for r in (answer.get("data") or {}).get("rules", [])]
+        return answer
+
+    @staticmethod
+    def good(answer):
+        return answer is not None and not answer.get("exit")
+
+    def _exchange(self, request):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(10)
+        try:
+            s.connect(self.control)
+            body = json.dumps(request).encode()
+            s.sendall(struct.pack(">I", len(body)) + body)
+            n = struct.unpack(">I", receive(s, 4))[0]
+            return json.loads(receive(s, n))
+        except (ConnectionError, TimeoutError):
+            return None
+        finally:
+            s.close()
+
+
+def main(path, control, pid, what):
+    field = {"malloc": 8, "call": 16}[what]
+    f = os.open(path, os.O_RDWR)
+    asker = Asker(control, pid)
+
+    def poke(n):
+        os.pwrite(f, struct.pack("q", n), field)
+
+    for verb, args in REQUESTS:
+        n, failed = 1, 0
+        while n < FAR:
+            poke(n)
+            answer = asker.ask(verb, args)
+            untouched = struct.unpack("q", os.pread(f, 8, field))[0] > 0
+            poke(0)
+            if not asker.alive():
+                print(f"{verb}: the daemon died of {what} {n}", flush=True)
+                sys.exit(1)
+            if untouched:
+                break
+            failed += not asker.good(answer)
+            n += 1 if n < POINTS else 7
+        print(verb, n - 1, failed, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
