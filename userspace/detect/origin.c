@@ -139,10 +139,9 @@ static uint64_t label(const struct cohort_member *m, enum network size)
 	return network_of(m->src, m->family, size) << 4 | (m->family == 6) << 2 | (size + 1);
 }
 
-/* Who is a member because of his leg would prove what made him one. */
 static bool counts(const struct cohort_member *m)
 {
-	return m->split == 2 && !m->vouched;
+	return m->split == 2 && !m->held;
 }
 
 /* Labels of `size`; 0 where fewer than 3 share it. */

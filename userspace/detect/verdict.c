@@ -127,7 +127,8 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 		if (in->bits < c->propose_bits)
 			missing(gate, size, "decision bits", in->bits, c->propose_bits);
 		else if (!in->plan_holds)
-			snprintf(gate, size, "no rule meets the precision bound");
+			snprintf(gate, size,
+				 "no plan for half of its members meets the precision bound");
 		else if (comes_and_goes(in))
 			snprintf(gate, size,
 				 "its sources do not stay (%zu of %zu): rules on them stop nothing",

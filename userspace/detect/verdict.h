@@ -46,7 +46,7 @@ struct verdict_input {
 	bool calibrated;       /* by the scores of clean days: then also */
 	bool rejected;         /* by e-BH over all cohorts */
 	double p, e, e_needed; /* e_needed: log10 */
-	bool plan_holds;       /* precision bound met by at least one rule */
+	bool plan_holds;       /* rules for half of the members meet the precision bound */
 	size_t early, stayed;  /* of the members: members_stay() */
 };
 

@@ -235,13 +235,8 @@ static int weigh_places(struct weighing *k, struct cohort *all)
 		if (m->split == DELAY_SPLIT)
 			k->nats[i] += near_nats(near, m);
 	}
-	for (size_t i = 0; i < all->n && !err; i++) {
-		struct cohort_member *m = &all->members[i];
-		bool alone = member_is(m);
-
-		m->weight = weight_of(k->nats[i]);
-		m->vouched = member_is(m) && !alone;
-	}
+	for (size_t i = 0; i < all->n && !err; i++)
+		all->members[i].weight = weight_of(k->nats[i]);
 	return err;
 }
 

@@ -18,7 +18,6 @@ struct cohort_member {
 	uint8_t split;     /* 0 not known, 1 direct, 2 split (enum delay_state) */
 	bool shared;       /* another stack of this address is split, too */
 	bool reborn;       /* began after a ban and is a member by that (replacements.h) */
-	bool vouched;      /* a member by what lies beside it alone (near.h) */
 	uint32_t together; /* like it, and so many such in one /24 (v6 /48); 0: few */
 	float weight;      /* posterior of the component */
 	uint32_t tcp_key;
