@@ -176,20 +176,25 @@ static uint64_t label(const struct cohort_member *m, enum network size)
 	return network_of(m->src, m->family, size) << 4 | (m->family == 6) << 2 | (size + 1);
 }
 
+static bool counts(const struct cohort_member *m)
+{
+	return m->split == 2 && !m->held;
+}
+
 /* Labels of `size`; 0 where fewer than 3 share it. */
 static void group_by(const struct cohort *c, enum network size, uint64_t *group, uint64_t *sorted)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
-		if (c->members[i].split == 2 && !group[i])
+		if (counts(&c->members[i]) && !group[i])
 			sorted[n++] = label(&c->members[i], size);
 	}
 	qsort(sorted, n, sizeof(*sorted), by_value);
 	for (size_t i = 0; i < c->n; i++) {
 		uint64_t l = label(&c->members[i], size);
 
-		if (c->members[i].split == 2 && !group[i] && count_of(sorted, n, l) >= GROUP_LEAST)
+		if (counts(&c->members[i]) && !group[i] && count_of(sorted, n, l) >= GROUP_LEAST)
 			group[i] = l;
 	}
 }

@@ -6,6 +6,9 @@
  * network, different between networks. Independent people behind the same networks
  * each have a leg of their own.
  *
+ * Asked of all split sources of the stack that were not so when clean, not of members: who
+ * is one has been told by his leg, too (near.h), which would prove itself.
+ *
  * y = rank of the median D* of each split source (the shortest of five is often an
  * acknowledgement that was held up: with 7% of those F fell from 40 to 1.1; ln of the
  * median still has a few such sources, which took F from 200 to 2); groups are /20s (v6 /44s), a
