@@ -65,6 +65,7 @@ struct hello_walk {
 	__u64 n_stack;
 	__u64 grease_ext;	/* not 0: there was one */
 	__u64 ech;
+	__u64 next;		/* where the next extension begins */
 	__u16 at[64];		/* where the data of extension 0..62 begins; 0: absent */
 };
 
@@ -334,7 +335,7 @@ struct handshake {
 	__u32 flags;		/* enum handshake_flag */
 	__u32 tcp_key;
 	__u32 stamp;		/* last touched */
-	__u32 gen;
+	__u32 spare;
 	__u32 isn_other;	/* a SYN that the server has not answered */
 	__u32 hello_flags;	/* enum hello_flag */
 	__u32 unfit_ack;	/* of a flight that does not continue the hello; HS_UNFIT */

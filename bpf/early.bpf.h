@@ -41,43 +41,6 @@ static __always_inline int port_protected(__u16 port, __u8 proto)
 	return p && port_in(p, port, proto);
 }
 
-/* Bytes and exchanges of a segment that moved its flow, into the row it joined. */
-__noinline int account(void)
-{
-	struct work *w = work_get();
-	struct tally_join *j;
-	struct moved *m;
-	__u32 ref;
-
-	if (!w)
-		return 0;
-	m = &w->m;
-	if (tally_add(m, stamp_of(w->t)))
-		return 0;
-	/* Evicted: the flow takes its source's row up again, as no new connection. */
-	j = &w->join;
-	__builtin_memset(j, 0, sizeof(*j));
-	j->src = source_word(&w->p.src, w->p.family);
-	j->stack = m->stack;
-	j->stamp = stamp_of(w->t);
-	j->bytes_in = m->in;
-	j->bytes_out = m->out;
-	j->service = w->p.dport;
-	j->family = w->p.family;
-	j->proto = IPPROTO_TCP;
-	ref = tally_join(j);
-	if (!ref)
-		return 0;
-	m->tally = ref - 1;
-	m->tally_gen = j->gen;
-	m->in = 0;
-	m->out = 0;
-	if (m->exchange)
-		tally_add(m, stamp_of(w->t));
-	flow_rejoin(w->key, m->tally, m->tally_gen);
-	return 0;
-}
-
 /* An ordinary frame, before anything of it is read that may not be needed. */
 struct glance {
 	void *ip;
@@ -154,6 +117,7 @@ struct early_view {
 	struct segment_view seg; /* of TCP */
 	__u16 sport, dport;
 	__u8 family, proto;
+	__u8 first; /* byte of a segment's payload; 0: none */
 };
 
 static __always_inline struct addr source_of(const struct glance *g)
@@ -164,7 +128,7 @@ static __always_inline struct addr source_of(const struct glance *g)
 }
 
 /* All but the source. */
-static __always_inline void view(const struct glance *g, struct early_view *v)
+static __always_inline void view(struct xdp_md *ctx, const struct glance *g, struct early_view *v)
 {
 	struct tcphdr *tcp = g->l4;
 
@@ -177,10 +141,16 @@ static __always_inline void view(const struct glance *g, struct early_view *v)
 	v->sport = bpf_ntohs(((__be16 *)g->l4)[0]);
 	v->dport = g->dport;
 	v->seg.tcp_flags = 0;
+	v->first = 0;
 	if (g->proto == IPPROTO_TCP) {
+		__u32 header = (((__u8 *)tcp)[12] >> 4) * 4;
+		__u8 *payload = (__u8 *)tcp + header;
+
+		if (g->len > header && payload + 1 <= (__u8 *)(long)ctx->data_end)
+			v->first = *payload;
 		v->seg.seq = bpf_ntohl(tcp->seq);
 		v->seg.ack = bpf_ntohl(tcp->ack_seq);
-		v->seg.payload_len = g->len - tcp->doff * 4;
+		v->seg.payload_len = g->len - header;
 		v->seg.tcp_flags = ((__u8 *)tcp)[13];
 	}
 }
@@ -214,34 +184,61 @@ static __always_inline void drop_count(__u32 index)
 	*few += 1;
 }
 
-/* A segment of a protected port. 1: it has been dealt with. */
+/* A record of a TLS handshake or a ChangeCipherSpec begins here: the connection is hardly
+ * past its handshake. */
+static __always_inline int is_handshake(const struct early_view *v)
+{
+	return v->first == 22 || v->first == 20;
+}
+
+/* The lines that the long way will need, in one wait. */
+static __always_inline void touch_connection(__u64 key)
+{
+	struct flow_set *set = flow_set_at(key);
+
+	if (set) {
+		touch_set(set, key);
+		touch(&set->slot[way_second(key) & (WAYS - 1)]);
+	}
+	handshake_touch(key);
+}
+
+#define EARLY_NOT (-1) /* not dealt with: it takes the long way */
+
+/* A segment of a protected port. XDP_PASS: it has been dealt with. */
 static __always_inline int early_segment(const struct control *c, const struct early_view *v)
 {
 	struct work *w;
 	__u64 key, t;
-	int done;
 
 	if (v->proto != IPPROTO_TCP ||
 	    (v->seg.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
-		return 0;
+		return EARLY_NOT;
 	key = key_flow(&c->secret, &v->src, &v->dst, v->sport, v->dport);
+	if (is_handshake(v)) {
+		touch_connection(key);
+		return EARLY_NOT;
+	}
 	t = now_coarse();
 	w = work_get();
 	if (!w)
-		return 0;
-	done = flow_pass(key, &v->seg, t, &w->m);
-	if (done != 2)
-		return done;
+		return EARLY_NOT;
+	switch (flow_pass(key, &v->seg, t, &w->m)) {
+	case FLOW_PASS_NOT:
+		return EARLY_NOT;
+	case FLOW_PASS_DONE:
+		return XDP_PASS;
+	case FLOW_PASS_TELL:
+		break;
+	}
 	w->p.src = v->src;
 	w->p.family = v->family;
 	w->p.dport = v->dport;
 	w->key = key;
 	w->t = t;
 	account();
-	return 1;
+	return XDP_PASS;
 }
-
-#define EARLY_NOT (-1) /* not dealt with: it takes the long way */
 
 /* Of a device: a frame that passes or is dropped. No IP byte is elsewhere. */
 static __always_inline struct counters *early_count(struct xdp_md *ctx, __u32 device)
@@ -283,9 +280,9 @@ static __always_inline int early_protected(struct xdp_md *ctx, const struct glan
 		return EARLY_NOT;
 	if (found && (g->proto != IPPROTO_TCP || ((__u8 *)g->l4)[13] & TCP_SYN))
 		return early_drop(ctx, found & NET_INDEX, device);
-	view(g, &v);
+	view(ctx, g, &v);
 	if (!found)
-		return early_segment(c, &v) ? XDP_PASS : EARLY_NOT;
+		return early_segment(c, &v);
 	if (flow_known(key_flow(&c->secret, &v.src, &v.dst, v.sport, v.dport)))
 		return EARLY_NOT;
 	return early_drop(ctx, found & NET_INDEX, device);

@@ -19,6 +19,9 @@
 /* In replay: how many events the ring has taken, so that each finds its frame. */
 __u32 events_told;
 
+/* In replay nobody sleeps until there is an event. To be woken is an interrupt a time. */
+#define EVENT_WAKES (clock_virtual ? BPF_RB_NO_WAKEUP : 0)
+
 static __always_inline void told(void)
 {
 	if (clock_virtual)
@@ -102,7 +105,7 @@ __noinline int emit_hello(__u32 fresh)
 	f->ev.place = w->h.flags & HS_HRR ? HELLO_RETRIED : HELLO_FIRST;
 	f->ev.hello_len = len;
 	f->ev.hello = w->hello;
-	if (bpf_ringbuf_output(&events, f, sizeof(f->ev) + len, 0)) {
+	if (bpf_ringbuf_output(&events, f, sizeof(f->ev) + len, EVENT_WAKES)) {
 		count(COUNTER_RING_LOST);
 		return 0;
 	}
@@ -137,7 +140,7 @@ static __always_inline void emit_handshake(const struct control *c, const struct
 	e->result = w->h.result;
 	__builtin_memset(e->pad, 0, sizeof(e->pad));
 	e->stack_key = w->h.stack;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, EVENT_WAKES);
 	told();
 }
 

@@ -16,6 +16,7 @@
 #define WINNOW_FLOW_BPF_H
 
 #include "abi.h"
+#include "handshake.bpf.h"
 #include "now.bpf.h"
 #include "table.bpf.h"
 #include "tally.bpf.h"
@@ -46,9 +47,9 @@ static __always_inline struct stripe *flow_lock_at(__u64 key)
 	return bpf_map_lookup_elem(&flow_locks, &i);
 }
 
-/* Where the row of `key` is, or WAYS and more. Its homes are asked first: most rows are
- * there, and then no other line is needed. */
-static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
+/* Where the row of `key` is if it is in one of its homes, as most are: then no other line
+ * is needed. Else WAYS. */
+static __always_inline __u32 flow_home(const struct flow_set *set, __u64 key)
 {
 	__u32 way = way_home(key) & (WAYS - 1);
 
@@ -56,6 +57,16 @@ static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
 		return way;
 	way = way_second(key) & (WAYS - 1);
 	if (set->slot[way & (WAYS - 1)].key == key)
+		return way;
+	return WAYS;
+}
+
+/* Where the row of `key` is, or WAYS and more. */
+static __always_inline __u32 flow_way(const struct flow_set *set, __u64 key)
+{
+	__u32 way = flow_home(set, key);
+
+	if (way < WAYS)
 		return way;
 	return way_find(set, tag_of(key), set->slot[w_].key == key);
 }
@@ -212,32 +223,41 @@ __noinline int flow_known(__u64 key)
 /* Flags of flows that take the long way. */
 #define FLOW_SPECIAL (FLOW_CLOSED | FLOW_HANDSHAKE | FLOW_SILENT | FLOW_PROXIED)
 
-/* The short way: an open flow without a verdict, a segment that fits. 0: not so, and
- * nothing has changed; else 2 if the tally has to be told what *m says, 1 if not. */
-static __always_inline int flow_pass(__u64 key, const struct segment_view *p, __u64 t,
-				     struct moved *m)
+enum flow_passed {
+	FLOW_PASS_NOT, /* it takes the long way; nothing has changed */
+	FLOW_PASS_DONE,
+	FLOW_PASS_TELL, /* and the tally has to be told what *m says */
+};
+
+/* The short way: an open flow without a verdict, a segment that fits. */
+static __always_inline enum flow_passed flow_pass(__u64 key, const struct segment_view *p, __u64 t,
+						  struct moved *m)
 {
 	struct flow_set *set = flow_set_at(key);
 	struct stripe *lock = flow_lock_at(key);
-	int done = 0;
+	enum flow_passed done = FLOW_PASS_NOT;
 	struct flow *f;
 	__u32 way;
 
 	if (!set || !lock)
-		return 0;
+		return FLOW_PASS_NOT;
 	touch(&set->slot[way_home(key) & (WAYS - 1)]);
 	touch(&set->slot[way_second(key) & (WAYS - 1)]);
 	lock_take(&lock->lock);
-	way = flow_way(set, key);
+	way = flow_home(set, key);
+	if (way >= WAYS) {
+		handshake_touch(key); /* where it is more likely to be */
+		way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	}
 	if (way >= WAYS)
 		goto out;
 	f = &set->slot[way & (WAYS - 1)];
 	if (f->rule || f->flags & FLOW_SPECIAL || flow_unfit(f, p))
 		goto out;
-	done = 1;
+	done = FLOW_PASS_DONE;
 	m->exchange = flow_move(f, p, t);
 	if (m->exchange || f->held_in + f->held_out >= HELD_MAX || clock_virtual) {
-		done = 2;
+		done = FLOW_PASS_TELL;
 		m->stack = f->stack;
 		flow_told(f, m);
 	}
@@ -359,13 +379,13 @@ __noinline int flow_rule(__u64 key, __u32 rule, __u32 gen)
 
 	if (!set || !lock)
 		return 0;
-	bpf_spin_lock(&lock->lock);
+	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way < WAYS) {
 		set->slot[way & (WAYS - 1)].rule = rule;
 		set->slot[way & (WAYS - 1)].rule_gen = gen;
 	}
-	bpf_spin_unlock(&lock->lock);
+	lock_give(&lock->lock);
 	return 0;
 }
 

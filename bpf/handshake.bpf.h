@@ -375,6 +375,24 @@ static __always_inline struct handshake_set *handshake_set(__u64 key)
 	return bpf_map_lookup_elem(&handshakes, &i);
 }
 
+/* What a SYN needs of its set. */
+static __always_inline void handshake_touch_tags(__u64 key)
+{
+	struct handshake_set *set = handshake_set(key);
+
+	if (set)
+		touch(&set->tag[0]);
+}
+
+/* The lines of the record, ahead of the step that needs them. */
+static __always_inline void handshake_touch(__u64 key)
+{
+	struct handshake_set *set = handshake_set(key);
+
+	if (set)
+		touch_set(set, key);
+}
+
 static __always_inline struct stripe *handshake_lock(__u64 key)
 {
 	__u32 i = key & handshake_sets & (STRIPES - 1);
@@ -387,10 +405,8 @@ static __always_inline void handshake_begin(struct handshake_set *set, __u32 way
 					    __u64 t)
 {
 	struct handshake *h = &set->slot[way & (WAYS - 1)];
-	__u32 gen = h->gen;
 
 	__builtin_memset(h, 0, sizeof(*h));
-	h->gen = gen + 2;
 	h->key = key;
 	h->t_syn = t;
 	h->stamp = stamp_of(t);
@@ -398,6 +414,16 @@ static __always_inline void handshake_begin(struct handshake_set *set, __u32 way
 	h->d1 = US_UNKNOWN;
 	set->tag[way & (WAYS - 1)] = tag_of(key);
 	set->heat[way & (WAYS - 1)] = record_heat(h, t);
+}
+
+/* The record at `way`, which is to go to another key, is of a connection that may still
+ * go on. Its heat says so: nothing of the record, whose lines are elsewhere, is read. */
+static __always_inline int handshake_lost(const struct handshake_set *set, __u32 way, __u64 t)
+{
+	__u32 age = record_time(t) - set->heat[way & (WAYS - 1)];
+
+	return set->tag[way & (WAYS - 1)] && !(age & AGE_ENDED) &&
+	       (age & (AGE_CLASS - 1)) <= RECORD_LIFE;
 }
 
 /* Under the lock. The record to give to a key that way_find() answered `found` for. */

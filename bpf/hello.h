@@ -177,15 +177,12 @@ HELLO_INLINE __u64 hello_grease(__u32 v)
 }
 
 /* One extension. */
-HELLO_PART int hello_extension(struct hello_buf *buf, const struct secret *s, __u32 type, __u32 off)
+HELLO_INLINE void hello_extension(struct hello_walk *w, const struct secret *s, __u32 type,
+				  __u32 off)
 {
-	struct hello_walk *w;
 	__u64 keep, small, bit, lasting, listed, mixed, next;
 	__u32 slot, first;
 
-	if (!buf || !s)
-		return 0;
-	w = &buf->walk;
 	keep = 1 - hello_grease(type);
 	small = hello_none(type >> 6);
 	bit = small << (type & 63);
@@ -204,29 +201,48 @@ HELLO_PART int hello_extension(struct hello_buf *buf, const struct secret *s, __
 	HELLO_HIDE(slot);
 	first = w->at[slot & 63];
 	w->at[slot & 63] = first + off * hello_none(first);
-	return 0;
+}
+
+/* Up to HELLO_BLOCK more extensions: walk.next says how far it has come. */
+HELLO_PART int hello_extension_block(struct hello_buf *buf, const struct secret *s, __u32 end)
+{
+	__u32 off;
+
+	if (!buf || !s)
+		return HELLO_SHORT;
+	off = buf->walk.next;
+	for (__u32 i = 0; i < HELLO_BLOCK; i++) {
+		__u32 len;
+
+		HELLO_HIDE(i);
+		if (off >= end)
+			break;
+		if (end - off < 4)
+			return HELLO_SHORT;
+		len = hello_u16(buf, off + 2);
+		if (end - off - 4 < len)
+			return HELLO_SHORT;
+		hello_extension(&buf->walk, s, hello_u16(buf, off), off + 4);
+		off += 4 + len;
+	}
+	buf->walk.next = off;
+	return HELLO_OK;
 }
 
 HELLO_INLINE int hello_extensions(struct hello_buf *buf, const struct secret *s,
 				  const struct hello *h)
 {
-	__u32 off = h->extensions_off, end = off + h->extensions_len;
+	__u32 end = h->extensions_off + h->extensions_len;
+	int err;
 
-	for (__u32 i = 0; i <= HELLO_EXTENSIONS_MAX; i++) {
-		__u32 type, len;
-
+	buf->walk.next = h->extensions_off;
+	for (__u32 i = 0; i <= HELLO_EXTENSIONS_MAX; i += HELLO_BLOCK) {
 		HELLO_HIDE(i);
-		if (off >= end)
+		if (buf->walk.next >= end)
 			return HELLO_OK;
-		if (end - off < 4)
-			return HELLO_SHORT;
-		type = hello_u16(buf, off);
-		len = hello_u16(buf, off + 2);
-		off += 4;
-		if (end - off < len)
-			return HELLO_SHORT;
-		hello_extension(buf, s, type, off);
-		off += len;
+		err = hello_extension_block(buf, s, end);
+		if (err)
+			return err;
 	}
 	return HELLO_TOO_MANY_EXTENSIONS;
 }

@@ -46,9 +46,9 @@ struct {
 
 /* The set-associative tables (table.bpf.h). An ARRAY of sets that userspace maps
  * and reads without a system call; full set: the coldest row goes, counted.
- * A spin lock may not live in a mapped value, so the stripes are arrays. */
+ * Their locks (lock.bpf.h) are few and always at hand: they lie apart. */
 struct stripe {
-	struct bpf_spin_lock lock;
+	__u32 lock;
 	__u32 pad[15];			/* a line each: neighbours do not collide */
 };
 #define STRIPES 1024
@@ -177,7 +177,7 @@ struct {
 } allow SEC(".maps");
 
 struct bucket {
-	struct bpf_spin_lock lock;
+	__u32 lock;
 	__u32 tokens;			/* x 1000 */
 	__u64 refilled;			/* ns */
 	__u64 owner;			/* keyed hash of (rule, source) */
@@ -185,8 +185,8 @@ struct bucket {
 };
 #define BUCKETS 65536
 
-/* Token buckets of limit rules, by hash (a spin lock may not live in an LRU map).
- * Written per proved hello; two owners in one place refill each other. */
+/* Token buckets of limit rules, by hash. Written per proved hello; two owners in one place
+ * refill each other. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BUCKETS);

@@ -294,7 +294,7 @@ __noinline int quic_proved(struct xdp_md *ctx, __u64 id_key)
 	if (w->v.rule && !w->passed)
 		action = rule_act(ctx, w->v.rule, w->v.rule_gen, w->hello.stack_key,
 				  ACT_ON_PROVED | (first ? ACT_ON_FIRST : 0));
-	if (action == RULE_NONE && !w->p.bad_source)
+	if (action == RULE_NONE && !w->p.bad_source && tallies_kept)
 		quic_tally(id_key, first);
 	return action;
 }

@@ -385,7 +385,11 @@ static __always_inline int feed_whole(struct xdp_md *ctx, struct work *w, struct
 	__u32 body, need, n;
 	__u8 head[9];
 
-	if (w->p.payload_len < 9 || bpf_xdp_load_bytes(ctx, w->p.payload_off, head, sizeof(head)))
+	if (w->p.payload_len < sizeof(head))
+		return 0;
+	if (w->k.len >= sizeof(head))
+		__builtin_memcpy(head, w->k.b, sizeof(head));
+	else if (bpf_xdp_load_bytes(ctx, w->p.payload_off, head, sizeof(head)))
 		return 0;
 	if (head[0] != 22 || head[1] != 3 || head[5] != 1)
 		return 0;

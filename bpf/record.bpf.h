@@ -58,7 +58,7 @@ __noinline int socket_established(struct xdp_md *ctx)
 	return yes;
 }
 
-/* A SYN: a fresh record, or one more of the same. w->h gets the copy. */
+/* A SYN: a fresh record, or one more of the same. With data w->h gets the copy. */
 __noinline int syn_step(struct xdp_md *ctx)
 {
 	struct control *c = control_get();
@@ -75,7 +75,6 @@ __noinline int syn_step(struct xdp_md *ctx)
 	lock = handshake_lock(w->key);
 	if (!set || !lock)
 		return 0;
-	touch(&set->tag[0]);
 	count(COUNTER_SYN);
 	syn_read(ctx, w);
 	syn_options(&w->h.syn, &o);
@@ -102,9 +101,7 @@ __noinline int syn_step(struct xdp_md *ctx)
 		}
 	} else {
 		way = handshake_victim(set, way, w->key, w->t);
-		h = &set->slot[way & (WAYS - 1)];
-		lost = set->tag[way] && h->state != HS_DONE &&
-		       row_age(stamp_of(w->t), h->stamp) <= HANDSHAKE_LIFE;
+		lost = handshake_lost(set, way, w->t);
 	}
 	way = way_kept(w, way);
 	handshake_begin(set, way, w->key, w->t);
@@ -117,9 +114,10 @@ __noinline int syn_step(struct xdp_md *ctx)
 	h->syn = w->h.syn;
 	if (stale)
 		h->flags |= HS_STALE;
-	if (w->p.payload_len)
+	if (w->p.payload_len) {
 		h->flags |= HS_SYN_DATA;
-	w->h = *h;
+		w->h = *h;
+	}
 out:
 	lock_give(&lock->lock);
 	if (lost)

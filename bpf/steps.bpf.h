@@ -16,11 +16,48 @@
 #include "record.bpf.h"
 #include "tally.bpf.h"
 
-/* Nobody's connection: a source that no client can have, or a PROXY header that says
- * nothing, or is not to be believed. */
+/* Bytes and exchanges of a segment that moved its flow, into the row it joined. */
+__noinline int account(void)
+{
+	struct work *w = work_get();
+	struct tally_join *j;
+	struct moved *m;
+	__u32 ref;
+
+	if (!w)
+		return 0;
+	m = &w->m;
+	if (tally_add(m, stamp_of(w->t)))
+		return 0;
+	/* Evicted: the flow takes its source's row up again, as no new connection. */
+	j = &w->join;
+	__builtin_memset(j, 0, sizeof(*j));
+	j->src = source_word(&w->p.src, w->p.family);
+	j->stack = m->stack;
+	j->stamp = stamp_of(w->t);
+	j->bytes_in = m->in;
+	j->bytes_out = m->out;
+	j->service = w->p.dport;
+	j->family = w->p.family;
+	j->proto = IPPROTO_TCP;
+	ref = tally_join(j);
+	if (!ref)
+		return 0;
+	m->tally = ref - 1;
+	m->tally_gen = j->gen;
+	m->in = 0;
+	m->out = 0;
+	if (m->exchange)
+		tally_add(m, stamp_of(w->t));
+	flow_rejoin(w->key, m->tally, m->tally_gen);
+	return 0;
+}
+
+/* A connection of no tally: of a source that no client can have, or behind a PROXY header
+ * that says nothing, or is not to be believed; any, where none are kept. */
 static __always_inline int is_nobody(const struct work *w)
 {
-	return w->p.bad_source || w->h.result == HELLO_UNEXPECTED_PROXY ||
+	return !tallies_kept || w->p.bad_source || w->h.result == HELLO_UNEXPECTED_PROXY ||
 	       w->h.result == HELLO_BAD_PROXY;
 }
 
@@ -131,9 +168,6 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 	if (w->h.flags & HS_HRR)
 		count(COUNTER_HRR);
 	if (w->result == HELLO_OK) {
-		__u16 dstar[DSTAR_KEPT];
-		__u32 seen = 0, age, resumed = 0;
-
 		w->dstar = DSTAR_NONE;
 		judge_hello(ctx);
 		if (w->later)
@@ -143,10 +177,7 @@ __noinline int hello_step(struct xdp_md *ctx, __u32 again)
 			w->h.rule = w->v.rule;
 			w->h.rule_gen = w->v.rule_gen;
 		}
-		if (!c->emit_all) {
-			tally_peek(c, w, &seen, &age, &resumed, dstar);
-			fresh = !seen;
-		}
+		fresh = !c->emit_all && !tally_known(c, w);
 	} else {
 		__builtin_memset(&w->hello, 0, sizeof(w->hello));
 	}

@@ -6,9 +6,9 @@
  * low bits of a row's 64-bit key choose the set, the high ones are its tag, which is
  * there once in a set: a key that meets its tag under another key takes that row (once
  * in 2^29 new rows), and is counted as an eviction. All
- * writers of a set hold its stripe's spin lock, so counts are exact on any number
- * of CPUs; no helper may be called under it. Readers in userspace map the array
- * and look at `gen`: odd or changed means the row was being given to another key.
+ * writers of a set hold its stripe's lock, so counts are exact on any number of CPUs.
+ * Readers in userspace map the array and look at `gen`: odd or changed means the row was
+ * being given to another key.
  * `heat` beside the tag says when a row was last used, so that the coldest is found
  * without looking at eight rows; a table that does not keep it exact looks again.
  *
@@ -19,6 +19,7 @@
 #define WINNOW_TABLE_BPF_H
 
 #include "abi.h"
+#include "lock.bpf.h"
 
 /* What is in memory is read again: no memset() made of a loop, and the verifier
  * forgets what it had learnt of it. */
@@ -54,21 +55,6 @@ static __always_inline __u32 tag_of(__u64 key)
 {
 	return key >> 32 ?: 1;
 }
-
-/* Set before loading. 1: replay's batches, of which one runs at a time: nobody else is
- * there to be locked out. */
-const volatile __u32 runs_alone;
-
-#define lock_take(lock)                      \
-	({                                   \
-		if (!runs_alone)             \
-			bpf_spin_lock(lock); \
-	})
-#define lock_give(lock)                        \
-	({                                     \
-		if (!runs_alone)               \
-			bpf_spin_unlock(lock); \
-	})
 
 /* `gen` odd while the key changes. The fetching add is a full barrier. */
 #define row_open(row)  __sync_fetch_and_add(&(row)->gen, 1)
@@ -151,12 +137,15 @@ static __always_inline __u32 way_second(__u64 key)
 	return key >> 58 & (WAYS - 1);
 }
 
-/* A free way (its homes if they are free), else the coldest. Above AGE_CLASS an age is
- * a class; what is older than `life` of its own class is above those that are not. */
-#define AGE_CLASS   (1U << 28)
-#define AGE_EXPIRED 29 /* a bit of its own */
-#define AGE_ENDED   (1U << 30)
-#define AGE_FOREVER (AGE_CLASS - 1)
+/* A free way, else one that has ended (its homes first: then whoever looks for the key
+ * finds it with no more lines than those it asked for), else the coldest. Above AGE_CLASS
+ * an age is a class; what is older than `life` of its own class is above those that are
+ * not. */
+#define AGE_CLASS     (1U << 28)
+#define AGE_EXPIRED   29 /* a bit of its own */
+#define AGE_ENDED_BIT 30
+#define AGE_ENDED     (1U << AGE_ENDED_BIT)
+#define AGE_FOREVER   (AGE_CLASS - 1)
 
 static __always_inline __u32 way_coldest(const __u32 tag[WAYS], const __u32 heat[WAYS], __u32 at,
 					 __u32 life, __u64 key)
@@ -171,6 +160,7 @@ static __always_inline __u32 way_coldest(const __u32 tag[WAYS], const __u32 heat
 		age *= 1 - sign((__u64)age << 32); /* used "later" on another CPU: hot */
 		if (life != AGE_FOREVER)
 			age += sign((__u64)life - (age & (AGE_CLASS - 1))) << AGE_EXPIRED;
+		age -= (age >> AGE_ENDED_BIT) * (age & (AGE_ENDED - 1)); /* one like another */
 		v = same(tag[w], 0) << 32 | age;
 		v = ((v << 1 | same(w, home)) << 1 | same(w, second)) << 3 | w;
 		less = best - v;

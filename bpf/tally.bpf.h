@@ -15,6 +15,8 @@
 /* Numbers of sets - 1, set before loading. */
 const volatile __u32 tally_sets = 4095;
 const volatile __u32 order_sets = 2047;
+/* Set before loading. 0: nobody will read them, a replay that lists hellos. */
+const volatile __u32 tallies_kept = 1;
 
 static __always_inline struct tally_set *tally_set_at(__u32 i)
 {
@@ -70,6 +72,18 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 	lock_give(&lock->lock);
 }
 
+/* Has (source, stack, service) of this hello a row? A look without the lock, at the line of
+ * the set alone: a packet old, and wrong once in 2^29. */
+static __always_inline int tally_known(const struct control *c, const struct work *w)
+{
+	__u64 src = source_word(&w->p.src, w->p.family);
+	__u64 key =
+		key_tally(&c->secret, src, w->hello.stack_key, w->p.dport, w->p.family, w->p.proto);
+	struct tally_set *set = tally_set_at(key);
+
+	return set && tag_way(set->tag, tag_of(key)) < WAYS;
+}
+
 /*
  * Finds or makes the row of (source, stack, service); counts a connection if
  * `join`. Answers (set << 3 | way) + 1 and its generation, 0 if there is no row.
@@ -96,7 +110,7 @@ __noinline __u32 tally_join(struct tally_join *j)
 	way = way_find(set, tag_of(key),
 		       tally_is(&set->slot[w_], j->src, j->stack, j->service, j->family, j->proto));
 	if (way >= WAYS) {
-		way = way_victim_asked(set, way, j->stamp, key, set->slot[w_].last_seen);
+		way = way_victim(set->tag, set->heat, way, j->stamp, AGE_FOREVER, key);
 		t = &set->slot[way & (WAYS - 1)];
 		evicted = set->tag[way] != 0;
 		row_open(t);
@@ -117,10 +131,10 @@ __noinline __u32 tally_join(struct tally_join *j)
 		row_close(t);
 	}
 	t = &set->slot[way & (WAYS - 1)];
-	set->heat[way & (WAYS - 1)] = j->stamp;
 	if (j->join)
 		tally_connection(t, j->stamp, j->tcp_key, j->resumed);
 	tally_bytes(t, j->stamp, j->bytes_in, j->bytes_out);
+	set->heat[way & (WAYS - 1)] = t->last_seen;
 	j->gen = t->gen;
 	lock_give(&lock->lock);
 	if (evicted)
@@ -141,6 +155,7 @@ __noinline int tally_add(const struct moved *m, __u32 stamp)
 	lock = tally_lock_at(m->tally >> 3);
 	if (!set || !lock)
 		return 1;
+	touch(&set->tag[0]);
 	touch(&set->slot[m->tally & (WAYS - 1)]);
 	touch(&set->slot[m->tally & (WAYS - 1)].d1dstar[0]);
 	lock_take(&lock->lock);
@@ -152,6 +167,7 @@ __noinline int tally_add(const struct moved *m, __u32 stamp)
 			tally_bytes(t, stamp, m->in, m->out);
 			if (m->exchange)
 				tally_exchange(t, stamp);
+			set->heat[m->tally & (WAYS - 1)] = t->last_seen;
 		}
 	}
 	lock_give(&lock->lock);

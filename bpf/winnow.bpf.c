@@ -173,6 +173,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		if (w->p.tcp_flags & (TCP_ACK | TCP_RST | TCP_FIN))
 			return verdict_pass(w);
 		w->t = now();
+		handshake_touch_tags(w->key);
 		flow_forget(w->key, w->t, c->emit_all);
 		w->h.isn_c = w->p.seq - 1;
 		syn_step(ctx);
@@ -397,10 +398,9 @@ __noinline int synack_step(void)
 	if (way >= WAYS) {
 		/* Its SYN was lost to a flood, or came before the program. */
 		way = handshake_victim(set, way, key, t);
-		h = &set->slot[way & (WAYS - 1)];
-		evicted = set->tag[way] && h->state != HS_DONE &&
-			  row_age(stamp_of(t), h->stamp) <= HANDSHAKE_LIFE;
+		evicted = handshake_lost(set, way, t);
 		handshake_begin(set, way, key, t);
+		h = &set->slot[way & (WAYS - 1)];
 		h->flags |= HS_NO_SYN;
 	} else {
 		int answer;

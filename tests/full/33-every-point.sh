@@ -5,7 +5,7 @@
 # otherwise; the daemon lives, and no blocked source gets an answer. Fault 75; e2e/33 and
 # e2e/35 take samples of the same.
 #
-# By hand: PARTS="client replay start ask", any of them.
+# By hand: PARTS="client replay start ask", any of them; WHAT=malloc or call for one.
 #
 # timeout: 7200
 . "$(dirname "$0")/../e2e/lib.sh"
@@ -36,7 +36,7 @@ for n in 1 2 3; do w rule add src 10.7.0.$n action drop reason story >/dev/null 
 on "$WORLD" python3 "$CLIENTS/probe.py" $A $EDGE4 $PORT "$TMP/stop" >"$TMP/probes" &
 probes=$!
 
-for what in malloc call; do
+for what in ${WHAT:-malloc call}; do
 	if parts client; then
 		each "each $what of a list" $what end "$WINNOW" --socket "$CONTROL" allow list -j
 		each "each $what of a help page" $what end "$WINNOW" help rule add
@@ -48,9 +48,9 @@ check "the daemon has not noticed" w status
 
 if parts start; then
 	was=$(rules)
-	for what in malloc call; do
+	for what in ${WHAT:-malloc call}; do
 		stopped
-		each "each $what of a start" $what start "$WINNOWD" -f -c "$TMP/winnow.conf"
+		each "each $what of a start" $what start "$CONTROL" "$WINNOWD" -f -c "$TMP/winnow.conf"
 		winnowd_start
 		check "afterwards it starts, with the rules there were" test "$(rules)" = "$was"
 	done

@@ -468,6 +468,23 @@ static const struct rule waits = {
 
 /* 44: late for the hello or for the flight is anybody on a busy machine; for both, a far
  * end. The server sees no request, the tally what was measured. */
+/* As detect/rotation.h names them. Fault 53. */
+static void a_rule_on_a_network_and_delays_meets_a_source_never_seen(void **state)
+{
+	struct bench *b = prepared(state);
+	struct rule_match m = { .src = cidr_of("2001:db8:0:100::/56"), .stack = keys.stack_key };
+	uint32_t i = bench_rule(b, &waits, &m);
+	struct conn c;
+
+	/* Each from a /64 of its own. */
+	assert_int_equal(late(&c, b, path_v6(0x101, 5), &msg, 1 * MSEC, 2 * MSEC), XDP_PASS);
+	assert_int_equal(late(&c, b, path_v6(0x102, 5), &msg, 11 * MSEC, 31 * MSEC), XDP_DROP);
+	assert_int_equal(late(&c, b, path_v6(0x1fe, 5), &msg, 11 * MSEC, 31 * MSEC), XDP_DROP);
+	assert_int_equal(late(&c, b, path_v6(0x103, 5), &other, 11 * MSEC, 31 * MSEC), XDP_PASS);
+	assert_int_equal(late(&c, b, path_v6(0x200, 5), &msg, 11 * MSEC, 31 * MSEC), XDP_PASS);
+	assert_int_equal(bench_rule_at(b, i)->hits, 2);
+}
+
 static void a_rule_on_both_delays_acts_on_the_second_flight(void **state)
 {
 	static const uint8_t request[200] = { 23, 3, 3, 0, 195 };
@@ -645,6 +662,7 @@ int main(void)
 		BENCH(a_predicate_reads_earlier_connections_of_the_pair),
 		BENCH(an_unknown_d1_holds_no_rule),
 		BENCH(a_rule_on_both_delays_acts_on_the_second_flight),
+		BENCH(a_rule_on_a_network_and_delays_meets_a_source_never_seen),
 		BENCH(a_request_behind_the_flight_that_is_stopped_is_no_exchange),
 		BENCH(a_rule_that_waits_takes_its_place_among_the_others),
 		BENCH(early_data_are_not_waited_for),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * farms.c - the designs F0-F8, F11-F13 of detection.md 8.1, and how an operator who is
- * blocked goes on. README.md: "Farms".
+ * farms.c - the designs F0-F8, F11-F13 of detection.md 8.1, F14 beside them, and how an
+ * operator who is blocked goes on. README.md: "Farms".
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,9 @@
 #include "base/addr.h"
 #include "tests/sim/world.h"
 
-#define CLOUD_NETS 40 /* /24s of a data centre farm */
+#define CLOUD_NETS   40  /* /24s of a data centre farm */
+#define ROTATED      100 /* stacks of F14 */
+#define ROTATED_FROM 20  /* behind those that releases and look-alikes take */
 
 static bool is(const struct world *w, int number)
 {
@@ -95,6 +97,8 @@ static int account(struct world *w, double from)
 
 	if (!s)
 		return -ENOMEM;
+	if (f->stacks > 1 && !f->hourly)
+		s->stack += below(&s->rng, f->stacks);
 	s->site = below(&s->rng, w->c.sites);
 	s->traits = MOVES | (f->resumes ? RESUMES : 0) | (f->frozen ? FROZEN : 0) |
 		    (f->exit_tls ? EXIT_TLS : 0);
@@ -135,11 +139,19 @@ static void design(struct world *w)
 		.program = below(r, 3),
 		.clock = below(r, 2), /* never sleeps, or as the operator does */
 		.far = w->c.far == FAR_ANY ? WAITS : w->c.far,
+		.stacks = 1,
 	};
 	if (is(w, 0))
 		f->stack = stacks_spare(&w->stacks, STACKS_SPARE - 1, SDK);
 	if (is(w, 1) || is(w, 11) || is(w, 12) || is(w, 13))
 		f->stack = w->stacks.first[SDK];
+	if (is(w, 14)) { /* made-up hellos that nobody else has, one after the other */
+		f->stack = stacks_spare(&w->stacks, ROTATED_FROM, SDK);
+		f->stacks = ROTATED;
+		f->hourly = w->c.design[3] == 'h';
+		for (uint32_t i = 1; i < ROTATED; i++)
+			stacks_spare(&w->stacks, ROTATED_FROM + i, SDK);
+	}
 	f->frozen = is(w, 2);
 	f->people = is(w, 4) || is(w, 5) || is(w, 6) || is(w, 8);
 	f->resumes = is(w, 6) || is(w, 8);
@@ -157,7 +169,7 @@ static bool known_design(const struct world *w)
 {
 	int n = atoi(w->c.design + 1);
 
-	return w->c.design[0] == 'F' && n >= 0 && n <= 13 && n != 9 && n != 10;
+	return w->c.design[0] == 'F' && n >= 0 && n <= 14 && n != 9 && n != 10;
 }
 
 int farm_build(struct world *w)

@@ -56,6 +56,8 @@ double activity(const struct world *w, const struct source *s, double t)
 
 uint32_t stack_at(const struct world *w, const struct source *s, double t)
 {
+	if (s->role == FARM && w->farm.hourly)
+		return w->farm.stack + (uint32_t)(t / 3600) % w->farm.stacks;
 	if (!(s->traits & UPGRADES))
 		return s->stack;
 	for (int i = 0; i < RELEASES; i++) {

@@ -298,7 +298,7 @@ static void meet(struct score *s, const struct farm *f, uint32_t stack, uint64_t
 		d->proposed_at = seen_at(s, f->proposed_at, now);
 		d->right = 2 * right > f->n_members;
 	}
-	if (stack != sim_farm_stack(s->sim) || (f->n_members && 2 * right <= f->n_members))
+	if (!sim_is_farm_stack(s->sim, stack) || (f->n_members && 2 * right <= f->n_members))
 		return;
 	/* WATCH names a stack, not members. */
 	if (d->watched && now >= s->begins)

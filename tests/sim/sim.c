@@ -353,6 +353,12 @@ uint32_t sim_farm_stack(const struct sim *s)
 	return s->w.farm_stack;
 }
 
+bool sim_is_farm_stack(const struct sim *s, uint32_t stack)
+{
+	return s->w.farm_stack != UINT32_MAX && stack >= s->w.farm_stack &&
+	       stack - s->w.farm_stack < s->w.farm.stacks;
+}
+
 uint32_t sim_stack_sources(const struct sim *s, uint32_t stack)
 {
 	return s->w.stack_sources[stack];

@@ -82,6 +82,8 @@ void sim_labels(struct sim *s, FILE *out);
 /* The stack the design lives in, UINT32_MAX if it has none; how many organic client
  * programs use it; how many accounts the farm has. */
 uint32_t sim_farm_stack(const struct sim *s);
+/* That one or, where the farm changes its hello, any of its stacks. */
+bool sim_is_farm_stack(const struct sim *s, uint32_t stack);
 uint32_t sim_stack_sources(const struct sim *s, uint32_t stack);
 uint32_t sim_accounts(const struct sim *s);
 /* Stacks that a negative tries the judge on: its copies, or all with 100 sources and more. */

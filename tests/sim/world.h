@@ -83,8 +83,9 @@ struct release { /* a browser's next version */
 
 struct farm_plan {
 	uint32_t stack, n, nets, program, clock, order;
-	uint64_t key; /* names its legs */
-	bool people, exit_tls, frozen, resumes, lockstep, cloud, dormant;
+	uint32_t stacks; /* from `stack` on: its accounts or its hours take turns */
+	uint64_t key;    /* names its legs */
+	bool people, exit_tls, frozen, resumes, lockstep, cloud, dormant, hourly;
 	enum far_end far;
 	float every;
 };

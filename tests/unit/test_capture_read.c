@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <byteswap.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -391,6 +392,86 @@ static void an_empty_capture_ends_at_once(void **state)
 	capture_free(c);
 }
 
+/* The file on standard input, which libpcap reads; a path is read without it. */
+static struct capture *opened_by_libpcap(int *saved)
+{
+	struct capture *c = NULL;
+	struct reason r = {};
+
+	*saved = dup(0);
+	assert_non_null(freopen(path, "rb", stdin));
+	if (capture_open("-", &c, &r))
+		fail_msg("%s", r.text);
+	return c;
+}
+
+static void says_the_same_as_libpcap(void)
+{
+	struct capture_frame a, b;
+	struct reason why_a = {}, why_b = {};
+	enum capture_end end;
+	struct capture *mine = opened(), *pcap;
+	int saved;
+
+	pcap = opened_by_libpcap(&saved);
+	do {
+		end = capture_next(mine, &a, &why_a);
+		assert_int_equal(end, capture_next(pcap, &b, &why_b));
+		if (end != CAPTURE_FRAME)
+			break;
+		assert_int_equal(a.len, b.len);
+		assert_int_equal(a.wire_len, b.wire_len);
+		assert_int_equal(a.time_ns, b.time_ns);
+		assert_int_equal(a.back, b.back);
+		assert_memory_equal(a.data, b.data, a.len);
+	} while (true);
+	assert_string_equal(why_a.text, why_b.text);
+	capture_free(mine);
+	capture_free(pcap);
+	dup2(saved, 0);
+	close(saved);
+}
+
+static void a_path_is_read_as_libpcap_reads_it(void **state)
+{
+	static const uint32_t magics[] = { 0xa1b2c3d4, 0xa1b23c4d, 0xa1b2cd34 };
+	static uint8_t b[300000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(b); i++)
+		b[i] = i * 7;
+	for (size_t m = 0; m < 3; m++) {
+		pcap_header(magics[m], 100, LINK_ETHERNET);
+		for (uint32_t i = 0; m < 2 && i < 40; i++) /* some above the snaplen */
+			packet(i ^ 3, 999999, b, i * 4, i * 5);
+		says_the_same_as_libpcap();
+	}
+	for (long cut = 0; cut < 140; cut += 3) { /* one frame larger than a piece */
+		pcap_header(0xa1b2c3d4, 0, LINK_RAW);
+		packet(1, 2, b, 262000, 1 << 20);
+		packet(2, 2, b, 100, 100);
+		fflush(file);
+		assert_int_equal(ftruncate(fileno(file), 24 + 16 + 262000 + 116 - cut), 0);
+		says_the_same_as_libpcap();
+	}
+	pcap_header(0xa1b2c3d4, 65535, LINK_ETHERNET);
+	packet(1, 2, b, 262145, 262145);
+	says_the_same_as_libpcap();
+	pcap_header(0xd4c3b2a1, bswap_32(96), bswap_32(LINK_ETHERNET));
+	fseek(file, 4, SEEK_SET);
+	u16(bswap_16(2));
+	u16(bswap_16(4));
+	fseek(file, 0, SEEK_END);
+	for (uint32_t i = 0; i < 3; i++) {
+		u32(bswap_32(i));
+		u32(bswap_32(7 + i));
+		u32(bswap_32(95 + i));
+		u32(bswap_32(1000));
+		fwrite(b, 1, 95 + i, file);
+	}
+	says_the_same_as_libpcap();
+}
+
 /* 256 MiB of frames through a pipe: the reader keeps one of them. */
 static void memory_stays_flat_and_standard_input_works(void **state)
 {
@@ -464,6 +545,7 @@ int main(void)
 		cmocka_unit_test(mixed_snaplens_in_pcapng_are_read),
 		cmocka_unit_test(mixed_link_types_in_pcapng_are_broken),
 		cmocka_unit_test(an_empty_capture_ends_at_once),
+		cmocka_unit_test(a_path_is_read_as_libpcap_reads_it),
 		cmocka_unit_test(memory_stays_flat_and_standard_input_works),
 	};
 

@@ -60,6 +60,17 @@ static void every_unambiguous_prefix_finds_the_same_command(void **state)
 	assert_true(found > 40);
 }
 
+static void a_mistyped_word_is_near_to_what_was_meant(void **state)
+{
+	(void)state;
+	assert_string_equal(command_like(NULL, "statsu"), "status");
+	assert_string_equal(command_like(NULL, "paln"), "plan");
+	assert_string_equal(command_like("rule", "lits"), "list");
+	assert_null(command_like("rule", "status")); /* of another object, or of none */
+	assert_null(command_like(NULL, "zzzzzz"));
+	assert_null(command_like(NULL, ""));
+}
+
 static void an_ambiguous_word_names_all_it_could_be(void **state)
 {
 	struct candidates names;
@@ -403,6 +414,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_command_is_found_by_its_own_words),
 		cmocka_unit_test(every_unambiguous_prefix_finds_the_same_command),
+		cmocka_unit_test(a_mistyped_word_is_near_to_what_was_meant),
 		cmocka_unit_test(an_ambiguous_word_names_all_it_could_be),
 		cmocka_unit_test(ls_means_list_and_nothing_matches_the_empty_word),
 		cmocka_unit_test(every_level_answers_help),

@@ -13,6 +13,7 @@
 #include "detect/features.h"
 #include "detect/newcomers.h"
 #include "detect/sessions.h"
+#include "detect/standing.h"
 #include "detect/stats.h"
 
 #define RULES 200
@@ -78,7 +79,7 @@ static void who_is_in_doubt_is_left_out_of_a_plan(void **state)
 static void who_never_resumes_is_judged_by_who_else_does_not(void **state)
 {
 	struct sessions_sum alike = {}, differ = {};
-	struct sessions farm = { .1, 30 }, a, b;
+	struct sessions farm = { .1, 30, 0 }, a, b;
 	struct sessions_seen none = {}, ten = sessions_seen(11, 0), two = sessions_seen(3, 0);
 
 	(void)state;
@@ -105,7 +106,7 @@ static void few_clean_sources_leave_every_share_as_likely(void **state)
 {
 	struct sessions_sum few = {};
 	struct sessions_seen x = { 10, 5 }, none = {}, nine = sessions_seen(10, 0);
-	struct sessions flat, farm = { 1e-6, 1e3 };
+	struct sessions flat, farm = { 1e-6, 1e3, 0 };
 
 	(void)state;
 	for (int i = 0; i < SESSIONS_LEAST - 1; i++)
@@ -133,6 +134,25 @@ static void a_newcomer_is_worth_what_came_with_him(void **state)
 	assert_true(fabs(newcomers_nats(&n, &kinds, q, &row) - log(9 * .75 * 2)) < 1e-6);
 }
 
+/* Of three that were ruled one is in view and judged by it, one's rule has expired. */
+static void who_is_quiet_keeps_his_rule_until_it_expires(void **state)
+{
+	struct plan_rule before[3], rules[4] = { { .src = 100 } };
+	struct cohort_member there = { .src = 0 };
+	struct cohort all = { .members = &there, .n = 1 };
+	size_t n = 1;
+
+	(void)state;
+	doubts(before, 3, 1e-3);
+	before[0].expires = before[1].expires = 2000;
+	before[2].expires = 1000;
+	assert_int_equal(standing_add(before, 3, &all, 1000, rules, &n), 0);
+	assert_int_equal(n, 2);
+	assert_true(rules[1].src == 1 && rules[1].expires == 2000 && rules[1].exchanges == 0);
+	assert_int_equal(standing_add(before, 3, &all, 2000, rules, &n), 0);
+	assert_int_equal(n, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +162,7 @@ int main(void)
 		cmocka_unit_test(who_never_resumes_is_judged_by_who_else_does_not),
 		cmocka_unit_test(few_clean_sources_leave_every_share_as_likely),
 		cmocka_unit_test(a_newcomer_is_worth_what_came_with_him),
+		cmocka_unit_test(who_is_quiet_keeps_his_rule_until_it_expires),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,6 +238,41 @@ static void sources_that_never_come_back_get_no_rules(void **state)
 	assert_int_equal(step(&v, &in), FARM_PROPOSE);
 }
 
+/* N13: a survey through homes on a stack of its own is only watched. */
+static void of_an_own_stack_sources_that_never_come_back_are_no_flag(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	(void)state;
+	in.own = true;
+	in.early = 200;
+	in.stayed = 3;
+	for (uint32_t i = 0; i < config.own_windows + 5; i++)
+		assert_int_equal(step(&v, &in), FARM_WATCH);
+	in.stayed = 100;
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+}
+
+/* F6: a clean day looks as new once in 20, but its legs lead to one place. */
+static void one_origin_is_watched_where_a_day_alone_is_not(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	(void)state;
+	in.calibrated = true;
+	in.p = .05;
+	in.e = 2.4;
+	assert_int_equal(step(&v, &in), FARM_NONE);
+	in.e = 1e4;
+	assert_int_equal(step(&v, &in), FARM_WATCH);
+	in.rejected = true;
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+}
+
 static void an_own_stack_needs_size_and_age(void **state)
 {
 	struct verdict_input in = good;
@@ -517,6 +552,8 @@ int main(void)
 		T(lines_of_a_family_add_up_to_it),
 		T(two_of_three_windows_flag_and_propose),
 		T(without_a_plan_that_holds_a_flag_stays_a_flag),
+		T(of_an_own_stack_sources_that_never_come_back_are_no_flag),
+		T(one_origin_is_watched_where_a_day_alone_is_not),
 		T(sources_that_never_come_back_get_no_rules),
 		T(an_own_stack_needs_size_and_age),
 		T(each_part_of_the_gate_holds_by_itself),

@@ -10,6 +10,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,6 +70,22 @@ long syscall(long nr, ...)
 		return -1;
 	}
 	return next(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static int no_names; /* what a look-up of a device's name says, 0: what it is */
+
+unsigned int if_nametoindex(const char *name)
+{
+	static unsigned int (*next)(const char *);
+
+	if (!next)
+		next = (unsigned int (*)(const char *))(uintptr_t)dlsym(RTLD_NEXT,
+									"if_nametoindex");
+	if (no_names) {
+		errno = no_names;
+		return 0;
+	}
+	return next(name);
 }
 
 /* ---- what is done to it ------------------------------------------------------------------ */
@@ -244,6 +262,27 @@ static void a_start_that_cannot_read_the_rules_refuses_and_loses_none(void **sta
 	assert_true(refused >= 2);
 }
 
+/* Fault 65: it would be detached and attached again, with a gap between. */
+static void a_device_that_cannot_be_asked_for_is_not_let_go(void **state)
+{
+	struct attachment *list;
+	struct kern *k;
+	size_t n;
+
+	need_lab();
+	k = opened(LAB_PINS);
+	assert_int_equal(attach(k), 0);
+	for (int i = 0; i < 3; i++) {
+		no_names = (int[]){ EMFILE, ENODEV, 0 }[i];
+		assert_int_equal(kern_attachments(k, &list, &n), 0);
+		no_names = 0;
+		assert_int_equal(n, 1);
+		assert_int_equal(list[0].alive, i != 1);
+		free(list);
+	}
+	kern_free(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +295,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_start_that_cannot_read_the_rules_refuses_and_loses_none, lab_wires,
 			lab_no_wires),
+		cmocka_unit_test_setup_teardown(a_device_that_cannot_be_asked_for_is_not_let_go,
+						lab_wires, lab_no_wires),
 	};
 
 	lab_enter();

@@ -35,6 +35,7 @@ static size_t fill(uint64_t with, unsigned int share, uint32_t ages)
 
 		t->src = i;
 		t->last_seen = (uint32_t)(NOW >> STAMP_SHIFT) - some() % ages + 2;
+		sets[i / WAYS].heat[i % WAYS] = t->last_seen;
 		if (some() % 16 >= share)
 			continue;
 		sets[i / WAYS].tag[i % WAYS] = 1;

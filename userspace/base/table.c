@@ -76,6 +76,20 @@ void table_clear(struct table *t)
 	t->n = t->room = t->mask = 0;
 }
 
+/* In place: most keys are two to four words, and memcmp() is a call. */
+static bool same_key(const unsigned char *a, const unsigned char *b, size_t len)
+{
+	uint64_t x, y;
+
+	for (; len >= 8; a += 8, b += 8, len -= 8) {
+		memcpy(&x, a, 8);
+		memcpy(&y, b, 8);
+		if (x != y)
+			return false;
+	}
+	return !len || !memcmp(a, b, len);
+}
+
 /* The slot of that key, or the free slot where it would go. */
 static size_t slot_of(const struct table *t, const void *key, uint32_t hash)
 {
@@ -83,7 +97,7 @@ static size_t slot_of(const struct table *t, const void *key, uint32_t hash)
 
 	while (t->slots[i].row) {
 		if (t->slots[i].hash == hash &&
-		    !memcmp(table_key(t, t->slots[i].row - 1), key, t->key_len))
+		    same_key(table_key(t, t->slots[i].row - 1), key, t->key_len))
 			break;
 		i = (i + 1) & t->mask;
 	}
@@ -98,6 +112,29 @@ void *table_find(const struct table *t, const void *key)
 		return NULL;
 	i = slot_of(t, key, key_hash(key, t->key_len));
 	return t->slots[i].row ? table_value(t, t->slots[i].row - 1) : NULL;
+}
+
+void table_find_all(const struct table *t, const void *keys, size_t n, void **values)
+{
+	const unsigned char *key = keys;
+	uint32_t hash[TABLE_AT_ONCE];
+
+	for (size_t i = 0; i < n; i++) {
+		hash[i] = key_hash(key + i * t->key_len, t->key_len);
+		if (t->n)
+			__builtin_prefetch(&t->slots[hash[i] & t->mask]);
+	}
+	for (size_t i = 0; i < n && t->n; i++) {
+		uint32_t row = t->slots[hash[i] & t->mask].row;
+
+		if (row)
+			__builtin_prefetch(table_key(t, row - 1));
+	}
+	for (size_t i = 0; i < n; i++) {
+		uint32_t row = t->n ? t->slots[slot_of(t, key + i * t->key_len, hash[i])].row : 0;
+
+		values[i] = row ? table_value(t, row - 1) : NULL;
+	}
 }
 
 static int grow_rows(struct table *t)

@@ -50,6 +50,10 @@ static inline void table_clearp(struct table *t)
 
 /* The value, or NULL. */
 void *table_find(const struct table *t, const void *key);
+/* The same for n <= TABLE_AT_ONCE keys, one behind the other: they wait for memory
+ * together. */
+#define TABLE_AT_ONCE 32
+void table_find_all(const struct table *t, const void *keys, size_t n, void **values);
 /* The value of that key, zeroed if the row is new (*added, may be NULL).
  * NULL: no memory. */
 void *table_add(struct table *t, const void *key, bool *added);

@@ -96,16 +96,17 @@ int cli_usage(const char *fmt, ...)
 
 static int unknown_word(const char *word, const struct candidates *c)
 {
+	const char *meant = command_like(line.object, word);
 	char names[256];
 
 	candidates_text(c, names, sizeof(names));
 	if (c->n)
 		return cli_fail(CLI_USAGE, "%s: ambiguous, it could be %s. Write more of it", word,
 				names);
-	if (line.object)
-		return cli_fail(CLI_USAGE, "%s %s: no such command. Try: winnow %s help",
-				line.object, word, line.object);
-	return cli_fail(CLI_USAGE, "%s: no such command. Try: winnow help", word);
+	return cli_fail(CLI_USAGE, "%s%s%s: no such command%s%s%s Try: winnow%s%s help",
+			line.object ? line.object : "", line.object ? " " : "", word,
+			meant ? "; did you mean \"" : ".", meant ? meant : "", meant ? "\"?" : "",
+			line.object ? " " : "", line.object ? line.object : "");
 }
 
 static int take_word(char *word)

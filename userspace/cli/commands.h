@@ -34,6 +34,9 @@ struct candidates {
 const char *command_first(const char *word, struct candidates *c);
 /* The row that `word` means among the verbs of `object` (NULL: verbs alone). */
 const struct command *command_find(const char *object, const char *word, struct candidates *c);
+/* The verb of `object` (NULL: verbs alone, and objects) that is two letters from `word`
+ * or less and nearest to it; NULL: none. */
+const char *command_like(const char *object, const char *word);
 /* "status, source, fp" into out. */
 const char *candidates_text(const struct candidates *c, char *out, size_t size);
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 const struct object *object_find(const char *name)
 {
 	for (const struct object *o = objects; o->name; o++)
@@ -81,6 +83,31 @@ const struct command *command_find(const char *object, const char *word, struct 
 		}
 	}
 	return c->n == 1 ? found : NULL;
+}
+
+#define LIKE 2 /* letters apart */
+
+static void like(const char *word, const char *name, const char **nearest, unsigned int *distance)
+{
+	unsigned int d = text_distance(word, name);
+
+	if (d >= *distance || d >= strlen(name))
+		return;
+	*nearest = name;
+	*distance = d;
+}
+
+const char *command_like(const char *object, const char *word)
+{
+	unsigned int distance = LIKE + 1;
+	const char *nearest = NULL;
+
+	for (const struct command *cmd = commands; cmd->verb; cmd++)
+		if (same_object(object, cmd->object))
+			like(word, cmd->verb, &nearest, &distance);
+	for (const struct object *o = objects; !object && o->name; o++)
+		like(word, o->name, &nearest, &distance);
+	return nearest;
 }
 
 const char *candidates_text(const struct candidates *c, char *out, size_t size)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "tls/tcpsig.h"
 
 #define PORTS_DEFAULT "443"
+#define FILE_PIECE    (128 << 10)
 
 static volatile sig_atomic_t stop, tell;
 
@@ -338,6 +340,15 @@ static int read_proxies(struct proxies *p)
 	return p->code;
 }
 
+/* A file gets large pieces; who reads a pipe shall not wait for more than before. */
+static void widen_stdout(void)
+{
+	struct stat st;
+
+	if (!fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode))
+		setvbuf(stdout, NULL, _IOFBF, FILE_PIECE);
+}
+
 int cmd_replay(int argc, char **argv)
 {
 	_cleanup_(capture_freep) struct capture *capture = NULL;
@@ -380,6 +391,7 @@ int cmd_replay(int argc, char **argv)
 	missing = kern_missing_capability();
 	if (missing)
 		return cli_fail(CLI_DENIED, "replay: %s is missing. Try: run as root", missing);
+	widen_stdout();
 	err = namer_new(&namer);
 	if (err)
 		return cli_fail(CLI_NO, "replay: %s", strerror(-err));
@@ -395,7 +407,7 @@ int cmd_replay(int argc, char **argv)
 	if (capture_open(argv[1], &capture, &r))
 		return cli_fail(CLI_NO, "replay: %s", r.text);
 	capture_position(capture, &size);
-	kern_config_replay(&c.kern, size);
+	kern_config_replay(&c.kern, size, run.view != &replay_hellos);
 	if (c.n_proxies)
 		c.kern.proxied = c.kern.flows;
 	return play(capture, argv[1], &c);

@@ -134,9 +134,9 @@ struct todo {
 
 static bool is_crowd(const struct apply *p, const struct plan_rule *rule)
 {
-	struct addr a = source_addr(rule->src, rule->family);
+	struct cidr net = plan_rule_net(rule);
 
-	return a.hi == p->crowd.addr.hi && a.lo == p->crowd.addr.lo;
+	return cidr_has(&net, p->crowd.addr);
 }
 
 static int look(struct apply *p, size_t index, struct todo *t)

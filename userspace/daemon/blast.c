@@ -126,14 +126,13 @@ static void source_of_rule(const struct blast_view *v, const struct rule_entry *
 int blast_of(const struct blast_view *v, const struct rule_entry *e, enum blast_period p,
 	     struct blast *out)
 {
-	const struct cidr *src = &e->spec.src;
 	struct source_id id = {};
 	uint8_t family;
 	uint32_t *first;
 
 	*out = (struct blast){};
-	if (e->spec.has_src && (src->plen == 128 || (src->plen == 64 && !addr_is_v4(src->net)))) {
-		id.src = source_of(src->net, &family);
+	if (rule_names_source(&e->spec)) {
+		id.src = source_of(e->spec.src.net, &family);
 		id.family = family;
 		first = table_find(&v->sources, &id);
 		if (first)

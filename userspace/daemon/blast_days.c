@@ -99,13 +99,6 @@ static int look_at(struct look *l, uint32_t day, const struct past *p, double *b
 	return 0;
 }
 
-static bool names_one_source(const struct rule_entry *e)
-{
-	const struct cidr *src = &e->spec.src;
-
-	return e->spec.has_src && (src->plen == 128 || (src->plen == 64 && !addr_is_v4(src->net)));
-}
-
 /* The first row that is not before the source's. */
 static size_t first_of(const struct past *rows, size_t n, const struct past *key)
 {
@@ -132,7 +125,7 @@ static int look_at_day(void *ctx, uint32_t day, const struct past *rows, size_t 
 
 	if (l->rows && l->rows + n > BLAST_ROWS_MOST)
 		return 0;
-	if (names_one_source(l->e)) {
+	if (rule_names_source(&l->e->spec)) {
 		key.src = source_of(l->e->spec.src.net, &key.family);
 		i = first_of(rows, n, &key);
 	} else {

@@ -79,16 +79,26 @@ uint16_t canary_stage(struct daemon *d, const char *farm)
 /* ---- proved benign hits ------------------------------------------------------------- */
 
 struct place {
-	uint64_t src, stack, family;
+	uint64_t src, stack, family, plen;
 };
+
+static bool add_place(const struct farm *f, const struct farm_member *m, uint64_t plen,
+		      struct table *out)
+{
+	uint64_t src = plen < 64 ? m->src >> (64 - plen) << (64 - plen) : m->src;
+
+	return table_add(out, &(struct place){ src, f->stack, m->family, plen }, NULL) != NULL;
+}
 
 static int members_of(const struct farm *f, struct table *out)
 {
 	for (size_t i = 0; i < f->n_members; i++) {
 		const struct farm_member *m = &f->members[i];
 
-		if (m->posterior >= 0.5 &&
-		    !table_add(out, &(struct place){ m->src, f->stack, m->family }, NULL))
+		if (m->posterior < 0.5)
+			continue;
+		if (!add_place(f, m, m->family == 4 ? 128 : 64, out) ||
+		    (m->family == 6 && (!add_place(f, m, 56, out) || !add_place(f, m, 48, out))))
 			return -ENOMEM;
 	}
 	return 0;
@@ -118,7 +128,7 @@ static size_t benign_hits(struct daemon *d, const struct farm *f)
 	for (size_t i = 0; i < d->rules.n; i++) {
 		struct rule_entry *e = d->rules.at[i];
 		struct rule_hits hits;
-		struct place at = { .stack = e->stack_key };
+		struct place at = { .stack = e->stack_key, .plen = e->spec.src.plen };
 		uint8_t family;
 
 		if (!is_of(e, f->id))

@@ -577,10 +577,31 @@ static int read_layer(const char *file, struct config *c, struct reason *r)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* A directory that is not there has no files; one that cannot be read may have any. */
+static int is_unreadable(const char *dir, int err)
+{
+	return err != ENOENT;
+}
+
+static int read_directory(const char *pattern, struct config *c, struct reason *r)
+{
+	glob_t found = {};
+	int err = glob(pattern, 0, is_unreadable, &found);
+
+	if (err == GLOB_NOMATCH)
+		err = 0;
+	else if (err)
+		err = reason_set(r, err == GLOB_NOSPACE ? -ENOMEM : -EIO, "%s: cannot be read",
+				 pattern);
+	for (size_t i = 0; !err && i < found.gl_pathc; i++)
+		err = config_read_file(found.gl_pathv[i], c, r);
+	globfree(&found);
+	return err;
+}
+
 int config_read(const char *file, struct config *out, struct reason *r)
 {
 	_cleanup_(freep) struct config *c = malloc(sizeof(*c));
-	glob_t found = {};
 	int err;
 
 	if (!c)
@@ -592,10 +613,8 @@ int config_read(const char *file, struct config *out, struct reason *r)
 		err = read_layer("/usr/lib/winnow/winnow.conf", c, r);
 		if (!err)
 			err = read_layer("/etc/winnow/winnow.conf", c, r);
-		if (!err && !glob("/etc/winnow/winnow.conf.d/*.conf", 0, NULL, &found))
-			for (size_t i = 0; !err && i < found.gl_pathc; i++)
-				err = config_read_file(found.gl_pathv[i], c, r);
-		globfree(&found);
+		if (!err)
+			err = read_directory("/etc/winnow/winnow.conf.d/*.conf", c, r);
 	}
 	if (!err)
 		*out = *c;

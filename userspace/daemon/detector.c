@@ -89,22 +89,23 @@ struct file_head {
 	uint64_t secret, baseline_until;
 };
 
+static int take_piece(void *ctx, const void *bytes, size_t len)
+{
+	return write_all(*(const int *)ctx, bytes, len);
+}
+
 static int save(struct detector *d, struct reason *r)
 {
 	struct file_head head = { d->secret, d->known_until };
-	_cleanup_(freep) void *bytes = NULL;
 	_cleanup_(closep) int fd = -1;
 	char temp[PATH_MAX + 8];
-	size_t len;
-	int err = detect_save(d->detect, &bytes, &len);
+	int err;
 
 	snprintf(temp, sizeof(temp), "%s.new", d->file);
-	if (!err) {
-		fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-		err = fd < 0 ? -errno : write_all(fd, &head, sizeof(head));
-	}
+	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	err = fd < 0 ? -errno : write_all(fd, &head, sizeof(head));
 	if (!err)
-		err = write_all(fd, bytes, len);
+		err = detect_save_to(d->detect, take_piece, &fd);
 	if (!err && fdatasync(fd))
 		err = -errno;
 	if (!err && rename(temp, d->file))

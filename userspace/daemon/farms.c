@@ -152,6 +152,16 @@ struct plan_gate *farms_gate(struct plan *p, size_t farm, const char *name)
 	return NULL;
 }
 
+static bool names_protected(const struct daemon *d, const struct plan_rule *r)
+{
+	struct cidr net = plan_rule_net(r);
+
+	for (size_t i = 0; i < d->cfg.n_protected; i++)
+		if (cidr_overlaps(&d->cfg.protected[i], &net))
+			return true;
+	return false;
+}
+
 /* Whether a farm's rules name no more protected sources than they may. One that holds
  * many of those for its own is wrong, or is to be looked at. */
 static int settle_gate(const struct daemon *d, struct plan *p, size_t farm)
@@ -160,8 +170,7 @@ static int settle_gate(const struct daemon *d, struct plan *p, size_t farm)
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n_rules; i++)
-		n += p->rules[i].farm == farm &&
-		     blast_is_protected(d, source_addr(p->rules[i].src, p->rules[i].family));
+		n += p->rules[i].farm == farm && names_protected(d, &p->rules[i]);
 	if (!g && !d->cfg.n_protected)
 		return 0;
 	if (!g) {
@@ -200,10 +209,13 @@ int farms_settle_plan(struct daemon *d, struct verdicts *v)
 			break;
 		key = key_of(&e.spec, r->stack);
 		r->handle = in_force(&have, key);
-		if (!r->handle && is_protected(d, &guard, &e, why))
-			err = farms_spare(&v->plan, r, why);
-		else
+		if (r->handle ||
+		    (!is_protected(d, &guard, &e, why) && !(r->plen && names_protected(d, r))))
 			v->plan.rules[kept++] = *r;
+		else if (r->plen)
+			v->plan.farms[r->farm].rules--; /* its members have theirs */
+		else
+			err = farms_spare(&v->plan, r, why);
 		rule_entry_clear(&e);
 	}
 	v->plan.n_rules = err ? 0 : kept;

@@ -56,7 +56,7 @@ static int take_rules(const struct rulebook *b, const char *farm, struct hydra *
 		uint64_t *hits;
 		uint8_t family;
 
-		if (!acts_for(e, farm))
+		if (!acts_for(e, farm) || !rule_names_source(&e->spec))
 			continue;
 		s.src = source_of(e->spec.src.net, &family);
 		s.family = family;

@@ -100,8 +100,9 @@ static int pick(const struct cohort *all, struct cohort *members)
 	return 0;
 }
 
-static void facts_of(const struct detect *d, const struct cohort *c, struct cohort_state *state,
-		     struct fact fact[FACT_MAX], double *mean, struct origin *origin)
+static void facts_of(const struct detect *d, const struct cohort *c, const struct cohort *all,
+		     struct cohort_state *state, struct fact fact[FACT_MAX], double *mean,
+		     struct origin *origin)
 {
 	fact[FACT_SPLIT] = concealment_split(c);
 	fact[FACT_WAITING] = concealment_waiting(c);
@@ -110,7 +111,7 @@ static void facts_of(const struct detect *d, const struct cohort *c, struct coho
 	fact[FACT_EVEN] = coordination_even(c, mean);
 	fact[FACT_GAPS] = coordination_gaps(c);
 	fact[FACT_TOTAL] = coordination_total(state->totals, state->n_totals);
-	fact[FACT_ORIGIN] = origin_common(c, origin);
+	fact[FACT_ORIGIN] = origin_common(all, origin);
 	fact[FACT_SPREAD] = dispersion_spread(c);
 	fact[FACT_NETS] = dispersion_nets(c);
 	fact[FACT_SHARED] = dispersion_shared(c);
@@ -225,7 +226,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		total += members->members[i].moved;
 	if (members->n >= d->config.min_members)
 		total_add(state, total);
-	facts_of(d, members, state, state->fact, &state->mean, &state->origin);
+	facts_of(d, members, all, state, state->fact, &state->mean, &state->origin);
 	state->judgement =
 		class_judge(state->fact, state->mean, operator_bits(d, state, key->stack));
 	*in = (struct verdict_input){
@@ -281,6 +282,14 @@ static bool is_due(const struct detect *d, const struct cohort_id *key,
 	return !state || !state->looked_at || d->windows.number - state->looked_at >= every;
 }
 
+/* As many as make a farm, and half of its members: where most cannot be told from others,
+ * the few that seem to be are chance (F6: 1 of 9 rules was wrong). */
+static bool plan_holds(const struct detect *d, const struct report *r, size_t members)
+{
+	return r->n_rules >= d->config.min_members && 2 * r->n_rules >= members &&
+	       r->collateral.precision >= d->config.precision;
+}
+
 static int judge_group(struct detect *d, const struct cohort_id *key, const struct group *g)
 {
 	struct cohort_state *state = table_find(&d->cohorts, key);
@@ -310,10 +319,10 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 	if (g->split >= d->config.min_members)
 		err = judge(d, key, g, state, &in, &all, &members);
 	if (!err)
-		err = report_rules(d, state, &all, &members, g->exchanges, &r);
+		err = report_rules(d, state, &all, &members, *kept, g->exchanges, &r);
 	if (!err) {
 		before = state->verdict.state;
-		in.plan_holds = r.n_rules && r.collateral.precision >= d->config.precision;
+		in.plan_holds = plan_holds(d, &r, members.n);
 		verdict_step(&state->verdict, &in, &d->config, state->gate, sizeof(state->gate));
 		if (state->verdict.state != FARM_NONE && !state->id)
 			state->id = ++d->ids;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* internal.h - the detector's state, shared by detect.c, survey.c and report.c only. */
+/* internal.h - the detector's state, shared by detect.c and the files it calls. */
 #ifndef WINNOW_DETECT_INTERNAL_H
 #define WINNOW_DETECT_INTERNAL_H
 
@@ -16,6 +16,7 @@
 #include "detect/ledger.h"
 #include "detect/members.h"
 #include "detect/mixture.h"
+#include "detect/near.h"
 #include "detect/newcomers.h"
 #include "detect/origin.h"
 #include "detect/replacements.h"
@@ -129,6 +130,11 @@ void fit_kinds_of(const struct detect *d, uint64_t stack, struct mixture *m);
 /* Whether there are days to compare with. */
 bool fit_has_days(const struct detect *d, const struct cohort_id *key);
 
+/* weigh.c: weights of all by the component that fit.c found against days. w: its share of
+ * every cell of cells.h. */
+int weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *rows,
+	       const uint8_t *holds, const float *w, const struct product *p);
+
 /* days.c: what has to be done when a day is over. */
 /* At most about so many sources in one call; `closing` is 0 when it is over. */
 int days_close(struct detect *d, uint32_t day, size_t sources);
@@ -155,8 +161,13 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 
 void report_clear(struct report *r);
 void report_freep(struct kept_report **k);
+/* `before`: of the last look, may be NULL. */
 int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
-		 const struct cohort *members, double exchanges_in_stack, struct report *r);
+		 const struct cohort *members, const struct kept_report *before,
+		 double exchanges_in_stack, struct report *r);
+/* rotation.c: rules on networks behind those of members, while the plan's precision holds. */
+int report_networks(const struct detect *d, uint64_t stack, double strangers, double before,
+		    struct report *r);
 /* Takes `r` over. */
 int report_keep(const struct detect *d, const struct cohort_id *key, const struct group *g,
 		const struct cohort_state *state, const struct cohort *members, struct report *r,

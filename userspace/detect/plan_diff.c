@@ -15,6 +15,7 @@ static int compare(const struct plan_rule *a, const struct plan_rule *b)
 	ORDER(a->stack, b->stack);
 	ORDER(a->family, b->family);
 	ORDER(a->src, b->src);
+	ORDER(a->plen, b->plen);
 	ORDER(a->action, b->action);
 	ORDER(a->d1_min, b->d1_min);
 	ORDER(a->dstar_min, b->dstar_min);

@@ -10,6 +10,8 @@
 #include "base/time.h"
 #include "detect/internal.h"
 #include "detect/lifetime.h"
+#include "detect/rotation.h"
+#include "detect/standing.h"
 #include "detect/stats.h"
 
 void report_clear(struct report *r)
@@ -134,15 +136,19 @@ static void leave_out(struct report *r, size_t n)
 }
 
 int report_rules(const struct detect *d, const struct cohort_state *state, const struct cohort *all,
-		 const struct cohort *members, double exchanges_in_stack, struct report *r)
+		 const struct cohort *members, const struct kept_report *before,
+		 double exchanges_in_stack, struct report *r)
 {
+	bool in_plan = state->verdict.state == FARM_PROPOSE || state->verdict.state == FARM_ENFORCE;
+	size_t standing = before && in_plan ? before->rules.n_rules : 0;
 	double unknown = state->before < 0 ? strangers(d, all) : 0;
 	uint64_t expires;
+	int err;
 
 	r->life = source_life(d, state, members);
 	expires = expiry(d, r->life);
-	r->rules = calloc(members->n + 1, sizeof(*r->rules));
-	r->spared = calloc(members->n + 1, sizeof(*r->spared));
+	r->rules = calloc(members->n + standing + 1 + ROTATION_MOST, sizeof(*r->rules));
+	r->spared = calloc(members->n + standing + 1, sizeof(*r->spared));
 	if (!r->rules || !r->spared)
 		return -ENOMEM;
 	for (size_t i = 0; i < members->n; i++) {
@@ -178,8 +184,15 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 		reason_of(state, m, rule);
 		r->n_rules++;
 	}
+	err = standing ? standing_add(before->rules.rules, standing, all, d->windows.now, r->rules,
+				      &r->n_rules)
+		       : 0;
+	if (err)
+		return err;
 	leave_out(r, collateral_keep(r->rules, r->n_rules, unknown, state->before,
 				     d->config.precision));
+	if (report_networks(d, members->stack, unknown, state->before, r))
+		return -ENOMEM;
 	for (size_t i = 0; i < r->n_rules; i++)
 		r->stops += r->rules[i].exchanges;
 	r->collateral =

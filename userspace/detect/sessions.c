@@ -33,14 +33,14 @@ struct sessions sessions_of(const struct sessions_sum *sum)
 	double mean, between, size;
 
 	if (sum->n < SESSIONS_LEAST)
-		return (struct sessions){ 1, 1 };
+		return (struct sessions){ 1, 1, 0 };
 	/* Half a source of each kind more than were seen. */
 	mean = (sum->share + 0.5) / (sum->n + 1);
 	between = (sum->square - sum->share * sum->share / sum->n) / (sum->n - 1) -
 		  sum->noise / sum->n;
 	size = between > 0 ? mean * (1 - mean) / between - 1 : SIZE_MOST;
 	size = fmax(SIZE_LEAST, fmin(SIZE_MOST, size));
-	return (struct sessions){ size * mean, size * (1 - mean) };
+	return (struct sessions){ size * mean, size * (1 - mean), log(sum->n) };
 }
 
 static double ln_beta(double a, double b)
@@ -64,5 +64,5 @@ double sessions_nats(const struct sessions *farm, const struct sessions *honest,
 	    life->later - life->resumed < today->later - today->resumed)
 		return 0;
 	nats = ln_given(farm, life, today) - ln_given(honest, life, today);
-	return fmax(-SESSIONS_NATS, fmin(SESSIONS_NATS, nats));
+	return fmax(-SESSIONS_NATS, fmin(fmax(SESSIONS_NATS, honest->nats), nats));
 }

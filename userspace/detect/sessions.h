@@ -15,8 +15,9 @@
  * never resumed in three connections today was likelier one of the few who never do.
  *
  * In:     connections after the first, and how many of those resumed.
- * Bound:  within SESSIONS_NATS either way. With fewer than SESSIONS_LEAST clean sources
- *         of two such connections every share is as likely: Beta(1, 1).
+ * Bound:  within SESSIONS_NATS either way, or ln of the number of clean sources where that is
+ *         more: of a habit that none of n had at most one in n has it. With fewer than
+ * SESSIONS_LEAST clean sources of two such connections every share is as likely: Beta(1, 1).
  * Errors: none.
  * Source: Griffiths 1973, "Maximum likelihood estimation for the beta-binomial
  *         distribution" (moments are his starting point).
@@ -40,6 +41,7 @@ struct sessions_sum {
 
 struct sessions {
 	double a, b;
+	double nats; /* as much as so many sources can say of a habit that none of them has */
 };
 
 struct sessions_seen sessions_seen(uint32_t connections, uint32_t resumed);

@@ -20,10 +20,17 @@ struct head {
 	uint64_t baseline_until;
 };
 
+/* What leaves, a piece at a time: counted and summed, and handed on where somebody
+ * takes it. */
+#define PIECE (1U << 16) /* whole words: a sum goes on at its end */
+
 struct bytes {
-	uint8_t *at;
-	size_t n, room;
-	bool failed;
+	uint8_t piece[PIECE];
+	size_t n;
+	uint64_t len, sum;
+	detect_take_fn take; /* NULL: nobody */
+	void *ctx;
+	int err;
 };
 
 struct reader {
@@ -42,10 +49,12 @@ static void sizes(uint32_t out[10])
 	memcpy(out, size, sizeof(size));
 }
 
+#define SUM_START 0xcbf29ce484222325ULL
+
 /* FNV-1a over words: damage, not malice. */
-static uint64_t sum_of(const uint8_t *p, size_t len)
+static uint64_t sum_of(uint64_t h, const uint8_t *p, size_t len)
 {
-	uint64_t h = 0xcbf29ce484222325ULL, word;
+	uint64_t word;
 
 	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
 		memcpy(&word, p, sizeof(word));
@@ -58,27 +67,27 @@ static uint64_t sum_of(const uint8_t *p, size_t len)
 
 /* ---- out ------------------------------------------------------------------ */
 
+static void hand_on(struct bytes *b)
+{
+	b->sum = sum_of(b->sum, b->piece, b->n);
+	b->len += b->n;
+	if (b->take && !b->err)
+		b->err = b->take(b->ctx, b->piece, b->n);
+	b->n = 0;
+}
+
 static void put(struct bytes *b, const void *from, size_t len)
 {
-	if (b->failed)
-		return;
-	if (b->n + len > b->room) {
-		size_t room = b->room ? b->room : 1 << 16;
-		uint8_t *more;
+	for (const uint8_t *at = from; len;) {
+		size_t n = len < PIECE - b->n ? len : PIECE - b->n;
 
-		while (room < b->n + len)
-			room *= 2;
-		more = realloc(b->at, room);
-		if (!more) {
-			b->failed = true;
-			return;
-		}
-		b->at = more;
-		b->room = room;
+		memcpy(b->piece + b->n, at, n);
+		b->n += n;
+		at += n;
+		len -= n;
+		if (b->n == PIECE)
+			hand_on(b);
 	}
-	if (len)
-		memcpy(b->at + b->n, from, len);
-	b->n += len;
 }
 
 static void put_table(struct bytes *b, const struct table *t, size_t key_len, size_t value_len)
@@ -150,33 +159,73 @@ static void put_ledger(struct bytes *b, const struct ledger *l)
 	}
 }
 
-int detect_save(const struct detect *d, void **out, size_t *len)
+static int put_all(const struct detect *d, struct bytes *b, detect_take_fn take, void *ctx)
 {
 	struct kept_table tables[KEPT_TABLES];
+
+	*b = (struct bytes){ .sum = SUM_START, .take = take, .ctx = ctx };
+	put_windows(b, &d->windows);
+	put(b, &d->baseline, sizeof(d->baseline));
+	kept((struct detect *)d, tables);
+	for (int i = 0; i < KEPT_TABLES; i++)
+		put_table(b, tables[i].t, tables[i].key_len, tables[i].value_len);
+	put_ledger(b, &d->ledger);
+	hand_on(b);
+	return b->err;
+}
+
+int detect_save_to(const struct detect *d, detect_take_fn take, void *ctx)
+{
 	struct head h = { .magic = MAGIC,
 			  .ids = d->ids,
 			  .day = d->day,
 			  .learnt_clean = d->learnt_clean,
 			  .baseline_until = d->config.baseline_until };
-	struct bytes b = {};
+	_cleanup_(freep) struct bytes *b = malloc(sizeof(*b));
+	int err;
 
-	sizes(h.size);
-	put(&b, &h, sizeof(h));
-	put_windows(&b, &d->windows);
-	put(&b, &d->baseline, sizeof(d->baseline));
-	kept((struct detect *)d, tables);
-	for (int i = 0; i < KEPT_TABLES; i++)
-		put_table(&b, tables[i].t, tables[i].key_len, tables[i].value_len);
-	put_ledger(&b, &d->ledger);
-	if (b.failed) {
-		free(b.at);
+	if (!b)
 		return -ENOMEM;
+	sizes(h.size);
+	/* The head comes first and says how much follows: one round to know. */
+	put_all(d, b, NULL, NULL);
+	h.len = sizeof(h) + b->len;
+	h.sum = b->sum;
+	err = take(ctx, &h, sizeof(h));
+	return err ? err : put_all(d, b, take, ctx);
+}
+
+struct whole {
+	uint8_t *at;
+	size_t n;
+};
+
+/* The head's length is that of all. */
+static int take_whole(void *ctx, const void *from, size_t len)
+{
+	struct whole *w = ctx;
+
+	if (!w->at)
+		w->at = malloc(((const struct head *)from)->len);
+	if (!w->at)
+		return -ENOMEM;
+	if (len)
+		memcpy(w->at + w->n, from, len);
+	w->n += len;
+	return 0;
+}
+
+int detect_save(const struct detect *d, void **out, size_t *len)
+{
+	struct whole w = {};
+	int err = detect_save_to(d, take_whole, &w);
+
+	if (err) {
+		free(w.at);
+		return err;
 	}
-	h.len = b.n;
-	h.sum = sum_of(b.at + sizeof(h), b.n - sizeof(h));
-	memcpy(b.at, &h, sizeof(h));
-	*out = b.at;
-	*len = b.n;
+	*out = w.at;
+	*len = w.n;
 	return 0;
 }
 
@@ -370,7 +419,7 @@ int detect_restore(struct detect *d, const void *bytes, size_t len)
 	sizes(size);
 	if (h.magic != MAGIC || memcmp(size, h.size, sizeof(size)))
 		return -EPROTO;
-	if (h.len != len || h.sum != sum_of(r.at, r.left))
+	if (h.len != len || h.sum != sum_of(SUM_START, r.at, r.left))
 		return -EBADMSG;
 	err = get_windows(&r, &d->windows);
 	if (!err)

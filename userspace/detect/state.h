@@ -23,7 +23,11 @@
 #include "detect/detect.h"
 #include "detect/settings.h"
 
-/* malloc'ed. */
+/* A piece at a time, in order, so that nothing the size of the detector is copied; the
+ * first error of `take` is that of the call. */
+typedef int (*detect_take_fn)(void *ctx, const void *bytes, size_t len);
+int detect_save_to(const struct detect *d, detect_take_fn take, void *ctx);
+/* All of it, malloc'ed. */
 int detect_save(const struct detect *d, void **out, size_t *len);
 int detect_restore(struct detect *d, const void *bytes, size_t len);
 

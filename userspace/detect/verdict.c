@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WATCH_P 1e-3
+#define WATCH_E 44 /* the e-value of that (fdr.c), or with what legs add to it */
 /* A farm's accounts keep their exits for hours or days: at 25.6 exchanges a day half of
  * them are seen again between the tenth minute and the sixtieth. */
 #define STAY_SHARE 0.1
@@ -32,6 +33,11 @@ double verdict_spread(const struct detect_config *c, size_t members)
 	return few - (few - c->spread) * (members - 100) / 200;
 }
 
+static bool comes_and_goes(const struct verdict_input *in)
+{
+	return in->early >= STAY_EARLY && in->stayed < STAY_SHARE * in->early;
+}
+
 static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 		       const struct detect_config *c, char *gate, size_t size)
 {
@@ -47,6 +53,9 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 		missing(gate, size, "own stack: sources", in->members, c->own_sources);
 	if (in->own && in->prefixes < c->own_prefixes)
 		missing(gate, size, "own stack: /16s", in->prefixes, c->own_prefixes);
+	if (in->own && comes_and_goes(in))
+		missing(gate, size, "own stack: share that stays", (double)in->stayed / in->early,
+			STAY_SHARE);
 	if (in->calibrated && !in->rejected)
 		missing(gate, size, "log10 of the e-value", in->e > 0 ? log10(in->e) : -9,
 			in->e_needed);
@@ -57,7 +66,7 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 		  char *gate, size_t size)
 {
 	bool something = in->gain >= c->watch_nats && in->members >= c->min_members &&
-			 (!in->calibrated || in->p < WATCH_P);
+			 (!in->calibrated || in->p < WATCH_P || in->e >= WATCH_E);
 	uint32_t passed = in->windows ? in->windows : 1;
 	bool held = false;
 
@@ -118,8 +127,9 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 		if (in->bits < c->propose_bits)
 			missing(gate, size, "decision bits", in->bits, c->propose_bits);
 		else if (!in->plan_holds)
-			snprintf(gate, size, "no rule meets the precision bound");
-		else if (in->early >= STAY_EARLY && in->stayed < STAY_SHARE * in->early)
+			snprintf(gate, size,
+				 "no plan for half of its members meets the precision bound");
+		else if (comes_and_goes(in))
 			snprintf(gate, size,
 				 "its sources do not stay (%zu of %zu): rules on them stop nothing",
 				 in->stayed, in->early);

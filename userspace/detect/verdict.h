@@ -5,7 +5,8 @@
  *   NONE -> WATCH     one more kind than when clean (gain, members)
  *   WATCH -> FLAG     the gate held in flag_hits of the last flag_windows windows
  *                     With clean days to compare with: P(a clean day) < 1e-3 to be
- *                     watched, rejected by e-BH to be flagged.
+ *                     watched, or an e-value of as much with one hidden origin in it;
+ *                     rejected by e-BH to be flagged.
  *   FLAG -> PROPOSE   decision bits, a plan whose precision bound holds, and members who
  *                     stay: a rule on an address that is never seen again stops nothing,
  *                     and whoever asks once through each of many homes (a survey, a
@@ -17,7 +18,9 @@
  * The gate: concealment against what does not conceal, coordination against what
  * does not coordinate (or one operator instead), spread, decision bits over 0, and
  * for an own stack - fewer than 20 clean sources - its size and age: nothing but time
- * tells it from a release.
+ * tells it from a release. And its sources stay, as far as an hour has shown that: there
+ * are no other days to compare with, and who asks once through each of many homes from one
+ * origin, on a stack of his own, is a farm in everything else (N13).
  *
  * ENFORCE is set by whoever applies a plan, not here.
  * Source: detection.md 5.6.
@@ -43,7 +46,7 @@ struct verdict_input {
 	bool calibrated;       /* by the scores of clean days: then also */
 	bool rejected;         /* by e-BH over all cohorts */
 	double p, e, e_needed; /* e_needed: log10 */
-	bool plan_holds;       /* precision bound met by at least one rule */
+	bool plan_holds;       /* rules for half of the members meet the precision bound */
 	size_t early, stayed;  /* of the members: members_stay() */
 };
 

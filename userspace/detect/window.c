@@ -169,7 +169,7 @@ static int place(struct windows *w, size_t i)
 
 	if (!stacks || !value || array_room(&w->cohort, i, &w->room_cohort, sizeof(*w->cohort)))
 		return -ENOMEM;
-	++*stacks;
+	w->n_random += ++*stacks == RANDOM_STACKS;
 	w->cohort[i] = table_row(&w->cohorts, value);
 	return 0;
 }
@@ -180,6 +180,7 @@ int windows_place_all(struct windows *w)
 
 	table_clear(&w->cohorts);
 	table_clear(&w->addresses);
+	w->n_random = 0;
 	for (size_t i = 0; i < w->n && !err; i++)
 		err = place(w, i);
 	w->n_moved = 0;
@@ -212,17 +213,15 @@ size_t windows_randomisers(const struct windows *w, struct randomiser *out, size
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->addresses.n; i++) {
+	for (size_t i = 0; i < w->addresses.n && n < w->n_random && n < most; i++) {
 		const struct source_id *source = table_key(&w->addresses, i);
 		uint32_t stacks = *(const uint32_t *)table_value(&w->addresses, i);
 
 		if (stacks < RANDOM_STACKS)
 			continue;
-		if (n++ < most)
-			out[n - 1] =
-				(struct randomiser){ source->src, (uint8_t)source->family, stacks };
+		out[n++] = (struct randomiser){ source->src, (uint8_t)source->family, stacks };
 	}
-	return n;
+	return w->n_random;
 }
 
 static const struct tally blank = { .dstar = { DSTAR_NONE, DSTAR_NONE, DSTAR_NONE, DSTAR_NONE,
@@ -271,12 +270,11 @@ static void set_fresh(struct record *r, const struct view *v)
 		}
 }
 
+/* `value`: of its id, as it was found. */
 static int update_row(struct windows *w, const struct snapshot *s, const struct tally *row,
-		      const struct detect_config *c, bool clean, window_threshold_fn threshold,
-		      const void *ctx)
+		      const struct record_id *id, const void *value, const struct detect_config *c,
+		      bool clean, window_threshold_fn threshold, const void *ctx)
 {
-	struct record_id id = { row->src, row->stack, row->service, row->family, row->proto, 0 };
-	const void *value = table_find(&w->ids, &id);
 	size_t i = value ? table_row(&w->ids, value) : w->n;
 	struct tally begun;
 	const struct tally *was = &begun;
@@ -285,7 +283,7 @@ static int update_row(struct windows *w, const struct snapshot *s, const struct 
 	int err;
 
 	if (!value) {
-		err = begin_record(w, s, row, &id, c->window * c->horizon, clean, &begun, &i);
+		err = begin_record(w, s, row, id, c->window * c->horizon, clean, &begun, &i);
 		if (err || i == w->n)
 			return err;
 		r = &w->records[i];
@@ -315,6 +313,39 @@ static int update_row(struct windows *w, const struct snapshot *s, const struct 
 	return 0;
 }
 
+/* Rows lie anywhere in memory: they are asked for some at a time. Rows of one snapshot
+ * differ, so what is found of one holds until its turn - unless one before it has added
+ * a record. */
+static int update_rows(struct windows *w, const struct snapshot *s, size_t from, size_t n,
+		       const struct detect_config *c, bool clean, window_threshold_fn threshold,
+		       const void *ctx)
+{
+	struct record_id id[TABLE_AT_ONCE];
+	void *value[TABLE_AT_ONCE];
+	size_t had = w->n;
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct tally *row = &s->rows[from + i];
+
+		id[i] = (struct record_id){ row->src,    row->stack, row->service,
+					    row->family, row->proto, 0 };
+	}
+	table_find_all(&w->ids, id, n, value);
+	for (size_t i = 0; i < n; i++)
+		for (size_t at = 0; value[i] && at < sizeof(struct record); at += 64)
+			__builtin_prefetch((const char *)&w->records[table_row(&w->ids, value[i])] +
+					   at);
+	for (size_t i = 0; i < n && !err; i++) {
+		if (w->n != had)
+			value[i] = table_find(&w->ids, &id[i]);
+		if (s->rows[from + i].stack)
+			err = update_row(w, s, &s->rows[from + i], &id[i], value[i], c, clean,
+					 threshold, ctx);
+	}
+	return err;
+}
+
 int windows_update(struct windows *w, const struct snapshot *s, const struct detect_config *c,
 		   bool clean, window_threshold_fn threshold, const void *ctx)
 {
@@ -338,9 +369,9 @@ int windows_update(struct windows *w, const struct snapshot *s, const struct det
 					? w->now - RECORD_HORIZONS * horizon
 					: 0);
 	}
-	for (size_t i = 0; i < s->n_rows && !err; i++) {
-		if (s->rows[i].stack)
-			err = update_row(w, s, &s->rows[i], c, clean, threshold, ctx);
+	for (size_t i = 0, n; i < s->n_rows && !err; i += n) {
+		n = s->n_rows - i < TABLE_AT_ONCE ? s->n_rows - i : TABLE_AT_ONCE;
+		err = update_rows(w, s, i, n, c, clean, threshold, ctx);
 	}
 	return err;
 }
@@ -352,6 +383,8 @@ struct view record_lately(const struct record *r)
 	for (int k = 0; k < SLICES; k++) {
 		const struct slice *s = &r->slice[k];
 
+		if (!s->windows) /* nothing in it, as in most */
+			continue;
 		v.connections += s->connections;
 		v.exchanges += s->exchanges;
 		v.resumed += s->resumed;

@@ -96,6 +96,7 @@ struct windows {
 	size_t n_moved, room_moved, room_cohort;
 	uint32_t shape;         /* another number: records were renumbered or generations turned */
 	uint64_t random_hellos; /* rows not kept: their address has too many stacks */
+	size_t n_random;        /* such addresses */
 	struct record *records;
 	size_t n, room;
 	uint64_t now;           /* ns since 1970 */

@@ -349,6 +349,18 @@ struct list {
 	size_t n;
 };
 
+/* Is the link's device the one of that name? Where nobody can be asked - no descriptor is
+ * left - it is taken to be: a link is not let go of for that. */
+static bool is_on(const char *device, uint32_t ifindex)
+{
+	uint32_t now;
+
+	if (!ifindex)
+		return false;
+	now = if_nametoindex(device);
+	return now ? now == ifindex : errno != ENODEV;
+}
+
 static int list_link(void *ctx, const char *device, int link_fd, uint32_t ifindex)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
@@ -362,7 +374,7 @@ static int list_link(void *ctx, const char *device, int link_fd, uint32_t ifinde
 	a += l->n++;
 	*a = (struct attachment){ .ifindex = ifindex };
 	snprintf(a->device, sizeof(a->device), "%s", device);
-	a->alive = ifindex && if_nametoindex(device) == ifindex;
+	a->alive = is_on(device, ifindex);
 	if (!a->alive)
 		return 0;
 	if (!bpf_xdp_query(ifindex, 0, &q) && q.skb_prog_id)

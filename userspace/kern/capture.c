@@ -17,6 +17,7 @@
 #include <linux/if_ether.h>
 
 #include "base/cleanup.h"
+#include "kern/pcap_file.h"
 #include "kern/pcapng.h"
 
 #define FRAME_MAX    CAPTURE_FRAME_MAX
@@ -25,8 +26,9 @@
 
 struct capture {
 	pcap_t *pcap;
-	FILE *file; /* both owned by pcap */
-	FILE *even; /* what pcap reads: file itself unless it is pcapng */
+	FILE *file;              /* both owned by pcap */
+	FILE *even;              /* what pcap reads: file itself unless it is pcapng */
+	struct pcap_file *plain; /* NULL: pcap reads on */
 	int fd, wake;
 	atomic_uint_least64_t at; /* bytes read */
 	uint64_t size;
@@ -125,6 +127,24 @@ static int source_open(struct capture *c, const char *path, struct reason *r)
 	return 0;
 }
 
+/* libpcap has seen to the header, and to what may be wrong with it. */
+static int read_on_plain(struct capture *c)
+{
+	uint8_t head[PCAP_FILE_HEAD];
+	int err;
+
+	if (!c->size || c->fd == STDIN_FILENO ||
+	    pread(c->fd, head, sizeof(head), 0) != sizeof(head))
+		return 0;
+	err = pcap_file_new(head, pcap_snapshot(c->pcap), source_read, c, &c->plain);
+	if (err)
+		return err == -EPROTONOSUPPORT ? 0 : err;
+	if (lseek(c->fd, sizeof(head), SEEK_SET) < 0)
+		return -errno;
+	c->at = sizeof(head);
+	return 0;
+}
+
 int capture_open(const char *path, struct capture **out, struct reason *r)
 {
 	_cleanup_(capture_freep) struct capture *c = NULL;
@@ -159,6 +179,9 @@ int capture_open(const char *path, struct capture **out, struct reason *r)
 				  "capture of an Ethernet device, or of \"any\"",
 				  name, known ? known : "unknown", c->link);
 	}
+	err = read_on_plain(c);
+	if (err)
+		return reason_set(r, err, "read %s: %s", name, strerror(-err));
 	*out = take_ptr(c);
 	return 0;
 }
@@ -169,6 +192,7 @@ void capture_free(struct capture *c)
 		return;
 	if (c->pcap)
 		pcap_close(c->pcap);
+	pcap_file_free(c->plain);
 	free(c);
 }
 
@@ -260,7 +284,8 @@ static void as_ethernet(struct capture *c, const uint8_t *b, size_t len, struct 
 	f->wire_len = f->wire_len - skip + ETH_HLEN;
 }
 
-enum capture_end capture_next(struct capture *c, struct capture_frame *f, struct reason *r)
+static enum capture_end pcap_next_frame(struct capture *c, struct capture_frame *f,
+					struct reason *r)
 {
 	struct pcap_pkthdr *h;
 	const u_char *b;
@@ -285,11 +310,20 @@ enum capture_end capture_next(struct capture *c, struct capture_frame *f, struct
 		/* nanoseconds: asked for at open */
 		.time_ns = (uint64_t)h->ts.tv_sec * 1000000000ULL + h->ts.tv_usec,
 	};
+	return CAPTURE_FRAME;
+}
+
+enum capture_end capture_next(struct capture *c, struct capture_frame *f, struct reason *r)
+{
+	enum capture_end end = c->plain ? pcap_file_next(c->plain, f, r) : pcap_next_frame(c, f, r);
+
+	if (end != CAPTURE_FRAME)
+		return end;
 	f->back = c->any && f->time_ns < c->last_ns;
 	c->any = true;
 	c->last_ns = f->time_ns;
 	if (c->link != DLT_EN10MB)
-		as_ethernet(c, b, h->caplen, f);
+		as_ethernet(c, f->data, f->len, f);
 	return CAPTURE_FRAME;
 }
 

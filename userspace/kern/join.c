@@ -13,9 +13,9 @@
 struct waiting {
 	TAILQ_ENTRY(waiting) link;
 	struct waiting *earlier;
-	bool joined;
+	bool joined; /* and so no longer in the table */
 	struct event_handshake handshake;
-	struct event_hello *hello;
+	struct event_hello hello; /* and its bytes */
 };
 
 struct join {
@@ -39,12 +39,6 @@ struct join *join_new(join_fn fn, void *ctx)
 	return j;
 }
 
-static void waiting_free(struct waiting *w)
-{
-	free(w->hello);
-	free(w);
-}
-
 void join_free(struct join *j)
 {
 	struct waiting *w;
@@ -53,7 +47,7 @@ void join_free(struct join *j)
 		return;
 	while ((w = TAILQ_FIRST(&j->queue))) {
 		TAILQ_REMOVE(&j->queue, w, link);
-		waiting_free(w);
+		free(w);
 	}
 	table_clear(&j->by_conn);
 	free(j);
@@ -62,8 +56,8 @@ void join_free(struct join *j)
 /* No later hello may lead to one that is gone. */
 static void forget(struct join *j, const struct waiting *w)
 {
-	uint64_t conn = w->hello->head.conn;
-	struct waiting **newest = table_find(&j->by_conn, &conn);
+	uint64_t conn = w->hello.head.conn;
+	struct waiting **newest = w->joined ? NULL : table_find(&j->by_conn, &conn);
 
 	if (!newest)
 		return;
@@ -81,8 +75,8 @@ static void hand_out(struct join *j, struct waiting *w)
 	TAILQ_REMOVE(&j->queue, w, link);
 	j->n--;
 	forget(j, w);
-	j->fn(j->ctx, w->hello, w->joined ? &w->handshake : NULL);
-	waiting_free(w);
+	j->fn(j->ctx, &w->hello, w->joined ? &w->handshake : NULL);
+	free(w);
 }
 
 void join_advance(struct join *j, uint64_t now)
@@ -90,7 +84,7 @@ void join_advance(struct join *j, uint64_t now)
 	struct waiting *w;
 
 	while ((w = TAILQ_FIRST(&j->queue)) &&
-	       (w->joined || j->n > JOIN_MAX || w->hello->head.time + JOIN_WAIT < now))
+	       (w->joined || j->n > JOIN_MAX || w->hello.head.time + JOIN_WAIT < now))
 		hand_out(j, w);
 }
 
@@ -104,24 +98,25 @@ void join_finish(struct join *j)
 
 static int on_hello(struct join *j, const struct event_hello *e)
 {
-	struct waiting *w = calloc(1, sizeof(*w)), **newest, *after;
+	struct waiting *w = malloc(offsetof(struct waiting, hello) + e->head.len);
+	struct waiting **newest, *after;
 	uint64_t conn = e->head.conn;
 	bool fresh;
 
 	if (!w)
 		return -ENOMEM;
-	w->hello = malloc(e->head.len);
-	newest = w->hello ? table_add(&j->by_conn, &conn, &fresh) : NULL;
+	newest = table_add(&j->by_conn, &conn, &fresh);
 	if (!newest) {
-		waiting_free(w);
+		free(w);
 		return -ENOMEM;
 	}
-	memcpy(w->hello, e, e->head.len);
+	memcpy(&w->hello, e, e->head.len);
+	w->joined = false;
 	w->earlier = fresh ? NULL : *newest;
 	*newest = w;
 	/* One that was given up is told late: it goes where its time is. */
 	after = TAILQ_LAST(&j->queue, waiting_queue);
-	while (after && after->hello->head.time > e->head.time)
+	while (after && after->hello.head.time > e->head.time)
 		after = TAILQ_PREV(after, waiting_queue, link);
 	if (after)
 		TAILQ_INSERT_AFTER(&j->queue, after, w, link);

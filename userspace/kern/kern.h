@@ -32,6 +32,7 @@ struct kern_config {
 	const char *pin_dir; /* NULL: never pin */
 	bool replay;         /* virtual clock, every hello and handshake goes up */
 	bool batch;          /* ... and only the program for many frames is loaded */
+	bool no_tallies;     /* connections join none: tallies and orders stay empty */
 	uint32_t tallies;    /* rows; rounded up to a power of two of sets of 8 */
 	uint32_t orders;
 	uint32_t flows;
@@ -45,9 +46,10 @@ struct kern_config {
 
 /* What an edge host starts with: 262,144 tallies, 262,144 flows, 65,536 rules ... */
 void kern_config_default(struct kern_config *c);
-/* The same for a capture of `bytes` (0: not known), without rules: no more rows than it
- * can have connections. Clearing tables is a third of a short replay. */
-void kern_config_replay(struct kern_config *c, uint64_t bytes);
+/* The same for a capture of `bytes` (0: not known), without rules, and with `tallies` or
+ * without: no more rows than it can have connections. Clearing tables is a third of a
+ * short replay. */
+void kern_config_replay(struct kern_config *c, uint64_t bytes, bool tallies);
 
 /* A pinned state of this layout and these sizes is adopted, its programs replaced at once.
  * One of another layout or size is moved: the new tables have its settings, rules and

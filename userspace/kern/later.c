@@ -245,6 +245,17 @@ static bool is_ccs(const uint8_t *b)
 	return b[0] == 20 && b[1] == 3 && !b[3] && b[4] == 1;
 }
 
+static struct building *building_new(uint32_t base)
+{
+	struct building *g = malloc(sizeof(*g));
+
+	if (!g)
+		return NULL;
+	memset(g, 0, offsetof(struct building, b)); /* no byte is read before it is known */
+	g->base = base;
+	return g;
+}
+
 static void building_add(struct building *g, uint32_t off, const uint8_t *b, size_t len)
 {
 	if (off >= STREAM_MAX)
@@ -253,11 +264,14 @@ static void building_add(struct building *g, uint32_t off, const uint8_t *b, siz
 		len = STREAM_MAX - off;
 	if (g->segments < UINT8_MAX)
 		g->segments++;
-	for (size_t i = 0; i < len; i++) {
-		if (g->known[off + i])
-			continue;
-		g->known[off + i] = 1;
-		g->b[off + i] = b[i];
+	if (!memchr(g->known + off, 1, len)) { /* most often: all of it is new */
+		memset(g->known + off, 1, len);
+		memcpy(g->b + off, b, len);
+	} else {
+		for (size_t i = 0; i < len; i++)
+			if (!g->known[off + i])
+				g->b[off + i] = b[i];
+		memset(g->known + off, 1, len);
 	}
 	while (g->have < STREAM_MAX && g->known[g->have])
 		g->have++;
@@ -338,13 +352,14 @@ static int syn(struct later *l, const struct segment *s, struct later_row *row, 
 int later_segment(struct later *l, const struct segment *s, const uint8_t *frame, size_t len,
 		  uint64_t now)
 {
-	struct later_row *row = table_find(&l->rows, &s->key);
+	bool begins = s->flags & TCP_SYN;
+	struct later_row *row = begins || s->payload ? table_find(&l->rows, &s->key) : NULL;
 	const uint8_t *data;
 	uint32_t seq = s->seq;
 	size_t at, there;
 	int err = 0;
 
-	if (s->flags & TCP_SYN)
+	if (begins)
 		return row ? syn(l, s, row, now) : 0;
 	if (!s->payload)
 		return 0;
@@ -385,11 +400,10 @@ int later_segment(struct later *l, const struct segment *s, const uint8_t *frame
 	}
 	if (l->n_building >= LATER_BUILDING)
 		return 0;
-	row->building = calloc(1, sizeof(*row->building));
+	row->building = building_new(seq);
 	if (!row->building)
 		return -ENOMEM;
 	l->n_building++;
-	row->building->base = seq;
 	building_add(row->building, 0, data, there);
 	return building_check(l, &s->key, row, now);
 }

@@ -37,14 +37,15 @@ static uint32_t smaller(uint32_t rows, uint64_t connections)
 	return connections < rows ? connections : rows;
 }
 
-void kern_config_replay(struct kern_config *c, uint64_t bytes)
+void kern_config_replay(struct kern_config *c, uint64_t bytes, bool tallies)
 {
 	/* Twice as many: a set of eight is full before the table is. */
 	uint64_t n = bytes ? 2 * (bytes / CONNECTION_BYTES + 1) : UINT64_MAX;
 
 	kern_config_default(c);
-	c->tallies = smaller(c->tallies, n);
-	c->orders = smaller(c->orders, n);
+	c->no_tallies = !tallies;
+	c->tallies = smaller(c->tallies, tallies ? n : 0);
+	c->orders = smaller(c->orders, tallies ? n : 0);
 	c->flows = smaller(c->flows, n);
 	c->handshakes = smaller(c->handshakes, n);
 	c->reassembly = smaller(c->reassembly, n);
@@ -156,6 +157,7 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->net_deep_mask = nets.deep - 1;
 	k->skel->rodata->net_lines_n = nets.lines;
 	k->skel->rodata->drop_words = drops_words(c->rules);
+	k->skel->rodata->tallies_kept = !c->no_tallies;
 	k->skel->rodata->clock_virtual = c->replay;
 	k->skel->rodata->runs_alone = c->replay && c->batch;
 	k->prefixes = c->prefixes;

@@ -18,11 +18,16 @@ void plan_clear(struct plan *p)
 	memset(p, 0, sizeof(*p));
 }
 
+struct cidr plan_rule_net(const struct plan_rule *r)
+{
+	return (struct cidr){ source_addr(r->src, r->family), r->plen          ? r->plen
+							      : r->family == 4 ? 128
+									       : 64 };
+}
+
 int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *stack,
 		    struct rule_entry *out)
 {
-	char text[ADDR_TEXT];
-
 	*out = (struct rule_entry){
 		.handle = r->handle,
 		.expires = r->expires,
@@ -31,6 +36,7 @@ int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *sta
 		.canary = 10000,
 		.spec = {
 			.has_src = true,
+			.src = plan_rule_net(r),
 			.stack = strdup(stack),
 			.split_min = r->split_min,
 			.split_dstar = r->split_min ? r->split_dstar : 0,
@@ -44,8 +50,7 @@ int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *sta
 	out->spec.existing_keep = !rule_can_sweep(&out->spec);
 	if (asprintf(&out->origin, "farm:%s", farm) < 0)
 		out->origin = NULL;
-	if (out->spec.stack && out->spec.reason && out->origin &&
-	    !cidr_parse(source_text(r->src, r->family, text), &out->spec.src))
+	if (out->spec.stack && out->spec.reason && out->origin)
 		return 0;
 	rule_entry_clear(out);
 	return -ENOMEM;

@@ -17,11 +17,13 @@
 
 #define PLAN_REASON 160
 
-/* One wanted rule: always a source and a stack. Zero: no such predicate. */
+/* One wanted rule: always a source, or a network of them, and a stack. Zero: no such
+ * predicate. */
 struct plan_rule {
 	uint64_t src;
 	uint64_t stack;
 	uint8_t family;
+	uint8_t plen;         /* 48 or 56: all of that IPv6 network; 0: the source */
 	uint8_t split_min;    /* state split>=N */
 	uint16_t d1_min;      /* state d1>=T, 0.1 ms */
 	uint16_t dstar_min;   /* state dstar>=T, 0.1 ms */
@@ -92,6 +94,8 @@ static inline void plan_clearp(struct plan *p)
 
 struct rule_entry;
 
+/* What it names. */
+struct cidr plan_rule_net(const struct plan_rule *r);
 /* The rule as the rule book takes it: for a farm of that number, on a stack of that
  * name. -ENOMEM, else `out` is the caller's to clear. */
 int plan_rule_entry(const struct plan_rule *r, const char *farm, const char *stack,

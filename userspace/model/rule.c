@@ -84,6 +84,11 @@ bool rule_asks_state(const struct rule_spec *s)
 	       s->dstar_min;
 }
 
+bool rule_names_source(const struct rule_spec *s)
+{
+	return s->has_src && (s->src.plen == 128 || (s->src.plen == 64 && !addr_is_v4(s->src.net)));
+}
+
 bool rule_can_sweep(const struct rule_spec *s)
 {
 	return !s->ja4 && !s->order && !rule_asks_state(s);

@@ -86,6 +86,9 @@ bool rule_state_text(const struct rule_spec *s, unsigned int i, char out[RULE_ST
 /* Whether it has a state. */
 bool rule_asks_state(const struct rule_spec *s);
 
+/* Whether it is on one source, not on none or a network of them. */
+bool rule_names_source(const struct rule_spec *s);
+
 /* Whether `existing drop` is possible. */
 bool rule_can_sweep(const struct rule_spec *s);
 

@@ -117,7 +117,7 @@ int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n
 
 /* ---- the newest rows ----------------------------------------------------------------- */
 
-#define AHEAD 16 /* sets whose rows are asked for before they are looked at */
+#define AHEAD 24 /* sets that are asked for before they are looked at */
 
 /* The least of what is offered. Four times as many are held; when there are more, all
  * but the least `limit` go, and nothing greater than those is taken from then on. */
@@ -177,23 +177,44 @@ static void least_offer(struct least *l, uint64_t v)
 			l->below = l->v[i];
 }
 
-static uint32_t used_ways(const struct tally_set *set)
-{
-	uint32_t used = 0;
+typedef uint32_t half_set __attribute__((vector_size(4 * WAYS / 2)));
+typedef int32_t answers __attribute__((vector_size(4 * WAYS / 2))); /* 0 or -1 */
 
-	for (int w = 0; w < WAYS; w++)
-		used |= (uint32_t) !!__atomic_load_n(&set->tag[w], __ATOMIC_RELAXED) << w;
-	return used;
+/* A bit for each way of the two halves. */
+static uint32_t ways(answers a, answers b)
+{
+	answers bits = (a & (answers){ 1, 2, 4, 8 }) | (b & (answers){ 16, 32, 64, 128 });
+
+	return bits[0] | bits[1] | bits[2] | bits[3];
 }
 
-static void ask_for(const struct tally_set *sets, size_t i, size_t n_sets)
+/* Ages in stamps, which wrap; seen "later" on another CPU: 0. */
+static answers ages(half_set heat, uint32_t now)
 {
-	if (i + AHEAD < n_sets)
-		__builtin_prefetch(sets[i + AHEAD].tag);
-	if (i >= n_sets)
-		return;
-	for (uint32_t used = used_ways(&sets[i]); used; used &= used - 1)
-		__builtin_prefetch(&sets[i].slot[__builtin_ctz(used)]);
+	answers age = (answers)(now - heat);
+
+	return age & ~(age >> 31);
+}
+
+/* The rows of one set, by the line in front of them; how many there are. Eight are
+ * compared in a few instructions, for to the bandwidth of memory little may be added. */
+static unsigned int set_offer(struct least *l, const struct tally_set *set, size_t first,
+			      uint32_t now)
+{
+	const half_set *tag = (const half_set *)set->tag, *heat = (const half_set *)set->heat;
+	uint64_t newest = l->below >> 32;
+	int32_t most = newest < INT32_MAX ? newest : INT32_MAX;
+	answers a = ages(heat[0], now), b = ages(heat[1], now);
+	uint32_t used = ways(tag[0] != 0, tag[1] != 0);
+	uint32_t offered = used & ways(a <= most, b <= most);
+
+	for (; offered; offered &= offered - 1) {
+		unsigned int w = __builtin_ctz(offered);
+		uint32_t age = w < WAYS / 2 ? a[w] : b[w - WAYS / 2];
+
+		least_offer(l, (uint64_t)age << 32 | (first + w));
+	}
+	return __builtin_popcount(used);
 }
 
 int snapshot_add_newest(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
@@ -209,14 +230,9 @@ int snapshot_add_newest(struct snapshot *s, const struct tally_set *sets, size_t
 		return -ENOMEM;
 	*total = 0;
 	for (size_t i = 0; i < n_sets; i++) {
-		ask_for(sets, i + AHEAD, n_sets);
-		for (uint32_t used = used_ways(&sets[i]); used; used &= used - 1) {
-			unsigned int w = __builtin_ctz(used);
-			uint32_t age = now - sets[i].slot[w].last_seen; /* stamps wrap */
-
-			least_offer(&l, (uint64_t)(age >> 31 ? 0 : age) << 32 | (i * WAYS + w));
-			++*total;
-		}
+		if (i + AHEAD < n_sets)
+			__builtin_prefetch(sets[i + AHEAD].tag);
+		*total += set_offer(&l, &sets[i], i * WAYS, now);
 	}
 	if (l.n > limit) {
 		select_least(l.v, l.n, limit);
@@ -227,6 +243,13 @@ int snapshot_add_newest(struct snapshot *s, const struct tally_set *sets, size_t
 		uint32_t at = l.v[i];
 		const struct tally *from = &sets[at / WAYS].slot[at % WAYS];
 
+		if (i + AHEAD < l.n) {
+			uint32_t later = l.v[i + AHEAD];
+			const struct tally *row_later = &sets[later / WAYS].slot[later % WAYS];
+
+			__builtin_prefetch(row_later);
+			__builtin_prefetch(row_later->d1dstar);
+		}
 		if (copy_steady(&row, from, sizeof(row), &from->gen))
 			err = snapshot_add(s, &row);
 		else

@@ -21,18 +21,8 @@ struct tally_id {
 	uint32_t zero;
 };
 
-struct held {
-	struct tally row;
-	bool changed;
-};
-
 struct order_id {
 	uint64_t stack, order;
-};
-
-struct order_held {
-	struct order_tally row;
-	bool changed;
 };
 
 struct pending {
@@ -44,7 +34,8 @@ struct pending {
 /* Rows that changed since the last snapshot. */
 struct changes {
 	uint32_t *row;
-	size_t n, room;
+	bool *changed; /* of each row */
+	size_t n, room, room_changed;
 };
 
 /* Orders kept, as the kernel forgets them too: beyond, those of one source go. A
@@ -53,11 +44,11 @@ struct changes {
 
 struct tallies {
 	uint64_t now;
-	struct table row_ids, order_ids; /* -> u32 number of the row */
-	struct table stacks;
-	struct held *rows;
-	struct order_held *orders;
-	size_t n_rows, room_rows, n_orders, room_orders;
+	struct table row_ids, order_ids; /* -> nothing; row i there is row i here */
+	struct table stacks;             /* -> u32 enum hello_flag */
+	struct tally *rows;
+	struct order_tally *orders;
+	size_t room_rows, room_orders;
 	struct pending *heap;
 	size_t n, room;
 	struct changes rows_changed, orders_changed;
@@ -70,10 +61,16 @@ struct tallies *tallies_new(void)
 
 	if (!t)
 		return NULL;
-	table_init(&t->row_ids, sizeof(struct tally_id), sizeof(uint32_t));
-	table_init(&t->order_ids, sizeof(struct order_id), sizeof(uint32_t));
+	table_init(&t->row_ids, sizeof(struct tally_id), 0);
+	table_init(&t->order_ids, sizeof(struct order_id), 0);
 	table_init(&t->stacks, sizeof(uint64_t), sizeof(uint32_t));
 	return t;
+}
+
+static void changes_clear(struct changes *c)
+{
+	free(c->row);
+	free(c->changed);
 }
 
 void tallies_free(struct tallies *t)
@@ -86,8 +83,8 @@ void tallies_free(struct tallies *t)
 	free(t->orders);
 	table_clear(&t->stacks);
 	free(t->heap);
-	free(t->rows_changed.row);
-	free(t->orders_changed.row);
+	changes_clear(&t->rows_changed);
+	changes_clear(&t->orders_changed);
 	free(t);
 }
 
@@ -103,7 +100,7 @@ uint64_t tallies_time(const struct tallies *t)
 
 size_t tallies_rows(const struct tallies *t)
 {
-	return t->n_rows;
+	return t->row_ids.n;
 }
 
 static uint32_t stamp_of(uint64_t ns)
@@ -111,14 +108,14 @@ static uint32_t stamp_of(uint64_t ns)
 	return ns >> STAMP_SHIFT;
 }
 
-static int mark(struct changes *c, bool *changed, uint32_t row)
+static int mark(struct changes *c, uint32_t row)
 {
-	if (*changed)
+	if (c->changed[row])
 		return 0;
 	if (array_room(&c->row, c->n, &c->room, sizeof(*c->row)))
 		return -ENOMEM;
 	c->row[c->n++] = row;
-	*changed = true;
+	c->changed[row] = true;
 	return 0;
 }
 
@@ -162,12 +159,11 @@ int tallies_advance(struct tallies *t, uint64_t time)
 {
 	while (t->n && t->heap[0].time <= time) {
 		struct pending p = heap_pop(t);
-		struct held *h = &t->rows[p.row];
 
-		if (mark(&t->rows_changed, &h->changed, p.row))
+		if (mark(&t->rows_changed, p.row))
 			return -ENOMEM;
-		tally_exchange(&h->row, stamp_of(p.time));
-		tally_bytes(&h->row, stamp_of(p.time), p.in, p.out);
+		tally_exchange(&t->rows[p.row], stamp_of(p.time));
+		tally_bytes(&t->rows[p.row], stamp_of(p.time), p.in, p.out);
 	}
 	if (time > t->now)
 		t->now = time;
@@ -187,33 +183,57 @@ static uint64_t source_hash(uint64_t src)
 static int count_order(struct tallies *t, uint64_t src, uint64_t stack, uint64_t order)
 {
 	struct order_id id = { stack, order };
-	struct order_held *o;
-	uint32_t *number;
-	bool added;
+	size_t had = t->order_ids.n, i;
+	void *found;
 
-	if (array_room(&t->orders, t->n_orders, &t->room_orders, sizeof(*o)))
+	if (array_room(&t->orders, had, &t->room_orders, sizeof(*t->orders)) ||
+	    array_room(&t->orders_changed.changed, had, &t->orders_changed.room_changed, 1))
 		return -ENOMEM;
-	number = table_add(&t->order_ids, &id, &added);
-	if (!number)
+	found = table_add(&t->order_ids, &id, NULL);
+	if (!found)
 		return -ENOMEM;
-	if (added) {
-		*number = t->n_orders++;
-		t->orders[*number] =
-			(struct order_held){ .row = { .stack = stack, .order = order } };
+	i = table_row(&t->order_ids, found);
+	if (i == had) {
+		t->orders[i] = (struct order_tally){ .stack = stack, .order = order };
+		t->orders_changed.changed[i] = false;
 	}
-	o = &t->orders[*number];
-	tally_order(&o->row, src, source_hash(src), stamp_of(t->now));
-	return mark(&t->orders_changed, &o->changed, *number);
+	tally_order(&t->orders[i], src, source_hash(src), stamp_of(t->now));
+	return mark(&t->orders_changed, i);
+}
+
+/* The row of that id, SIZE_MAX if there is no memory for a new one. */
+static size_t row_of(struct tallies *t, const struct tally_id *id, uint32_t stamp)
+{
+	size_t had = t->row_ids.n, i;
+	void *found;
+
+	if (array_room(&t->rows, had, &t->room_rows, sizeof(*t->rows)) ||
+	    array_room(&t->rows_changed.changed, had, &t->rows_changed.room_changed, 1))
+		return SIZE_MAX;
+	found = table_add(&t->row_ids, id, NULL);
+	if (!found)
+		return SIZE_MAX;
+	i = table_row(&t->row_ids, found);
+	if (i < had)
+		return i;
+	t->rows[i] = (struct tally){ .src = id->src,
+				     .stack = id->stack,
+				     .service = id->service,
+				     .family = id->family,
+				     .proto = id->proto };
+	tally_begin(&t->rows[i], stamp);
+	t->rows_changed.changed[i] = false;
+	return i;
 }
 
 int tallies_connection(struct tallies *t, const struct event_conn *e,
 		       const struct tallies_name *name)
 {
 	struct tally_id id = { .stack = name->stack, .service = e->dport, .proto = IPPROTO_TCP };
+	uint32_t flags, *stack_flags;
 	uint64_t at = e->t;
-	uint32_t flags, *row, *stack_flags;
-	struct held *h;
-	bool added;
+	struct tally *row;
+	size_t number;
 	int err;
 
 	if (at < t->now) {
@@ -227,28 +247,13 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 	if (!name->stack)
 		return 0;
 	id.src = source_of(e->src, &id.family);
-	if (array_room(&t->rows, t->n_rows, &t->room_rows, sizeof(*h)))
+	number = row_of(t, &id, stamp_of(at));
+	if (number == SIZE_MAX || mark(&t->rows_changed, number))
 		return -ENOMEM;
-	row = table_add(&t->row_ids, &id, &added);
-	if (!row)
-		return -ENOMEM;
-	if (added)
-		*row = t->n_rows++;
-	h = &t->rows[*row];
-	if (added) {
-		*h = (struct held){};
-		h->row.src = id.src;
-		h->row.stack = id.stack;
-		h->row.service = id.service;
-		h->row.family = id.family;
-		h->row.proto = id.proto;
-		tally_begin(&h->row, stamp_of(at));
-	}
-	if (mark(&t->rows_changed, &h->changed, *row))
-		return -ENOMEM;
+	row = &t->rows[number];
 	flags = (e->piggy ? HS_PIGGY : 0) | (e->psk ? HS_RESUMED : 0);
-	tally_connection(&h->row, stamp_of(at), e->tcp_key, e->psk);
-	tally_handshake(&h->row, tally_tenths(e->rtt_us), tally_tenths(e->d1_us),
+	tally_connection(row, stamp_of(at), e->tcp_key, e->psk);
+	tally_handshake(row, tally_tenths(e->rtt_us), tally_tenths(e->d1_us),
 			tally_tenths(e->dstar_us), flags);
 	stack_flags = table_add(&t->stacks, &name->stack, NULL);
 	if (!stack_flags)
@@ -259,7 +264,7 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 		const struct event_exchange *x = &e->exchanges[i];
 
 		err = heap_push(t, (struct pending){ .time = at + x->dt_ms * NSEC_PER_MSEC,
-						     .row = *row,
+						     .row = number,
 						     .in = x->in,
 						     .out = x->out });
 	}
@@ -269,22 +274,20 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 /* Nothing is marked. Where most are shared, all go. */
 static int forget_orders(struct tallies *t)
 {
-	size_t kept = 0, had = t->n_orders;
+	size_t kept = 0, had = t->order_ids.n;
 
 	table_clear(&t->order_ids);
 	for (size_t i = 0; i < had; i++) {
-		if (order_sources(&t->orders[i].row) >= 2 && kept < ORDERS_MOST / 2)
+		if (order_sources(&t->orders[i]) >= 2 && kept < ORDERS_MOST / 2)
 			t->orders[kept++] = t->orders[i];
 	}
-	t->n_orders = kept < ORDERS_MOST / 2 ? kept : 0;
-	t->order_evicted += had - t->n_orders;
-	for (size_t i = 0; i < t->n_orders; i++) {
-		struct order_id id = { t->orders[i].row.stack, t->orders[i].row.order };
-		uint32_t *number = table_add(&t->order_ids, &id, NULL);
+	kept = kept < ORDERS_MOST / 2 ? kept : 0;
+	t->order_evicted += had - kept;
+	for (size_t i = 0; i < kept; i++) {
+		struct order_id id = { t->orders[i].stack, t->orders[i].order };
 
-		if (!number)
+		if (!table_add(&t->order_ids, &id, NULL))
 			return -ENOMEM;
-		*number = i;
 	}
 	return 0;
 }
@@ -294,17 +297,17 @@ int tallies_snapshot(struct tallies *t, bool all, struct snapshot **out)
 	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(t->now, 0);
 	int err = s ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !err && i < (all ? t->n_rows : t->rows_changed.n); i++) {
-		struct held *h = &t->rows[all ? i : t->rows_changed.row[i]];
+	for (size_t i = 0; !err && i < (all ? t->row_ids.n : t->rows_changed.n); i++) {
+		size_t row = all ? i : t->rows_changed.row[i];
 
-		h->changed = false;
-		err = snapshot_add(s, &h->row);
+		t->rows_changed.changed[row] = false;
+		err = snapshot_add(s, &t->rows[row]);
 	}
-	for (size_t i = 0; !err && i < (all ? t->n_orders : t->orders_changed.n); i++) {
-		struct order_held *o = &t->orders[all ? i : t->orders_changed.row[i]];
+	for (size_t i = 0; !err && i < (all ? t->order_ids.n : t->orders_changed.n); i++) {
+		size_t row = all ? i : t->orders_changed.row[i];
 
-		o->changed = false;
-		err = snapshot_add_order(s, &o->row);
+		t->orders_changed.changed[row] = false;
+		err = snapshot_add_order(s, &t->orders[row]);
 	}
 	for (size_t i = 0; !err && i < t->stacks.n; i++)
 		err = snapshot_add_stack(s, *(const uint64_t *)table_key(&t->stacks, i),
@@ -312,7 +315,7 @@ int tallies_snapshot(struct tallies *t, bool all, struct snapshot **out)
 	if (err)
 		return err;
 	t->rows_changed.n = t->orders_changed.n = 0;
-	if (t->n_orders >= ORDERS_MOST)
+	if (t->order_ids.n >= ORDERS_MOST)
 		err = forget_orders(t);
 	if (err)
 		return err;

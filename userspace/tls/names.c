@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #define TEXT_ORDER (7 * HELLO_EXTENSIONS_MAX + 1)
 #define TEXT_JA3   (16 + 6 * (HELLO_CIPHERS_MAX + HELLO_EXTENSIONS_MAX + HELLO_MAX / 2) + 4 * 255)
 
-#define SHORT_LIST 64 /* qsort() takes longer */
+#define SHORT_LIST 64 /* compared each with each; beyond, qsort() is faster */
 
 struct list {
 	size_t n;
@@ -22,15 +23,31 @@ struct list {
 };
 
 struct namer {
-	EVP_MD *sha256;
-	EVP_MD *md5;
-	EVP_MD_CTX *ctx;
+	EVP_MD_CTX *sha256; /* one for each: a change of digest allocates */
+	EVP_MD_CTX *md5;
 	struct names names;
 	struct list ciphers, extensions, sigalgs, groups, sorted;
-	char text[2 * TEXT_RAW + TEXT_ORDER + TEXT_JA3];
-	char *at; /* where text goes on */
+	const char *suites; /* in hex, sorted */
+	size_t suites_len;
+	char suites_part[14]; /* of their digest, '_' in front, NUL behind */
+	char text[3 * TEXT_RAW + TEXT_ORDER + TEXT_JA3 + 8]; /* put_number() */
+	char *at;                                            /* where text goes on */
 	struct hello_buf buf;
 };
+
+/* Ready for EVP_DigestInit_ex2() without a digest; NULL: no memory, or no such digest. */
+static EVP_MD_CTX *digest_new(const char *name)
+{
+	EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (!md || !ctx || !EVP_DigestInit_ex2(ctx, md, NULL)) {
+		EVP_MD_CTX_free(ctx);
+		ctx = NULL;
+	}
+	EVP_MD_free(md); /* the context has its own hold of it */
+	return ctx;
+}
 
 int namer_new(struct namer **out)
 {
@@ -39,10 +56,9 @@ int namer_new(struct namer **out)
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
-	n->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	n->md5 = EVP_MD_fetch(NULL, "MD5", NULL);
-	n->ctx = EVP_MD_CTX_new();
-	if (!n->sha256 || !n->md5 || !n->ctx)
+	n->sha256 = digest_new("SHA256");
+	n->md5 = digest_new("MD5");
+	if (!n->sha256 || !n->md5)
 		return -ENOMEM;
 	*out = take_ptr(n);
 	return 0;
@@ -52,9 +68,8 @@ void namer_free(struct namer *n)
 {
 	if (!n)
 		return;
-	EVP_MD_free(n->sha256);
-	EVP_MD_free(n->md5);
-	EVP_MD_CTX_free(n->ctx);
+	EVP_MD_CTX_free(n->sha256);
+	EVP_MD_CTX_free(n->md5);
 	free(n);
 }
 
@@ -104,23 +119,37 @@ static int u16_compare(const void *a, const void *b)
 	return *(const uint16_t *)a - *(const uint16_t *)b;
 }
 
-/* Clients' lists are short, and often in order already. */
+#define LANES 4
+typedef int32_t lanes __attribute__((vector_size(4 * LANES)));
+
+/* Each item's place is the number of those before it, counted four at a time: no branch
+ * to guess, which is most of what sorting so few costs. Equal ones stay as they were. */
+static void short_list_sort(struct list *out, const struct list *in)
+{
+	lanes key[SHORT_LIST / LANES];
+	size_t n_lanes = (in->n + LANES - 1) / LANES;
+
+	for (size_t i = 0; i < n_lanes * LANES; i++)
+		key[i / LANES][i % LANES] =
+			i < in->n ? in->v[i] * SHORT_LIST + (int32_t)i : INT32_MAX;
+	for (size_t i = 0; i < in->n; i++) {
+		lanes before = {};
+
+		for (size_t k = 0; k < n_lanes; k++)
+			before += key[k] < in->v[i] * SHORT_LIST + (int32_t)i;
+		out->v[-(before[0] + before[1] + before[2] + before[3])] = in->v[i];
+	}
+}
+
 static void list_sort(struct list *out, const struct list *in)
 {
 	out->n = in->n;
-	memcpy(out->v, in->v, in->n * sizeof(in->v[0]));
-	if (out->n > SHORT_LIST) {
-		qsort(out->v, out->n, sizeof(out->v[0]), u16_compare);
+	if (in->n <= SHORT_LIST) {
+		short_list_sort(out, in);
 		return;
 	}
-	for (size_t i = 1; i < out->n; i++) {
-		uint16_t v = out->v[i];
-		size_t at = i;
-
-		for (; at && out->v[at - 1] > v; at--)
-			out->v[at] = out->v[at - 1];
-		out->v[at] = v;
-	}
+	memcpy(out->v, in->v, in->n * sizeof(in->v[0]));
+	qsort(out->v, out->n, sizeof(out->v[0]), u16_compare);
 }
 
 static bool is_state(uint16_t type)
@@ -128,10 +157,21 @@ static bool is_state(uint16_t type)
 	return type < 64 && EXT_STATE_BITS >> type & 1;
 }
 
+/* Four digits at once: a nibble a byte, and 'a' - '0' - 10 more from ten on. */
+static char *put_hex4(char *at, uint16_t v)
+{
+	uint32_t x = v;
+
+	x = (x | x << 8) & 0x00ff00ff;
+	x = (x | x << 4) & 0x0f0f0f0f;
+	x = htobe32(x + 0x30303030 + ((x + 0x06060606) >> 4 & 0x01010101) * 39);
+	memcpy(at, &x, sizeof(x));
+	return at + sizeof(x);
+}
+
 /* Types as sent; *order gets the same with GREASE named and no 0029. */
 static int extensions_read(struct namer *n, const uint8_t *p, size_t len)
 {
-	static const char hex[] = "0123456789abcdef";
 	struct list *l = &n->extensions;
 
 	l->n = 0;
@@ -148,10 +188,7 @@ static int extensions_read(struct namer *n, const uint8_t *p, size_t len)
 		} else {
 			l->v[l->n++] = type;
 			if (type != EXT_PSK) {
-				*n->at++ = hex[type >> 12];
-				*n->at++ = hex[type >> 8 & 15];
-				*n->at++ = hex[type >> 4 & 15];
-				*n->at++ = hex[type & 15];
+				n->at = put_hex4(n->at, type);
 				*n->at++ = ',';
 			}
 		}
@@ -170,7 +207,6 @@ enum keep { KEEP_ALL, KEEP_LISTED, KEEP_STACK };
 
 static char *put_hex(char *at, const struct list *l, enum keep keep)
 {
-	static const char hex[] = "0123456789abcdef";
 	char *start = at;
 
 	for (size_t i = 0; i < l->n; i++) {
@@ -182,26 +218,22 @@ static char *put_hex(char *at, const struct list *l, enum keep keep)
 			continue;
 		if (at != start)
 			*at++ = ',';
-		*at++ = hex[v >> 12];
-		*at++ = hex[v >> 8 & 15];
-		*at++ = hex[v >> 4 & 15];
-		*at++ = hex[v & 15];
+		at = put_hex4(at, v);
 	}
 	return at;
 }
 
-static char *put_number(char *at, uint32_t v)
+/* All five digits at once, a byte each, and those that lead pushed out. Writes eight
+ * bytes: there is room behind every list. */
+static char *put_number(char *at, uint16_t v)
 {
-	char digits[5];
-	int n = 0;
+	int n = 1 + (v > 9) + (v > 99) + (v > 999) + (v > 9999);
+	uint64_t digits = v / 10000 | v / 1000 % 10 << 8 | v / 100 % 10 << 16 |
+			  (uint32_t)(v / 10 % 10) << 24 | (uint64_t)(v % 10) << 32;
 
-	do {
-		digits[n++] = '0' + v % 10;
-		v /= 10;
-	} while (v);
-	while (n)
-		*at++ = digits[--n];
-	return at;
+	digits = htole64((digits + 0x3030303030) >> 8 * (5 - n));
+	memcpy(at, &digits, sizeof(digits));
+	return at + n;
 }
 
 static char *put_numbers(char *at, const struct list *l)
@@ -233,14 +265,13 @@ static char *put_head(char *at, const struct hello *h, unsigned int n_extensions
 }
 
 /* The first `digits` of a digest in hex, and a NUL. */
-static int put_digest(struct namer *n, const EVP_MD *md, const char *from, size_t len, char *out,
-		      size_t digits)
+static int put_digest(EVP_MD_CTX *ctx, const char *from, size_t len, char *out, size_t digits)
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char sum[EVP_MAX_MD_SIZE];
 
-	if (!EVP_DigestInit_ex2(n->ctx, md, NULL) || !EVP_DigestUpdate(n->ctx, from, len) ||
-	    !EVP_DigestFinal_ex(n->ctx, sum, NULL))
+	if (!EVP_DigestInit_ex2(ctx, NULL, NULL) || !EVP_DigestUpdate(ctx, from, len) ||
+	    !EVP_DigestFinal_ex(ctx, sum, NULL))
 		return -EIO;
 	for (size_t i = 0; i < digits; i++)
 		out[i] = hex[i & 1 ? sum[i / 2] & 15 : sum[i / 2] >> 4];
@@ -253,17 +284,30 @@ static int put_part(struct namer *n, const char *from, size_t len, bool empty, c
 {
 	out[0] = '_';
 	if (!empty)
-		return put_digest(n, n->sha256, from, len, out + 1, 12);
+		return put_digest(n->sha256, from, len, out + 1, 12);
 	memcpy(out + 1, "000000000000", 13);
 	return 0;
 }
 
-/* JA4 and JA4_r, or the stack's, from the sorted lists. */
+/* What JA4 and the stack have in common: the cipher suites, in n->at, and their part. */
+static int ciphers_write(struct namer *n)
+{
+	char *end;
+
+	list_sort(&n->sorted, &n->ciphers);
+	end = put_hex(n->at, &n->sorted, KEEP_ALL);
+	n->suites = n->at;
+	n->suites_len = end - n->at;
+	n->at = end;
+	return put_part(n, n->suites, n->suites_len, !n->suites_len, n->suites_part);
+}
+
+/* JA4 and JA4_r, or the stack's, from the sorted extensions. */
 static int ja4_write(struct namer *n, const struct hello *h, enum keep keep, char *ja4,
 		     const char **raw)
 {
 	unsigned int count = keep == KEEP_STACK ? h->n_stack_extensions : h->n_extensions;
-	char *at = n->at, *ciphers, *extensions;
+	char *at = n->at, *extensions;
 	bool empty;
 	int err;
 
@@ -271,15 +315,11 @@ static int ja4_write(struct namer *n, const struct hello *h, enum keep keep, cha
 	at = put_head(at, h, count);
 	memcpy(ja4, *raw, 10);
 	*at++ = '_';
-	ciphers = at;
-	list_sort(&n->sorted, &n->ciphers);
-	at = put_hex(at, &n->sorted, KEEP_ALL);
-	err = put_part(n, ciphers, at - ciphers, at == ciphers, ja4 + 10);
-	if (err)
-		return err;
+	memcpy(at, n->suites, n->suites_len);
+	at += n->suites_len;
+	memcpy(ja4 + 10, n->suites_part, sizeof(n->suites_part));
 	*at++ = '_';
 	extensions = at;
-	list_sort(&n->sorted, &n->extensions);
 	at = put_hex(at, &n->sorted, keep);
 	empty = at == extensions;
 	if (n->sigalgs.n) {
@@ -312,7 +352,7 @@ static int ja3_write(struct namer *n, const struct hello *h, const uint8_t *poin
 	}
 	n->at = at + 1;
 	*at = '\0';
-	return put_digest(n, n->md5, n->names.ja3_text, at - n->names.ja3_text, n->names.ja3, 32);
+	return put_digest(n->md5, n->names.ja3_text, at - n->names.ja3_text, n->names.ja3, 32);
 }
 
 /* ---- SNI and ALPN ------------------------------------------------------------- */
@@ -367,9 +407,13 @@ int namer_name(struct namer *n, const uint8_t *msg, size_t len, const struct hel
 	err = extensions_read(n, msg + h->extensions_off, h->extensions_len);
 	if (err)
 		return err;
-	err = put_digest(n, n->sha256, names->order_r, strlen(names->order_r), names->order, 12);
+	err = put_digest(n->sha256, names->order_r, strlen(names->order_r), names->order, 12);
 	if (err)
 		return err;
+	err = ciphers_write(n);
+	if (err)
+		return err;
+	list_sort(&n->sorted, &n->extensions);
 	err = ja4_write(n, h, KEEP_LISTED, names->ja4, &names->ja4_r);
 	if (err)
 		return err;

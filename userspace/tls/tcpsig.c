@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "tls/tcpsig.h"
@@ -48,16 +46,23 @@ struct text {
 	char *at, *end;
 };
 
-static void __attribute__((format(printf, 2, 3))) put(struct text *t, const char *fmt, ...)
+/* What does not fit is cut; the last byte is always a NUL. */
+static void put(struct text *t, const char *s)
 {
-	va_list args;
-	int n;
+	while (*s && t->at < t->end - 1)
+		*t->at++ = *s++;
+	*t->at = '\0';
+}
 
-	va_start(args, fmt);
-	n = vsnprintf(t->at, t->end - t->at, fmt, args);
-	va_end(args);
-	if (n > 0)
-		t->at += n < t->end - t->at ? n : t->end - t->at - 1;
+static void put_number(struct text *t, uint16_t v)
+{
+	char digits[6] = "";
+	int at = sizeof(digits) - 1;
+
+	do
+		digits[--at] = '0' + v % 10;
+	while (v /= 10);
+	put(t, digits + at);
 }
 
 /* What the options say. */
@@ -71,7 +76,8 @@ struct options {
 
 static void put_option(struct options *o, const char *name)
 {
-	put(&o->layout, "%s,", name);
+	put(&o->layout, name);
+	put(&o->layout, ",");
 }
 
 static uint32_t u32_at(const uint8_t *p)
@@ -87,7 +93,9 @@ static uint16_t u16_at(const uint8_t *p)
 /* Behind an end-of-options anything but zeros is a quirk; p0f leaves out the last byte. */
 static void options_end(struct options *o, const uint8_t *p, const uint8_t *end)
 {
-	put(&o->layout, "eol+%d,", (int)(end - p));
+	put(&o->layout, "eol+");
+	put_number(&o->layout, end - p);
+	put(&o->layout, ",");
 	for (; p + 1 < end; p++)
 		if (*p)
 			o->quirks |= 1U << QUIRK_TRAILING;
@@ -110,10 +118,13 @@ static bool option_fixed(struct options *o, const uint8_t *p, const uint8_t *end
 /* One option of another size. Returns that, or 0 if nothing can follow. */
 static int option_sized(struct options *o, const uint8_t *p, const uint8_t *end, int min, int max)
 {
-	if (p[0] == 5)
+	if (p[0] == 5) {
 		put_option(o, "sack");
-	else
-		put(&o->layout, "?%u,", p[0]);
+	} else {
+		put(&o->layout, "?");
+		put_number(&o->layout, p[0]);
+		put(&o->layout, ",");
+	}
 	if (end - p < 2 || p[1] < min || p[1] > max || p[1] > end - p) {
 		o->quirks |= 1U << QUIRK_BAD;
 		return 0;
@@ -225,20 +236,24 @@ static void put_window(struct text *t, const struct syn_raw *s, const struct opt
 	for (size_t i = 0; window && mss >= 100 && i < sizeof(units) / sizeof(units[0]); i++) {
 		if (units[i].size <= 0 || window % units[i].size)
 			continue;
-		put(t, "%s*%d", units[i].unit, window / units[i].size);
+		put(t, units[i].unit);
+		put(t, "*");
+		put_number(t, window / units[i].size);
 		return;
 	}
-	put(t, "%d", window);
+	put_number(t, window);
 }
 
 static void put_ttl(struct text *t, int ttl)
 {
 	int first = ttl <= 32 ? 32 : ttl <= 64 ? 64 : ttl <= 128 ? 128 : 255;
 
+	put_number(t, ttl);
+	put(t, "+");
 	if (first - ttl > DISTANCE_MAX)
-		put(t, "%d+?", ttl);
+		put(t, "?");
 	else
-		put(t, "%d+%d", ttl, first - ttl);
+		put_number(t, first - ttl);
 }
 
 int tcpsig_text(const struct syn_raw *s, char out[TCPSIG_TEXT])
@@ -256,17 +271,27 @@ int tcpsig_text(const struct syn_raw *s, char out[TCPSIG_TEXT])
 		o.layout.at[-1] = '\0';
 	o.quirks |= header_quirks(s);
 
-	put(&t, "%d:", s->family);
+	put_number(&t, s->family);
+	put(&t, ":");
 	put_ttl(&t, s->ttl);
-	put(&t, ":%d:%d:", s->ip_olen, o.mss);
+	put(&t, ":");
+	put_number(&t, s->ip_olen);
+	put(&t, ":");
+	put_number(&t, o.mss);
+	put(&t, ":");
 	put_window(&t, s, &o);
-	put(&t, ",%d:%s:", o.scale, layout);
+	put(&t, ",");
+	put_number(&t, o.scale);
+	put(&t, ":");
+	put(&t, layout);
+	put(&t, ":");
 	for (int i = 0; i < QUIRK_MAX; i++) {
 		if (!(o.quirks >> i & 1))
 			continue;
-		put(&t, "%s%s", first ? "" : ",", quirk_names[i]);
+		put(&t, first ? "" : ",");
+		put(&t, quirk_names[i]);
 		first = false;
 	}
-	put(&t, ":%c", s->payload ? '+' : '0');
+	put(&t, s->payload ? ":+" : ":0");
 	return 0;
 }

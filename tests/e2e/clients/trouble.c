@@ -121,9 +121,10 @@ static int hit(int64_t *count, int64_t *in)
 	return __atomic_fetch_sub(in, 1, __ATOMIC_RELAXED) == 1;
 }
 
-#define no_memory() \
-	(site_hit(__builtin_return_address(0)) || (shared && hit(&shared->mallocs, &shared->malloc_in)))
-#define no_call()   (shared && hit(&shared->calls, &shared->call_in))
+#define no_memory()                               \
+	(site_hit(__builtin_return_address(0)) || \
+	 (shared && hit(&shared->mallocs, &shared->malloc_in)))
+#define no_call() (shared && hit(&shared->calls, &shared->call_in))
 
 /* ---- memory: glibc's own under another name, so that nothing is looked up ------------- */
 
