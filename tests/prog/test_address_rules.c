@@ -324,6 +324,72 @@ static void the_short_way_drops_as_the_long_way_does(void **state)
 	}
 }
 
+/* A few drops are counted in a byte of their CPU and carried over when it is full. */
+static void each_drop_is_counted_however_many_there_are(void **state)
+{
+	static const char *const nets[] = { "198.51.100.7", "2001:db8:0:7::/64" };
+	struct bench *b = prepared(state);
+
+	for (size_t i = 0; i < 2; i++) {
+		struct rule_match m = { .src = cidr_of(nets[i]) };
+		uint32_t at = bench_rule(b, &(struct rule){ .action = RULE_DROP }, &m);
+		struct conn c;
+
+		conn_new(&c, b, i ? one(path_v6(7, 9)) : one(path_v4(7, 9)));
+		for (uint64_t n = 1; n <= 600; n++) {
+			conn_syn(&c);
+			assert_int_equal(c.verdict, XDP_DROP);
+			assert_int_equal(kern_rule_unproved(b->k, at), n);
+		}
+		removed(b, at, &m);
+		at = bench_rule(b, &(struct rule){ .action = RULE_DROP }, &m);
+		assert_int_equal(kern_rule_unproved(b->k, at), 0);
+		removed(b, at, &m);
+	}
+}
+
+/* A rule that is changed where it is, as by enforce, count and a new expiry, says so at the
+ * next packet, and its neighbours in the table go on as they were. */
+static void a_rule_that_is_changed_acts_as_changed(void **state)
+{
+	static const char *const nets[] = { "198.51.100.7", "2001:db8:0:7::/64" };
+	struct bench *b = prepared(state);
+
+	for (size_t i = 0; i < 2; i++) {
+		struct rule_match m = { .src = cidr_of(nets[i]) };
+		struct rule_match beside = { .src = cidr_of(i ? "2001:db8:0:8::/64"
+							      : "198.51.100.8") };
+		uint32_t at = bench_rule(b, &(struct rule){ .action = RULE_DROP }, &m);
+		uint32_t next = bench_rule(b, &(struct rule){ .action = RULE_DROP }, &beside);
+		struct conn c, d;
+		struct rule *r;
+		size_t n;
+
+		r = &kern_rules(b->k, &n)[at];
+		conn_new(&c, b, i ? one(path_v6(7, 9)) : one(path_v4(7, 9)));
+		conn_syn(&c);
+		assert_int_equal(c.verdict, XDP_DROP);
+		r->flags |= RULE_SHADOW;
+		kern_rule_changed(b->k, at);
+		conn_syn(&c);
+		assert_int_equal(c.verdict, XDP_PASS);
+		r->flags &= (uint8_t)~RULE_SHADOW;
+		r->expires = (b->t + 5 * SEC) * 1000;
+		kern_rule_changed(b->k, at);
+		bench_after(b, 5 * SEC - 1000);
+		conn_syn(&c);
+		assert_int_equal(c.verdict, XDP_DROP);
+		bench_after(b, 1000);
+		conn_syn(&c);
+		assert_int_equal(c.verdict, XDP_PASS);
+		conn_new(&d, b, i ? one(path_v6(8, 9)) : one(path_v4(8, 9)));
+		conn_syn(&d);
+		assert_int_equal(d.verdict, XDP_DROP);
+		removed(b, at, &m);
+		removed(b, next, &beside);
+	}
+}
+
 #define BENCH(t) cmocka_unit_test_setup_teardown(t, bench_setup, bench_teardown)
 
 int main(void)
@@ -337,6 +403,8 @@ int main(void)
 		BENCH(two_rules_on_one_source_are_both_heard),
 		BENCH(an_expired_rule_hides_no_other_on_its_source),
 		BENCH(the_short_way_drops_as_the_long_way_does),
+		BENCH(each_drop_is_counted_however_many_there_are),
+		BENCH(a_rule_that_is_changed_acts_as_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
