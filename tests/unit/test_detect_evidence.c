@@ -187,6 +187,33 @@ static void pods_lie_in_few_networks_and_exits_in_many(void **state)
 	assert_int_equal(dispersion_prefixes(&c), 300);
 }
 
+/* One in ten of a fleet of 300 in 30 networks looks like a member: 30 sources in 30 networks,
+ * and yet they lie as close together as the fleet does. Who is direct, was split when clean, or
+ * lives elsewhere does not count. */
+static void a_few_of_a_fleet_lie_as_close_as_the_fleet(void **state)
+{
+	struct cohort_member m[330] = {}, few[30];
+	struct cohort all = { .members = m, .n = 330 }, members = { .members = few, .n = 30 };
+
+	(void)state;
+	for (int i = 0; i < 330; i++)
+		m[i] = (struct cohort_member){ .src = 0x0a000000 + (i % 30 << 16) + i / 30,
+					       .family = 4,
+					       .split = 2,
+					       .weight = i < 30 ? 0.999 : 0.1 };
+	for (int i = 300; i < 310; i++)
+		m[i].split = 1;
+	for (int i = 310; i < 320; i++)
+		m[i].held = 1;
+	for (int i = 320; i < 330; i++)
+		m[i].src = 0x0b000000 + (i << 16);
+	memcpy(few, m, sizeof(few));
+	near(dispersion_spread(&members).x, 1, 1e-9);
+	near(dispersion_around(&members, &all).x, log(30) / log(300), 1e-9);
+	assert_int_equal(dispersion_around(&members, &all).n, 300);
+	near(dispersion_around(&members, &members).x, 1, 1e-9);
+}
+
 /* An IPv6 /48 stands for as many homes as an IPv4 /24 does addresses. */
 static void an_ipv6_48_counts_as_one_small_network(void **state)
 {
@@ -252,6 +279,7 @@ int main(void)
 		cmocka_unit_test(a_regulated_total_has_little_variance),
 		cmocka_unit_test(log_odds_of_split_sources_by_hand),
 		cmocka_unit_test(pods_lie_in_few_networks_and_exits_in_many),
+		cmocka_unit_test(a_few_of_a_fleet_lie_as_close_as_the_fleet),
 		cmocka_unit_test(an_ipv6_48_counts_as_one_small_network),
 		cmocka_unit_test(one_order_from_five_sources_shows_under_a_permuting_stack),
 		cmocka_unit_test(a_stack_with_one_order_does_not_permute),

@@ -112,7 +112,7 @@ static void facts_of(const struct detect *d, const struct cohort *c, const struc
 	fact[FACT_GAPS] = coordination_gaps(c);
 	fact[FACT_TOTAL] = coordination_total(state->totals, state->n_totals);
 	fact[FACT_ORIGIN] = origin_common(all, origin);
-	fact[FACT_SPREAD] = dispersion_spread(c);
+	fact[FACT_SPREAD] = dispersion_around(c, all);
 	fact[FACT_NETS] = dispersion_nets(c);
 	fact[FACT_SHARED] = dispersion_shared(c);
 }

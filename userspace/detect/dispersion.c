@@ -7,12 +7,19 @@
 
 #include "base/cleanup.h"
 #include "detect/baseline.h"
+#include "detect/features.h"
+#include "detect/members.h"
 
 static int by_value(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
 	return (x > y) - (x < y);
+}
+
+static uint64_t label(const struct cohort_member *m, enum network size)
+{
+	return network_of(m->src, m->family, size) << 1 | (m->family == 6);
 }
 
 /* Distinct networks of a size, and the sum of their squared shares. */
@@ -25,8 +32,7 @@ static size_t networks(const struct cohort *c, enum network size, double *sum_q2
 	if (!v)
 		return 0;
 	for (size_t i = 0; i < c->n; i++)
-		v[i] = network_of(c->members[i].src, c->members[i].family, size) << 1 |
-		       (c->members[i].family == 6);
+		v[i] = label(&c->members[i], size);
 	qsort(v, c->n, sizeof(*v), by_value);
 	for (size_t i = 0, k; i < c->n; i += k) {
 		for (k = 1; i + k < c->n && v[i + k] == v[i];)
@@ -48,6 +54,45 @@ struct fact dispersion_spread(const struct cohort *c)
 	f.x = log(small) / log(c->n);
 	f.se = 0.5 / sqrt(c->n);
 	snprintf(f.text, sizeof(f.text), "%zu sources in %zu /24s (v6 /48s)", c->n, small);
+	return f;
+}
+
+/* Sources of the stack that are split, were not so when clean, are no members, and lie in a
+ * member's network. */
+static size_t beside(const struct cohort *members, const struct cohort *all)
+{
+	_cleanup_(freep) uint64_t *v = malloc((members->n ? members->n : 1) * sizeof(*v));
+	size_t n = 0;
+
+	if (!v)
+		return 0;
+	for (size_t i = 0; i < members->n; i++)
+		v[i] = label(&members->members[i], NETWORK_SMALL);
+	qsort(v, members->n, sizeof(*v), by_value);
+	for (size_t i = 0; i < all->n; i++) {
+		const struct cohort_member *m = &all->members[i];
+		uint64_t at = label(m, NETWORK_SMALL);
+
+		n += m->split == DELAY_SPLIT && !m->held && !member_is(m) &&
+		     bsearch(&at, v, members->n, sizeof(*v), by_value);
+	}
+	return n;
+}
+
+struct fact dispersion_around(const struct cohort *members, const struct cohort *all)
+{
+	struct fact f = dispersion_spread(members);
+	size_t n = beside(members, all), small;
+	double q2;
+
+	if (!f.known || !n)
+		return f;
+	small = networks(members, NETWORK_SMALL, &q2);
+	f.n = members->n + n;
+	f.x = log(small) / log(f.n);
+	snprintf(f.text, sizeof(f.text),
+		 "%zu sources in %zu /24s (v6 /48s), %zu of them split like members beside them",
+		 members->n + n, small, n);
 	return f;
 }
 
