@@ -184,9 +184,9 @@ $(B)/tests/replay/%: $(B)/tests/replay/%.o $(B)/libwinnow.a
 
 # Without kern/, which needs root; the one that runs the programs says so.
 FUZZSRC := $(filter-out userspace/kern/%,$(LIBSRC))
-$(B)/tests/fuzz/fuzz_layout: FUZZSRC := $(LIBSRC) $(sort $(wildcard tests/prog/lib_*.c))
+$(B)/tests/fuzz/fuzz_layout: FUZZSRC := $(LIBSRC) $(sort $(wildcard tests/prog/lib_*.c)) tests/unit/lib_kern.c
 $(B)/tests/fuzz/fuzz_layout: FUZZLIB := -lcmocka
-$(B)/tests/fuzz/fuzz_layout: $(wildcard tests/prog/lib_*.[ch]) $(SKELS)
+$(B)/tests/fuzz/fuzz_layout: $(wildcard tests/prog/lib_*.[ch]) $(wildcard tests/unit/lib_kern.[ch]) $(SKELS)
 
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(LIBSRC) Makefile
 	$(call say,FUZZ,$@)
