@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "detect/baseline.h"
@@ -58,14 +59,14 @@ struct fact dispersion_spread(const struct cohort *c)
 }
 
 /* Sources of the stack that are split, were not so when clean, are no members, and lie in a
- * member's network. */
+ * member's network. Without memory all: what is not known speaks against a farm. */
 static size_t beside(const struct cohort *members, const struct cohort *all)
 {
 	_cleanup_(freep) uint64_t *v = malloc((members->n ? members->n : 1) * sizeof(*v));
 	size_t n = 0;
 
 	if (!v)
-		return 0;
+		return all->n;
 	for (size_t i = 0; i < members->n; i++)
 		v[i] = label(&members->members[i], NETWORK_SMALL);
 	qsort(v, members->n, sizeof(*v), by_value);
@@ -82,17 +83,13 @@ static size_t beside(const struct cohort *members, const struct cohort *all)
 struct fact dispersion_around(const struct cohort *members, const struct cohort *all)
 {
 	struct fact f = dispersion_spread(members);
-	size_t n = beside(members, all), small;
-	double q2;
+	size_t n = f.known ? beside(members, all) : 0, said = strlen(f.text);
 
-	if (!f.known || !n)
+	if (!n)
 		return f;
-	small = networks(members, NETWORK_SMALL, &q2);
 	f.n = members->n + n;
-	f.x = log(small) / log(f.n);
-	snprintf(f.text, sizeof(f.text),
-		 "%zu sources in %zu /24s (v6 /48s), %zu of them split like members beside them",
-		 members->n + n, small, n);
+	f.x *= log(members->n) / log(f.n);
+	snprintf(f.text + said, sizeof(f.text) - said, ", %zu more split beside them", n);
 	return f;
 }
 
