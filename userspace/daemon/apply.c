@@ -291,8 +291,13 @@ static void find_crowd(struct apply *p)
 {
 	struct blast_view view;
 
-	if (p->how->count || blast_look(p->d, &view))
+	if (p->how->count)
 		return;
+	if (blast_look(p->d, &view)) {
+		p->a->exit = EXIT_NO;
+		reason_set(&p->a->error, 0, "out of memory");
+		return;
+	}
 	p->crowded = view.crowded;
 	p->crowd = view.crowd;
 	blast_clear(&view);
