@@ -61,8 +61,11 @@ static json_t *devices_json(struct daemon *d)
 	_cleanup_(freep) struct attachment *list = NULL;
 	json_t *out = json_array();
 	size_t n = 0;
+	int err = kern_attachments(d->kern, &list, &n);
 
-	if (kern_attachments(d->kern, &list, &n))
+	if (err == -ENOMEM)
+		json_miss();
+	if (err)
 		n = 0;
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(out,

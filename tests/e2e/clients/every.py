@@ -312,12 +312,15 @@ class Life:
             return self.p.wait()
 
 
+MOVING = {"packets": "as many as came"}
+
+
 def shape(answer):
     """All of it but the values: what was left out shows."""
     if isinstance(answer, dict) and "exit" in answer:
         return f"{answer['exit']} {answer['error']} {shape(answer['data'])}"
     if isinstance(answer, dict):
-        return str(sorted((k, shape(v)) for k, v in answer.items()))
+        return str(sorted((k, MOVING.get(k) or shape(v)) for k, v in answer.items()))
     return str([shape(v) for v in answer]) if isinstance(answer, list) else type(answer).__name__
 
 
