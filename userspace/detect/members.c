@@ -80,9 +80,7 @@ static uint32_t leg_of(const struct cohort_member *m, uint32_t far)
 	return 0;
 }
 
-/* Whole ms, under what the farm's connections show and over what a busy client of the
- * house takes. */
-static uint16_t three_quarters(uint32_t tenths)
+uint16_t member_three_quarters(uint32_t tenths)
 {
 	uint32_t ms = tenths * 3 / 40;
 
@@ -95,8 +93,8 @@ static void ask_delays(const struct cohort_member *m, struct plan_rule *rule)
 {
 	uint32_t far = m->direct_handshakes + m->direct_waiting ? m->far : m->nearest;
 
-	rule->d1_min = three_quarters(leg_of(m, far));
-	rule->dstar_min = three_quarters(far);
+	rule->d1_min = member_three_quarters(leg_of(m, far));
+	rule->dstar_min = member_three_quarters(far);
 }
 
 bool member_mixed(const struct cohort_member *m, bool direct_when_clean)

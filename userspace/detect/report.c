@@ -146,6 +146,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 	int err;
 
 	r->life = source_life(d, state, members);
+	r->challenge = challenge_of(&d->windows, all, members, r->life);
 	expires = expiry(d, r->life);
 	r->rules = calloc(members->n + standing + 1 + ROTATION_MOST, sizeof(*r->rules));
 	r->spared = calloc(members->n + standing + 1, sizeof(*r->spared));
@@ -356,6 +357,8 @@ int report_keep(const struct detect *d, const struct cohort_id *key, const struc
 		.split = g->split,
 		.clean_sources = s ? s->sources : 0,
 	};
+	if (v->state != FARM_WATCH && v->state != FARM_DECAY)
+		k->farm.challenge = r->challenge;
 	snprintf(k->farm.id, sizeof(k->farm.id), "f%u", state->id);
 	memcpy(k->farm.gate, state->gate, sizeof(k->farm.gate));
 	memcpy(k->farm.evidence, j->family, sizeof(k->farm.evidence));
