@@ -487,25 +487,25 @@ static void little_known_is_no_member_and_no_certainty(void **state)
 
 /* ---- collateral and plans -------------------------------------------------------- */
 
-/* 300 rules with a doubt of 0.001 and 10 exchanges: 0.3 expected, upper95 1, 10 exchanges
- * of theirs beside 990 of others. */
+/* 300 rules with a doubt of 0.001: 0.3 expected, P(0) .769, P(1) .178, P(2) .041; upper95 2
+ * of 5 exchanges each, beside 990 of others. */
 static void collateral_by_hand(void **state)
 {
+	const struct collateral_traffic site = { 990, 90, 5 };
 	struct plan_rule rules[300];
 	struct plan_collateral c;
 
 	for (int i = 0; i < 300; i++)
 		rules[i] = (struct plan_rule){ .doubt = 0.001, .exchanges = 10 };
-	c = collateral_of(rules, 300, 0, 0, 990, 90);
+	c = collateral_of(rules, 300, 0, 0, &site);
 	assert_true(fabs(c.sources - 0.3) < 1e-9);
-	assert_true(c.upper95 == 1);
-	assert_true(c.precision > 299.0 / 300 && c.precision < 1);
+	assert_true(c.upper95 == 2);
+	assert_true(c.precision > 298.0 / 300 && c.precision < 299.0 / 300);
 	assert_true(fabs(c.share_all - 0.01) < 1e-9);
 	assert_true(fabs(c.share_stack - 0.1) < 1e-9);
-	assert_true(collateral_of(rules, 300, 2.7, 0, 990, 90).upper95 == 7);
-	assert_true(collateral_of(rules, 300, 0, 7.5, 990, 90).upper95 ==
-		    7.5); /* the larger claim */
-	assert_true(collateral_of(rules, 0, 5, 7, 990, 90).sources == 0);
+	assert_true(collateral_of(rules, 300, 2.7, 0, &site).upper95 == 10);
+	assert_true(collateral_of(rules, 300, 0, 7.5, &site).upper95 == 7.5); /* the larger claim */
+	assert_true(collateral_of(rules, 0, 5, 7, &site).sources == 0);
 }
 
 static void a_diff_adds_removes_keeps_and_renews(void **state)

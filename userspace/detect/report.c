@@ -142,6 +142,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 	bool in_plan = state->verdict.state == FARM_PROPOSE || state->verdict.state == FARM_ENFORCE;
 	size_t standing = before && in_plan ? before->rules.n_rules : 0;
 	double unknown = state->before < 0 ? strangers(d, all) : 0;
+	struct collateral_traffic traffic;
 	uint64_t expires;
 	int err;
 
@@ -196,9 +197,10 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 		return -ENOMEM;
 	for (size_t i = 0; i < r->n_rules; i++)
 		r->stops += r->rules[i].exchanges;
-	r->collateral =
-		collateral_of(r->rules, r->n_rules, unknown, state->before,
-			      d->survey.exchanges - r->stops, exchanges_in_stack - r->stops);
+	traffic =
+		(struct collateral_traffic){ d->survey.exchanges - r->stops,
+					     exchanges_in_stack - r->stops, collateral_busy(all) };
+	r->collateral = collateral_of(r->rules, r->n_rules, unknown, state->before, &traffic);
 	return 0;
 }
 
