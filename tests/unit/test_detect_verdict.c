@@ -59,6 +59,33 @@ static void a_farm_stands_against_every_benign_kind(void **state)
 	assert_true(j.coordinate > config.coordinate_bits);
 }
 
+/* Direct, even, spread over people's networks, on people's machines that never ran this
+ * stack: TLS ends at the exits. One system on all of them: somebody's own probes. Systems as
+ * the stack has them: its own users. */
+static void tls_that_ends_at_the_exits_is_known_by_whose_machines_they_are(void **state)
+{
+	struct fact f[FACT_MAX] = {
+		[FACT_SPLIT] = KNOWN(-6, 1.4), [FACT_WAITING] = KNOWN(0, .01),
+		[FACT_TCP] = KNOWN(2.2, .06),  [FACT_MIX] = KNOWN(2, .06),
+		[FACT_EVEN] = KNOWN(.1, .14),  [FACT_GAPS] = KNOWN(.7, .04),
+		[FACT_TOTAL] = KNOWN(0, .2),   [FACT_SPREAD] = KNOWN(.98, .03),
+		[FACT_NETS] = KNOWN(4.2, .06), [FACT_SHARED] = KNOWN(0, .01),
+	};
+	struct judgement j = class_judge(f, 20, 0);
+
+	assert_true(j.bits > config.flag_bits);
+	assert_true(j.conceal > config.conceal_bits);
+	assert_true(j.coordinate > config.coordinate_bits);
+	f[FACT_MIX].x = .1;
+	j = class_judge(f, 20, 0);
+	assert_true(j.bits < config.flag_bits && j.conceal < 0);
+	assert_int_equal(j.nearest, CLASS_MONITORING);
+	f[FACT_MIX].x = 1.6;
+	f[FACT_TCP].x = .05;
+	j = class_judge(f, 20, 0);
+	assert_true(j.conceal < 0);
+}
+
 static void a_farm_paced_like_people_is_known_by_its_one_place(void **state)
 {
 	struct fact f[FACT_MAX];
@@ -541,6 +568,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
 		T(a_farm_stands_against_every_benign_kind),
+		T(tls_that_ends_at_the_exits_is_known_by_whose_machines_they_are),
 		T(a_farm_paced_like_people_is_known_by_its_one_place),
 		T(pods_are_a_fleet),
 		T(people_with_far_ends_of_their_own_are_no_farm),

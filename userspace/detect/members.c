@@ -55,7 +55,9 @@ double member_posterior(const struct cohort_member *m)
 
 bool member_is(const struct cohort_member *m)
 {
-	return m->split == DELAY_SPLIT && !m->held && m->weight >= MEMBER_LEAST;
+	uint8_t as = m->unsplit ? DELAY_DIRECT : DELAY_SPLIT;
+
+	return m->split == as && !m->held && m->weight >= MEMBER_LEAST;
 }
 
 /* A split handshake of unknown D1 - its acknowledgement came with the hello - says

@@ -7,6 +7,9 @@
  * neighbours' (a source of which little is known stays undecided). The posterior is
  * held at 0.999: sensors and model have doubts of their own.
  *
+ * Where the component is direct - whoever it is ends TLS at the exits - its members are.
+ * Delays tell none of them from the people whose machines these are: they get no rules.
+ *
  * Who began after a ban is a member, and gets a rule, by what replacements.h says of newcomers,
  * however few its handshakes.
  *
