@@ -357,6 +357,21 @@ static void a_flag_is_not_lost_in_a_quiet_window_but_decays(void **state)
 	assert_int_equal(step(&v, &quiet), FARM_NONE);
 }
 
+/* Enough bits for the gate, not enough to stay for good: three days at a time, not a window. */
+static void a_flag_of_few_bits_is_earned_again_for_days(void **state)
+{
+	struct verdict_input few = good;
+	struct verdict v = {};
+
+	few.bits = (config.flag_bits + config.unflag_bits) / 2;
+	step(&v, &few);
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < config.unflag_windows; i++)
+			assert_int_equal(step(&v, &few), FARM_FLAG);
+		assert_int_equal(step(&v, &few), FARM_DECAY);
+	}
+}
+
 static void a_flag_that_the_facts_turn_against_is_taken_back(void **state)
 {
 	struct verdict_input wrong = good;
@@ -587,6 +602,7 @@ int main(void)
 		T(each_part_of_the_gate_holds_by_itself),
 		T(one_operator_stands_in_for_coordination),
 		T(a_flag_is_not_lost_in_a_quiet_window_but_decays),
+		T(a_flag_of_few_bits_is_earned_again_for_days),
 		T(a_flag_that_the_facts_turn_against_is_taken_back),
 		T(the_gate_says_what_is_missing),
 		T(honest_and_farm_under_one_stack_get_a_predicate),

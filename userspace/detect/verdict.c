@@ -115,9 +115,10 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 			v->state = FARM_DECAY;
 		break;
 	case FARM_DECAY:
-		if (held)
+		if (held) {
 			v->state = FARM_FLAG;
-		else if (v->idle >= c->flag_windows)
+			v->low = 0;
+		} else if (v->idle >= c->flag_windows)
 			v->state = FARM_NONE;
 		break;
 	default:
