@@ -248,6 +248,21 @@ static void without_a_plan_that_holds_a_flag_stays_a_flag(void **state)
 	assert_int_equal(step(&v, &good), FARM_PROPOSE);
 }
 
+/* A crowd: new, direct, and nothing else in it like a farm. */
+static void direct_newcomers_are_watched_where_more_speaks_against_them(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	in.unsplit = true;
+	in.bits = -16;
+	assert_int_equal(step(&v, &in), FARM_NONE);
+	in.bits = 1;
+	assert_int_equal(step(&v, &in), FARM_WATCH);
+	in.bits = -1; /* and then as all others are */
+	assert_int_equal(step(&v, &in), FARM_WATCH);
+}
+
 static void sources_that_never_come_back_get_no_rules(void **state)
 {
 	struct verdict_input in = good;
@@ -597,6 +612,7 @@ int main(void)
 		T(without_a_plan_that_holds_a_flag_stays_a_flag),
 		T(of_an_own_stack_sources_that_never_come_back_are_no_flag),
 		T(one_origin_is_watched_where_a_day_alone_is_not),
+		T(direct_newcomers_are_watched_where_more_speaks_against_them),
 		T(sources_that_never_come_back_get_no_rules),
 		T(an_own_stack_needs_size_and_age),
 		T(each_part_of_the_gate_holds_by_itself),

@@ -241,6 +241,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		.bits = state->judgement.bits,
 		.spread = state->fact[FACT_SPREAD].known ? state->fact[FACT_SPREAD].x : 0,
 		.own = !s || s->sources < POOL_SOURCES,
+		.unsplit = all->n && all->members[0].unsplit,
 		.calibrated = state->scores >= SCORES_LEAST,
 		.p = state->p,
 	};

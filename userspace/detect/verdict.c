@@ -71,6 +71,8 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 	bool held = false;
 
 	gate[0] = '\0';
+	if (v->state == FARM_NONE && in->unsplit && in->bits <= 0)
+		something = false;
 	if (something) {
 		if (v->state == FARM_NONE) {
 			v->state = FARM_WATCH;
