@@ -18,7 +18,7 @@
 
 #define RULES 200
 
-static const struct collateral_traffic site = { 1e6, 1e5, 50 };
+static const struct collateral_traffic site = { 1e6, 1e5, NULL };
 
 static void doubts(struct plan_rule *rules, size_t n, double doubt)
 {
@@ -63,13 +63,14 @@ static void sixty_sure_members_are_a_plan(void **state)
 	assert_true(c.upper95 == 1.2);
 }
 
-/* One of 60 may be innocent, and is then as busy as the busiest twentieth of the others: of
- * 41 sources that made 0 to 40 exchanges, 38. Members and who is not known are left aside. */
-static void an_innocent_is_as_busy_as_busy_people(void **state)
+/* Mean .1 of 100 rules: one is hit with p = 1 / 11, and more than the bound with p * 5 / 9:
+ * of 41 sources that made 0 to 40 exchanges the quantile .45 made 18. Of 200, mean .2: p =
+ * 1 / 6, the quantile .7, 28. Members and who is not known are left aside. */
+static void an_innocent_is_one_of_the_stacks_others(void **state)
 {
 	struct cohort_member them[44];
 	struct cohort all = { .members = them, .n = 44 };
-	struct collateral_traffic t = { 1e6, 1e5, 0 };
+	struct collateral_traffic t = { 1e6, 1e5, &all };
 	struct plan_rule rules[RULES];
 	struct plan_collateral c;
 
@@ -82,14 +83,16 @@ static void an_innocent_is_as_busy_as_busy_people(void **state)
 	them[41].split = them[42].split = DELAY_SPLIT;
 	them[41].weight = them[42].weight = .9F;
 	them[43].split = DELAY_UNKNOWN;
-	t.busy = collateral_busy(&all);
-	assert_true(t.busy == 38);
-	doubts(rules, 60, 1e-3);
-	c = collateral_of(rules, 60, 0, 0, &t);
-	assert_true(fabs(c.share_all - 38 / (1e6 + 38)) < 1e-12);
-	assert_true(fabs(c.share_stack - 38 / (1e5 + 38)) < 1e-12);
+	assert_true(collateral_busy(&all, .95) == 38);
+	doubts(rules, 100, 1e-3);
+	c = collateral_of(rules, 100, 0, 0, &t);
+	assert_true(c.upper95 == 1 && fabs(c.share_all - 18 / (1e6 + 18)) < 1e-10);
+	assert_true(fabs(c.share_stack - 18 / (1e5 + 18)) < 1e-10);
+	doubts(rules, 200, 1e-3);
+	c = collateral_of(rules, 200, 0, 0, &t);
+	assert_true(c.upper95 == 1 && fabs(c.share_all - 28 / (1e6 + 28)) < 1e-10);
 	all.n = 0;
-	assert_true(collateral_busy(&all) == 0);
+	assert_true(collateral_busy(&all, .95) == 0);
 }
 
 static void who_is_in_doubt_is_left_out_of_a_plan(void **state)
@@ -192,7 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_factor_over_all_widens_a_count),
 		cmocka_unit_test(sixty_sure_members_are_a_plan),
-		cmocka_unit_test(an_innocent_is_as_busy_as_busy_people),
+		cmocka_unit_test(an_innocent_is_one_of_the_stacks_others),
 		cmocka_unit_test(who_is_in_doubt_is_left_out_of_a_plan),
 		cmocka_unit_test(who_never_resumes_is_judged_by_who_else_does_not),
 		cmocka_unit_test(few_clean_sources_leave_every_share_as_likely),

@@ -545,10 +545,12 @@ static void little_known_is_no_member_and_no_certainty(void **state)
 /* ---- collateral and plans -------------------------------------------------------- */
 
 /* 300 rules with a doubt of 0.001: 0.3 expected, P(0) .769, P(1) .178, P(2) .041; upper95 2
- * of 5 exchanges each, beside 990 of others. */
+ * of 5 exchanges each, as all others make, beside 990. */
 static void collateral_by_hand(void **state)
 {
-	const struct collateral_traffic site = { 990, 90, 5 };
+	struct cohort_member other = { .split = DELAY_DIRECT, .exchanges = 5 };
+	struct cohort all = { .members = &other, .n = 1 };
+	const struct collateral_traffic site = { 990, 90, &all };
 	struct plan_rule rules[300];
 	struct plan_collateral c;
 

@@ -19,9 +19,10 @@
  * the expected share of innocent rules is below .0034 whatever the size (30 rules: .0025,
  * 60: .0020, 100: .0029, 300: .0030).
  *
- * Those under upper95 are taken to be as busy as the busiest twentieth of the stack's other
- * sources (`busy`): people differ in that by orders of magnitude, and the farm's own rate
- * says nothing of theirs.
+ * Exchanges: the farm's rate says nothing of an innocent's, so he is taken for one of the
+ * stack's other sources, which differ in that by orders of magnitude. One is hit at all with
+ * probability p = C / (1 + C), and more than the bound in 5% of cases, so each of those under
+ * upper95 is taken to be as busy as the quantile 1 - .05 / p of the others.
  *
  * collateral_keep(): as many of the surest rules as still hold the bound. A farm of 60
  * whose last three members are in doubt is proposed without these three.
@@ -44,14 +45,14 @@
 #define DOUBT_LEAST (1 - POSTERIOR_MAX)
 #define DOUBT_SHAPE 1.0
 
-/* Exchanges lately. */
 struct collateral_traffic {
-	double others, others_in_stack; /* of everybody who is not ruled */
-	double busy;                    /* of one source, 95% quantile */
+	double others, others_in_stack; /* exchanges lately of everybody who is not ruled */
+	const struct cohort *all;       /* of the stack; NULL: nothing is asked of exchanges */
 };
 
-/* Of the stack's sources that are no members and of which delays are known. */
-double collateral_busy(const struct cohort *all);
+/* Exchanges of one source: a quantile of those that are no members and of which delays
+ * are known. */
+double collateral_busy(const struct cohort *all, double quantile);
 
 /* The rules of one farm, one after the other. */
 struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double strangers,

@@ -197,9 +197,8 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 		return -ENOMEM;
 	for (size_t i = 0; i < r->n_rules; i++)
 		r->stops += r->rules[i].exchanges;
-	traffic =
-		(struct collateral_traffic){ d->survey.exchanges - r->stops,
-					     exchanges_in_stack - r->stops, collateral_busy(all) };
+	traffic = (struct collateral_traffic){ d->survey.exchanges - r->stops,
+					       exchanges_in_stack - r->stops, all };
 	r->collateral = collateral_of(r->rules, r->n_rules, unknown, state->before, &traffic);
 	return 0;
 }
