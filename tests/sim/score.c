@@ -31,6 +31,7 @@ struct identity {
 	uint64_t expires;      /* of the rule at hand */
 	uint32_t farm, benign; /* exchanges */
 	uint32_t before;       /* farm connections before it was ruled */
+	uint8_t snaps;         /* whose plan has a rule on it */
 	bool is_farm, full_only, late;
 };
 
@@ -40,7 +41,8 @@ struct snap {
 	uint32_t rules, right, active, found, members, members_right;
 	double right_exchanges, wrong_exchanges;
 	double expected, upper95, share_all; /* as the plan has them */
-	uint64_t all_before, hit_before;     /* benign exchanges until then */
+	uint64_t all_before;                 /* benign exchanges until then */
+	uint64_t hit_after;                  /* since then, by rules of this plan */
 };
 
 struct judged { /* one farm of the judge */
@@ -184,6 +186,15 @@ static void count_farm(struct score *s, const struct event_conn *e, bool matched
 		s->minutes[minute] += n;
 }
 
+/* A plan answers for its own rules, not for those of later ones. */
+static void count_hit(struct score *s, const struct identity *i, uint32_t n)
+{
+	s->benign_hit += n;
+	for (int k = 0; i && k < SNAPS; k++)
+		if (i->snaps >> k & 1)
+			s->snap[k].hit_after += n;
+}
+
 int score_event(struct score *s, const struct event_conn *e, const struct sim_truth *t,
 		bool matched, bool blocked)
 {
@@ -195,7 +206,7 @@ int score_event(struct score *s, const struct event_conn *e, const struct sim_tr
 	} else {
 		s->benign += e->n_exchanges;
 		if (matched)
-			s->benign_hit += e->n_exchanges;
+			count_hit(s, table_find(&s->identities, &k), e->n_exchanges);
 		if (blocked)
 			s->benign_blocked += e->n_exchanges;
 		if (t->stack == sim_farm_stack(s->sim)) {
@@ -333,11 +344,13 @@ static void count_rules(struct score *s, struct snap *n, const struct plan *p, s
 			uint32_t stack)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
-		const struct identity *m;
+		struct identity *m;
 
 		if (p->rules[i].farm != farm)
 			continue;
 		m = identity(s, p->rules[i].src, p->rules[i].family, stack);
+		if (m)
+			m->snaps |= 1U << (n - s->snap);
 		n->rules++;
 		if (m && m->is_farm) {
 			n->right++;
@@ -381,9 +394,7 @@ static void snap(struct score *s, struct snap *n, const struct judge *j, uint64_
 {
 	const struct farms *fs = judge_farms(j);
 
-	*n = (struct snap){
-		.taken = true, .time = now, .all_before = s->benign, .hit_before = s->benign_hit
-	};
+	*n = (struct snap){ .taken = true, .time = now, .all_before = s->benign };
 	for (size_t i = 0; i < s->identities.n; i++) {
 		const struct identity *m = table_value(&s->identities, i);
 
@@ -523,7 +534,7 @@ static json_t *snap_json(const struct score *s, const struct snap *n)
 			 "collateral_sources", n->expected, "collateral_upper95", n->upper95,
 			 "collateral_share_all", n->share_all, "benign_after",
 			 (json_int_t)(s->benign - n->all_before), "benign_hit_after",
-			 (json_int_t)(s->benign_hit - n->hit_before));
+			 (json_int_t)n->hit_after);
 }
 
 static json_t *farms_of(const struct score *s)

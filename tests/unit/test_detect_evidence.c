@@ -226,6 +226,25 @@ static void an_ipv6_48_counts_as_one_small_network(void **state)
 	near(dispersion_spread(&c).x, 0, 1e-9);
 }
 
+/* Half of them one system, two quarters others: 1.5 bits, and 2 / (200 ln 2) for the bias. */
+static void direct_members_run_what_exits_run(void **state)
+{
+	static struct cohort_member m[100];
+	struct cohort c = { .members = m, .n = 100 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++)
+		m[i] = (struct cohort_member){ .tcp_key = 1 + (i % 4) * (i % 2), .unsplit = true };
+	near(concealment_mix(&c).x, 1.5 + 1 / (100 * M_LN2), 1e-9);
+	for (int i = 0; i < 100; i++)
+		m[i].tcp_key = 1;
+	near(concealment_mix(&c).x, 0, 1e-9);
+	assert_true(concealment_mix(&c).se >= .1); /* of 100, never certain */
+	for (int i = 0; i < 100; i++)
+		m[i].unsplit = false; /* behind a far end its legs say more */
+	assert_false(concealment_mix(&c).known);
+}
+
 static void see(struct fidelity *f, uint64_t order, uint32_t connections, int sources, bool clean)
 {
 	struct snapshot *s = snapshot_new(NSEC_PER_SEC, 0);
@@ -281,6 +300,7 @@ int main(void)
 		cmocka_unit_test(pods_lie_in_few_networks_and_exits_in_many),
 		cmocka_unit_test(a_few_of_a_fleet_lie_as_close_as_the_fleet),
 		cmocka_unit_test(an_ipv6_48_counts_as_one_small_network),
+		cmocka_unit_test(direct_members_run_what_exits_run),
 		cmocka_unit_test(one_order_from_five_sources_shows_under_a_permuting_stack),
 		cmocka_unit_test(a_stack_with_one_order_does_not_permute),
 	};

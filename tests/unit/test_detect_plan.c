@@ -18,6 +18,8 @@
 
 #define RULES 200
 
+static const struct collateral_traffic site = { 1e6, 1e5, NULL };
+
 static void doubts(struct plan_rule *rules, size_t n, double doubt)
 {
 	memset(rules, 0, n * sizeof(*rules));
@@ -43,19 +45,54 @@ static void sixty_sure_members_are_a_plan(void **state)
 	struct plan_collateral c;
 
 	(void)state;
-	doubts(rules, 60, 5e-4);
-	c = collateral_of(rules, 60, 0, 0, 1e6, 1e5);
+	doubts(rules, 30, 5e-4); /* mean .03: P(0) = 1 / 1.03 = .971 */
+	c = collateral_of(rules, 30, 0, 0, &site);
 	assert_true(c.upper95 == 0 && c.precision == 1);
+	doubts(rules, 60, 5e-4); /* .06: P(0) = .943, P(1) = .0534, of which an eighth is needed */
+	c = collateral_of(rules, 60, 0, 0, &site);
+	assert_true(c.upper95 == 1 && fabs(c.precision - (1 - .1235 / 60)) < 1e-4);
 	doubts(rules, 60, 2e-3); /* one may be innocent, half a one is not expected */
-	c = collateral_of(rules, 60, 0, 0, 1e6, 1e5);
+	c = collateral_of(rules, 60, 0, 0, &site);
 	assert_true(c.upper95 == 1 && c.precision > .99 && c.precision < .991);
 	doubts(rules, 60, 3e-3);
-	assert_true(collateral_of(rules, 60, 0, 0, 1e6, 1e5).precision < .99);
+	assert_true(collateral_of(rules, 60, 0, 0, &site).precision < .99);
 	doubts(rules, 60, 0); /* nobody is that sure */
-	c = collateral_of(rules, 60, 0, 0, 1e6, 1e5);
+	c = collateral_of(rules, 60, 0, 0, &site);
 	assert_true(fabs(c.sources - 60 * DOUBT_LEAST) < 1e-9);
-	c = collateral_of(rules, 60, 0, 1.2, 1e6, 1e5); /* the larger claim */
+	c = collateral_of(rules, 60, 0, 1.2, &site); /* the larger claim */
 	assert_true(c.upper95 == 1.2);
+}
+
+/* Mean .1 of 100 rules: one is hit with p = 1 / 11, and more than the bound with p * 5 / 9:
+ * of 41 sources that made 0 to 40 exchanges the quantile .45 made 18. Of 200, mean .2: p =
+ * 1 / 6, the quantile .7, 28. Members and who is not known are left aside. */
+static void an_innocent_is_one_of_the_stacks_others(void **state)
+{
+	struct cohort_member them[44];
+	struct cohort all = { .members = them, .n = 44 };
+	struct collateral_traffic t = { 1e6, 1e5, &all };
+	struct plan_rule rules[RULES];
+	struct plan_collateral c;
+
+	(void)state;
+	for (uint32_t i = 0; i < 44; i++)
+		them[i] = (struct cohort_member){
+			.split = DELAY_DIRECT,
+			.exchanges = i,
+		};
+	them[41].split = them[42].split = DELAY_SPLIT;
+	them[41].weight = them[42].weight = .9F;
+	them[43].split = DELAY_UNKNOWN;
+	assert_true(collateral_busy(&all, .95) == 38);
+	doubts(rules, 100, 1e-3);
+	c = collateral_of(rules, 100, 0, 0, &t);
+	assert_true(c.upper95 == 1 && fabs(c.share_all - 18 / (1e6 + 18)) < 1e-10);
+	assert_true(fabs(c.share_stack - 18 / (1e5 + 18)) < 1e-10);
+	doubts(rules, 200, 1e-3);
+	c = collateral_of(rules, 200, 0, 0, &t);
+	assert_true(c.upper95 == 1 && fabs(c.share_all - 28 / (1e6 + 28)) < 1e-10);
+	all.n = 0;
+	assert_true(collateral_busy(&all, .95) == 0);
 }
 
 static void who_is_in_doubt_is_left_out_of_a_plan(void **state)
@@ -63,7 +100,7 @@ static void who_is_in_doubt_is_left_out_of_a_plan(void **state)
 	struct plan_rule rules[RULES];
 
 	(void)state;
-	/* 60 rules hold .122 innocent: 58 * .0018 + .009 = .1134, but not another .009 + .009. */
+	/* 60 rules hold .1206 innocent: 58 * .0018 + .009 = .1134, but not another .009 + .009. */
 	doubts(rules, 60, 1.8e-3);
 	rules[7].doubt = rules[30].doubt = .009;
 	assert_int_equal(collateral_keep(rules, 60, 0, 0, .99), 59);
@@ -158,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_factor_over_all_widens_a_count),
 		cmocka_unit_test(sixty_sure_members_are_a_plan),
+		cmocka_unit_test(an_innocent_is_one_of_the_stacks_others),
 		cmocka_unit_test(who_is_in_doubt_is_left_out_of_a_plan),
 		cmocka_unit_test(who_never_resumes_is_judged_by_who_else_does_not),
 		cmocka_unit_test(few_clean_sources_leave_every_share_as_likely),

@@ -59,6 +59,33 @@ static void a_farm_stands_against_every_benign_kind(void **state)
 	assert_true(j.coordinate > config.coordinate_bits);
 }
 
+/* Direct, even, spread over people's networks, on people's machines that never ran this
+ * stack: TLS ends at the exits. One system on all of them: somebody's own probes. Systems as
+ * the stack has them: its own users. */
+static void tls_that_ends_at_the_exits_is_known_by_whose_machines_they_are(void **state)
+{
+	struct fact f[FACT_MAX] = {
+		[FACT_SPLIT] = KNOWN(-6, 1.4), [FACT_WAITING] = KNOWN(0, .01),
+		[FACT_TCP] = KNOWN(2.2, .06),  [FACT_MIX] = KNOWN(2, .06),
+		[FACT_EVEN] = KNOWN(.1, .14),  [FACT_GAPS] = KNOWN(.7, .04),
+		[FACT_TOTAL] = KNOWN(0, .2),   [FACT_SPREAD] = KNOWN(.98, .03),
+		[FACT_NETS] = KNOWN(4.2, .06), [FACT_SHARED] = KNOWN(0, .01),
+	};
+	struct judgement j = class_judge(f, 20, 0);
+
+	assert_true(j.bits > config.flag_bits);
+	assert_true(j.conceal > config.conceal_bits);
+	assert_true(j.coordinate > config.coordinate_bits);
+	f[FACT_MIX].x = .1;
+	j = class_judge(f, 20, 0);
+	assert_true(j.bits < config.flag_bits && j.conceal < 0);
+	assert_int_equal(j.nearest, CLASS_MONITORING);
+	f[FACT_MIX].x = 1.6;
+	f[FACT_TCP].x = .05;
+	j = class_judge(f, 20, 0);
+	assert_true(j.conceal < 0);
+}
+
 static void a_farm_paced_like_people_is_known_by_its_one_place(void **state)
 {
 	struct fact f[FACT_MAX];
@@ -221,6 +248,21 @@ static void without_a_plan_that_holds_a_flag_stays_a_flag(void **state)
 	assert_int_equal(step(&v, &good), FARM_PROPOSE);
 }
 
+/* A crowd: new, direct, and nothing else in it like a farm. */
+static void direct_newcomers_are_watched_where_more_speaks_against_them(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	in.unsplit = true;
+	in.bits = -16;
+	assert_int_equal(step(&v, &in), FARM_NONE);
+	in.bits = 1;
+	assert_int_equal(step(&v, &in), FARM_WATCH);
+	in.bits = -1; /* and then as all others are */
+	assert_int_equal(step(&v, &in), FARM_WATCH);
+}
+
 static void sources_that_never_come_back_get_no_rules(void **state)
 {
 	struct verdict_input in = good;
@@ -328,6 +370,21 @@ static void a_flag_is_not_lost_in_a_quiet_window_but_decays(void **state)
 		assert_int_equal(step(&v, &quiet), FARM_PROPOSE);
 	assert_int_equal(step(&v, &quiet), FARM_DECAY);
 	assert_int_equal(step(&v, &quiet), FARM_NONE);
+}
+
+/* Enough bits for the gate, not enough to stay for good: three days at a time, not a window. */
+static void a_flag_of_few_bits_is_earned_again_for_days(void **state)
+{
+	struct verdict_input few = good;
+	struct verdict v = {};
+
+	few.bits = (config.flag_bits + config.unflag_bits) / 2;
+	step(&v, &few);
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < config.unflag_windows; i++)
+			assert_int_equal(step(&v, &few), FARM_FLAG);
+		assert_int_equal(step(&v, &few), FARM_DECAY);
+	}
 }
 
 static void a_flag_that_the_facts_turn_against_is_taken_back(void **state)
@@ -511,25 +568,27 @@ static void little_known_is_no_member_and_no_certainty(void **state)
 
 /* ---- collateral and plans -------------------------------------------------------- */
 
-/* 300 rules with a doubt of 0.001 and 10 exchanges: 0.3 expected, upper95 1, 10 exchanges
- * of theirs beside 990 of others. */
+/* 300 rules with a doubt of 0.001: 0.3 expected, P(0) .769, P(1) .178, P(2) .041; upper95 2
+ * of 5 exchanges each, as all others make, beside 990. */
 static void collateral_by_hand(void **state)
 {
+	struct cohort_member other = { .split = DELAY_DIRECT, .exchanges = 5 };
+	struct cohort all = { .members = &other, .n = 1 };
+	const struct collateral_traffic site = { 990, 90, &all };
 	struct plan_rule rules[300];
 	struct plan_collateral c;
 
 	for (int i = 0; i < 300; i++)
 		rules[i] = (struct plan_rule){ .doubt = 0.001, .exchanges = 10 };
-	c = collateral_of(rules, 300, 0, 0, 990, 90);
+	c = collateral_of(rules, 300, 0, 0, &site);
 	assert_true(fabs(c.sources - 0.3) < 1e-9);
-	assert_true(c.upper95 == 1);
-	assert_true(c.precision > 299.0 / 300 && c.precision < 1);
+	assert_true(c.upper95 == 2);
+	assert_true(c.precision > 298.0 / 300 && c.precision < 299.0 / 300);
 	assert_true(fabs(c.share_all - 0.01) < 1e-9);
 	assert_true(fabs(c.share_stack - 0.1) < 1e-9);
-	assert_true(collateral_of(rules, 300, 2.7, 0, 990, 90).upper95 == 7);
-	assert_true(collateral_of(rules, 300, 0, 7.5, 990, 90).upper95 ==
-		    7.5); /* the larger claim */
-	assert_true(collateral_of(rules, 0, 5, 7, 990, 90).sources == 0);
+	assert_true(collateral_of(rules, 300, 2.7, 0, &site).upper95 == 10);
+	assert_true(collateral_of(rules, 300, 0, 7.5, &site).upper95 == 7.5); /* the larger claim */
+	assert_true(collateral_of(rules, 0, 5, 7, &site).sources == 0);
 }
 
 static void a_diff_adds_removes_keeps_and_renews(void **state)
@@ -565,6 +624,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
 		T(a_farm_stands_against_every_benign_kind),
+		T(tls_that_ends_at_the_exits_is_known_by_whose_machines_they_are),
 		T(a_farm_paced_like_people_is_known_by_its_one_place),
 		T(pods_are_a_fleet),
 		T(people_with_far_ends_of_their_own_are_no_farm),
@@ -578,11 +638,13 @@ int main(void)
 		T(without_a_plan_that_holds_a_flag_stays_a_flag),
 		T(of_an_own_stack_sources_that_never_come_back_are_no_flag),
 		T(one_origin_is_watched_where_a_day_alone_is_not),
+		T(direct_newcomers_are_watched_where_more_speaks_against_them),
 		T(sources_that_never_come_back_get_no_rules),
 		T(an_own_stack_needs_size_and_age),
 		T(each_part_of_the_gate_holds_by_itself),
 		T(one_operator_stands_in_for_coordination),
 		T(a_flag_is_not_lost_in_a_quiet_window_but_decays),
+		T(a_flag_of_few_bits_is_earned_again_for_days),
 		T(a_flag_that_the_facts_turn_against_is_taken_back),
 		T(the_gate_says_what_is_missing),
 		T(honest_and_farm_under_one_stack_get_a_predicate),

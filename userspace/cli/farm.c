@@ -122,6 +122,8 @@ int cmd_farm_show(int argc, char **argv)
 		say_hydra(farm);
 		if (*json_text_at(farm, "undecided", ""))
 			say("%s", json_text_at(farm, "undecided", ""));
+		if (*json_text_at(farm, "challenge.text", ""))
+			say("%s", json_text_at(farm, "challenge.text", ""));
 		putchar('\n');
 	}
 	if (cli.format == FORMAT_TABLE || cli.format == FORMAT_CSV)

@@ -176,6 +176,8 @@ static void would_hit(FILE *out, const json_t *f, const json_t *plan)
 		word(out, "  held back: %s\n", f, "gate", "");
 	if (*json_text_at(f, "undecided", ""))
 		word(out, "  %s\n", f, "undecided", "");
+	if (*json_text_at(f, "challenge.text", ""))
+		word(out, "  %s\n", f, "challenge.text", "");
 	gates(out, plan);
 }
 

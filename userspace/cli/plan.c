@@ -90,6 +90,8 @@ static void say_details(const json_t *plan)
 		say_blast(id, farm, "would_hit.minutes", "in the last 10 minutes");
 		say_blast(id, farm, "would_hit.day", "in the last day");
 		say_blast(id, farm, "would_hit.days", "on the stored days");
+		if (*json_text_at(farm, "challenge.text", ""))
+			say("%s: %s", id, json_text_at(farm, "challenge.text", ""));
 		json_array_foreach(json_object_get(farm, "gates"), k, v)
 			if (!json_is_true(json_object_get(v, "met")))
 				say("%s: not by itself: %s", id, json_text_at(v, "text", "?"));

@@ -25,7 +25,7 @@ const char *const fact_name[FACT_MAX] = {
 	[FACT_SPLIT] = "split",	  [FACT_WAITING] = "waiting", [FACT_LEG] = "leg",
 	[FACT_TCP] = "tcp",	  [FACT_EVEN] = "even",	      [FACT_GAPS] = "gaps",
 	[FACT_TOTAL] = "total",	  [FACT_ORIGIN] = "origin",   [FACT_SPREAD] = "spread",
-	[FACT_NETS] = "networks", [FACT_SHARED] = "shared",
+	[FACT_NETS] = "networks", [FACT_SHARED] = "shared",   [FACT_MIX] = "mix",
 };
 
 const enum evidence_family fact_family[FACT_MAX] = {
@@ -34,7 +34,7 @@ const enum evidence_family fact_family[FACT_MAX] = {
 	[FACT_EVEN] = FAMILY_COORDINATION, [FACT_GAPS] = FAMILY_COORDINATION,
 	[FACT_TOTAL] = FAMILY_COORDINATION, [FACT_ORIGIN] = FAMILY_OPERATOR,
 	[FACT_SPREAD] = FAMILY_DISPERSION, [FACT_NETS] = FAMILY_DISPERSION,
-	[FACT_SHARED] = FAMILY_DISPERSION,
+	[FACT_SHARED] = FAMILY_DISPERSION, [FACT_MIX] = FAMILY_CONCEALMENT,
 };
 
 /* clang-format on */
@@ -50,57 +50,63 @@ struct kind {
 };
 
 /* clang-format off */
-/* ln odds | share | MAD of ln | bits || ln cv2 | bits | ln Fano || atanh || ratio | ln | share */
+/* ln odds | share | MAD of ln | bits || ln cv2 | bits | ln Fano || atanh || ratio | ln | share ||
+ * bits */
 #define EXPECT(split, split_s, wait, wait_s, leg, leg_s, tcp, tcp_s, even_s, gaps, gaps_s, total,  \
-	       total_s, origin, origin_s, spread, spread_s, nets, nets_s, shared, shared_s)        \
+	       total_s, origin, origin_s, spread, spread_s, nets, nets_s, shared, shared_s, mix,   \
+	       mix_s)                                                                              \
 	{                                                                                          \
 		[FACT_SPLIT] = { split, split_s }, [FACT_WAITING] = { wait, wait_s },              \
 		[FACT_LEG] = { leg, leg_s }, [FACT_TCP] = { tcp, tcp_s },                          \
 		[FACT_EVEN] = { 0, even_s }, [FACT_GAPS] = { gaps, gaps_s },                       \
 		[FACT_TOTAL] = { total, total_s }, [FACT_ORIGIN] = { origin, origin_s },           \
 		[FACT_SPREAD] = { spread, spread_s }, [FACT_NETS] = { nets, nets_s },              \
-		[FACT_SHARED] = { shared, shared_s },                                              \
+		[FACT_SHARED] = { shared, shared_s }, [FACT_MIX] = { mix, mix_s },                 \
 	}
 
-/* A farm that its queue paces, and one that paces itself like people. */
-#define FARMS 2
+/* A farm that its queue paces; one that paces itself like people; and one that its queue
+ * paces and whose TLS ends at its exits: direct, from everybody's machines. */
+#define FARMS 3
 static const struct kind farm[FARMS] = {
 	{ -5, true, true, true, .05,
 		EXPECT(3.5, 1.2, .6, .4, .5, .3, .8, .8, .8, .7, .6, 0, .4, .7, .6, .93, .08, 4.3, 1,
-		       .05, .1) },
+		       .05, .1, 1.8, .5) },
 	{ -7, true, false, true, .7,
 		EXPECT(3.5, 1.2, .6, .4, .5, .3, .8, .8, .8, -.3, .5, 1, .8, 1.2, .6, .93, .08, 4.3, 1,
-		       .05, .1) },
+		       .05, .1, 1.8, .5) },
+	{ -7, true, true, true, .05,
+		EXPECT(-3.5, 1, .02, .05, .5, .4, .8, .8, .8, .7, .6, 0, .4, .05, .1, .93, .08, 4.3, 1,
+		       .05, .1, 1.8, .5) },
 };
 
 static const struct kind kinds[CLASS_MAX] = {
 	[CLASS_PEOPLE] = { -1, false, false, false, .7,
 		EXPECT(-3, 1, .02, .05, .5, .4, .08, .1, .8, -.5, .4, 1.5, .8, .05, .1, .93, .06,
-		       4.8, 1, .02, .1) },
+		       4.8, 1, .02, .1, 1.5, .5) },
 	[CLASS_RELAY] = { -2.5, true, false, false, .7,
 		EXPECT(3, 1.2, .5, .4, .6, .3, .8, .8, .8, -.5, .4, 1.2, .8, .1, .15, .5, .2, 2, .9,
-		       .5, .3) },
+		       .5, .3, .5, .5) },
 	[CLASS_TUNNELS] = { -4, true, false, false, .7,
 		EXPECT(3, 1.2, .5, .4, .7, .3, .8, .8, .8, -.5, .4, 1.2, .8, .05, .1, .93, .06, 4.5,
-		       1, .05, .1) },
+		       1, .05, .1, 1.5, .5) },
 	[CLASS_SLOW_CLIENT] = { -2.5, false, false, false, .7,
 		EXPECT(3, 1.5, .02, .05, .1, .1, .08, .1, .8, -.4, .5, 1.5, .8, .15, .2, .93, .06,
-		       4.8, 1, .05, .1) },
+		       4.8, 1, .05, .1, 1.2, .8) },
 	[CLASS_FLEET] = { -2.5, false, true, true, .05,
 		EXPECT(-3.5, 1, .02, .05, .3, .3, .3, .5, .8, .5, .7, .7, .8, .2, .3, .3, .15, 1.2,
-		       .7, .1, .15) },
+		       .7, .1, .15, .2, .3) },
 	[CLASS_PROXIED_FLEET] = { -5, true, true, true, .1,
 		EXPECT(3, 1.2, .6, .4, .5, .3, .8, .8, .8, .3, .7, .7, .8, .4, .4, .4, .2, 2, .8,
-		       .4, .3) },
+		       .4, .3, .2, .3) },
 	[CLASS_NAT] = { -3.5, false, false, false, .7,
 		EXPECT(-3, 1, .02, .05, .5, .4, .3, .4, .8, -.3, .4, 1.5, .8, .1, .15, .8, .1, 4, 1,
-		       .1, .15) },
+		       .1, .15, 1.5, .5) },
 	[CLASS_MONITORING] = { -4, false, true, true, .02,
 		EXPECT(-3.5, 1, .02, .05, .4, .4, .2, .3, .8, 1, .6, -1, 1, .2, .3, .95, .05, 4.3, .8,
-		       .05, .1) },
+		       .05, .1, .4, .4) },
 	[CLASS_LOAD_TEST] = { -4, false, true, true, .5,
 		EXPECT(-3.5, 1, .02, .05, .3, .3, .5, .7, .8, .8, .7, .5, 1, .2, .3, .3, .2, 1, .8,
-		       .1, .15) },
+		       .1, .15, .2, .3) },
 };
 
 /* clang-format on */

@@ -43,6 +43,7 @@ enum fact_id {
 	FACT_SPREAD,
 	FACT_NETS,
 	FACT_SHARED,
+	FACT_MIX,
 	FACT_MAX
 };
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "detect/stats.h"
 
 static double doubt_of(const struct plan_rule *r)
@@ -41,8 +42,19 @@ size_t collateral_keep(struct plan_rule *rules, size_t n, double strangers, doub
 	return most ? most : n;
 }
 
+double collateral_busy(const struct cohort *all, double quantile)
+{
+	_cleanup_(freep) double *v = malloc((all->n + 1) * sizeof(*v));
+	size_t n = 0;
+
+	for (size_t i = 0; v && i < all->n; i++)
+		if (all->members[i].split != DELAY_UNKNOWN && !member_is(&all->members[i]))
+			v[n++] = all->members[i].exchanges;
+	return n ? stats_quantile(v, n, fmax(quantile, 0)) : 0;
+}
+
 struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double strangers,
-				     double before, double others, double others_in_stack)
+				     double before, const struct collateral_traffic *t)
 {
 	struct plan_collateral c = { .sources = n ? strangers : 0 };
 	double all = 0, hit;
@@ -55,8 +67,10 @@ struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, do
 	c.exchanges += n ? strangers * all / n : 0;
 	c.upper95 = n ? fmax(ceil(quantile(c.sources, 0)), before) : 0;
 	c.precision = n ? fmax(0, 1 - quantile(c.sources, before) / n) : 0;
-	hit = n ? c.upper95 * all / n : 0;
-	c.share_all = others + hit > 0 ? hit / (others + hit) : 0;
-	c.share_stack = others_in_stack + hit > 0 ? hit / (others_in_stack + hit) : 0;
+	hit = n && t->all
+		      ? c.upper95 * collateral_busy(t->all, 1 - 0.05 * (1 + c.sources) / c.sources)
+		      : 0;
+	c.share_all = t->others + hit > 0 ? hit / (t->others + hit) : 0;
+	c.share_stack = t->others_in_stack + hit > 0 ? hit / (t->others_in_stack + hit) : 0;
 	return c;
 }

@@ -6,14 +6,23 @@
  * `strangers`: how many sources of the stack that clean traffic never saw would be split
  * by the clean share of split ones; nothing but their number is known about those.
  *
- * Doubts share a model, so they are wrong together: all are times one factor, a Gamma
- * of mean 1 and shape DOUBT_SHAPE. The innocent among the ruled are then a negative
- * binomial. upper95 is the smallest count it keeps to in 95% of cases; the sources under
- * it are taken to be as busy as the ruled ones are on average. precision is 1 - U / rules,
- * U its 95% quantile between whole counts: with whole ones a plan of fewer than 100 rules
- * held a bound of .99 only if none was innocent, one of 100 if one was, and 99 good
- * members were a worse plan than 100. At a bound of .99 the expected share of innocent
- * rules is below .004 whatever the size (30 rules: .0024, 60: .0020, 100: .0033, 300: .0039).
+ * A posterior says how sure the model is, not how good the model is: those of a hundred
+ * members that lie side by side in the farm's networks promised .015 innocent ones
+ * between them. So no doubt counts less than what the posterior is held at (members.h).
+ *
+ * Doubts share a model, so they are wrong together: all are times one factor, a Gamma of
+ * mean 1 and shape DOUBT_SHAPE. With shape 1 - of a factor only its mean is known - the
+ * innocent among the ruled are geometric. upper95 is the smallest count it keeps to in
+ * 95% of cases. precision is 1 - U / rules, U its 95% quantile between whole counts: with
+ * whole ones a plan of fewer than 100 rules held a bound of .99 only if none was innocent,
+ * one of 100 if one was, and 99 good members were a worse plan than 100. At a bound of .99
+ * the expected share of innocent rules is below .0034 whatever the size (30 rules: .0025,
+ * 60: .0020, 100: .0029, 300: .0030).
+ *
+ * Exchanges: the farm's rate says nothing of an innocent's, so he is taken for one of the
+ * stack's other sources, which differ in that by orders of magnitude. One is hit at all with
+ * probability p = C / (1 + C), and more than the bound in 5% of cases, so each of those under
+ * upper95 is taken to be as busy as the quantile 1 - .05 / p of the others.
  *
  * collateral_keep(): as many of the surest rules as still hold the bound. A farm of 60
  * whose last three members are in doubt is proposed without these three.
@@ -30,15 +39,24 @@
 
 #include <stddef.h>
 
-#define DOUBT_LEAST 1e-4
-#define DOUBT_SHAPE 4.0
-
+#include "detect/members.h"
 #include "model/plan.h"
 
-/* The rules of one farm, one after the other; exchanges of everybody who is not
- * ruled, at the site and in the stack. */
+#define DOUBT_LEAST (1 - POSTERIOR_MAX)
+#define DOUBT_SHAPE 1.0
+
+struct collateral_traffic {
+	double others, others_in_stack; /* exchanges lately of everybody who is not ruled */
+	const struct cohort *all;       /* of the stack; NULL: nothing is asked of exchanges */
+};
+
+/* Exchanges of one source: a quantile of those that are no members and of which delays
+ * are known. */
+double collateral_busy(const struct cohort *all, double quantile);
+
+/* The rules of one farm, one after the other. */
 struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, double strangers,
-				     double before, double others, double others_in_stack);
+				     double before, const struct collateral_traffic *t);
 
 /* Sorts the rules, the surest first. How many of them hold `precision`; all of them where
  * no number does. */

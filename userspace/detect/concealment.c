@@ -124,3 +124,37 @@ struct fact concealment_tcp(const struct cohort *c, const struct baseline *b)
 		 cells, n, strange);
 	return f;
 }
+
+struct fact concealment_mix(const struct cohort *c)
+{
+	_cleanup_(freep) uint32_t *keys = malloc((c->n ? c->n : 1) * sizeof(*keys));
+	struct fact f = {};
+	double squares = 0;
+	uint32_t cells = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; keys && i < c->n; i++) {
+		if (c->members[i].unsplit && c->members[i].tcp_key)
+			keys[n++] = c->members[i].tcp_key;
+	}
+	f.known = n >= SAYS_SOMETHING;
+	f.n = n;
+	if (!f.known)
+		return f;
+	qsort(keys, n, sizeof(*keys), by_key);
+	for (size_t i = 0, same; i < n; i += same, cells++) {
+		double q;
+
+		for (same = 1; i + same < n && keys[i + same] == keys[i];)
+			same++;
+		q = (double)same / n;
+		f.x -= q * log2(q);
+		squares += q * log2(q) * log2(q);
+	}
+	f.se = sqrt((squares - f.x * f.x) / n + 1.0 / n);
+	f.x += (cells - 1) / (2 * n * M_LN2);
+	snprintf(f.text, sizeof(f.text),
+		 "%.0f direct members have %u TCP signatures between them, %.2f bits apart", f.n,
+		 cells, f.x);
+	return f;
+}

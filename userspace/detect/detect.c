@@ -108,6 +108,7 @@ static void facts_of(const struct detect *d, const struct cohort *c, const struc
 	fact[FACT_WAITING] = concealment_waiting(c);
 	fact[FACT_LEG] = concealment_leg(c);
 	fact[FACT_TCP] = concealment_tcp(c, &d->baseline);
+	fact[FACT_MIX] = concealment_mix(c);
 	fact[FACT_EVEN] = coordination_even(c, mean);
 	fact[FACT_GAPS] = coordination_gaps(c);
 	fact[FACT_TOTAL] = coordination_total(state->totals, state->n_totals);
@@ -240,6 +241,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		.bits = state->judgement.bits,
 		.spread = state->fact[FACT_SPREAD].known ? state->fact[FACT_SPREAD].x : 0,
 		.own = !s || s->sources < POOL_SOURCES,
+		.unsplit = all->n && all->members[0].unsplit,
 		.calibrated = state->scores >= SCORES_LEAST,
 		.p = state->p,
 	};
@@ -290,6 +292,16 @@ static bool plan_holds(const struct detect *d, const struct report *r, size_t me
 	       r->collateral.precision >= d->config.precision;
 }
 
+/* A farm whose TLS ends at its exits is not split. A stack that has days to compare with and
+ * is large enough to hide one is looked at whatever its delays: one more of them a window, so
+ * that they do not come at once. */
+#define LARGE 2000
+
+static bool is_large(const struct detect *d, const struct group *g, const struct cohort_id *key)
+{
+	return g->sources >= LARGE && fit_has_days(d, key);
+}
+
 static int judge_group(struct detect *d, const struct cohort_id *key, const struct group *g)
 {
 	struct cohort_state *state = table_find(&d->cohorts, key);
@@ -298,10 +310,11 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 	struct kept_report **kept;
 	enum farm_state before;
 	struct report r = { 0 };
+	bool worth = g->split >= d->config.min_members || is_large(d, g, key);
 	int err = 0;
 
 	/* Cheap first: nothing is fitted where too few are split to be a farm. */
-	if (!state && g->split < d->config.min_members)
+	if (!state && !worth)
 		return 0;
 	if (!is_due(d, key, state, g) && table_find(&d->reports, key))
 		return 0;
@@ -316,7 +329,7 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 	in.windows = state->looked_at ? d->windows.number - state->looked_at : 1;
 	state->looked_at = d->windows.number;
 	state->split_then = g->split;
-	if (g->split >= d->config.min_members)
+	if (worth)
 		err = judge(d, key, g, state, &in, &all, &members);
 	if (!err)
 		err = report_rules(d, state, &all, &members, *kept, g->exchanges, &r);
@@ -351,7 +364,7 @@ static int by_group_key(const void *a, const void *b)
 	return (x->service > y->service) - (x->service < y->service);
 }
 
-/* Worth a look: enough of it is split, or there was something. */
+/* Worth a look: enough of it is split, or it was looked at before. */
 static bool is_candidate(const struct detect *d, const struct group *g, const struct cohort_id *key)
 {
 	return g->sources && (g->split >= d->config.min_members || table_find(&d->cohorts, key));
@@ -361,6 +374,7 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 {
 	_cleanup_(freep) struct cohort_id *keys = NULL;
 	const struct table *cohorts = &d->windows.cohorts;
+	bool one_more = true;
 	size_t n = 0;
 	int err;
 
@@ -373,8 +387,12 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 	for (size_t i = 0; i < cohorts->n; i++) {
 		const struct cohort_id *key = table_key(cohorts, i);
 
-		if (is_candidate(d, &d->survey.groups[i], key))
+		if (is_candidate(d, &d->survey.groups[i], key)) {
 			keys[n++] = *key;
+		} else if (one_more && is_large(d, &d->survey.groups[i], key)) {
+			keys[n++] = *key;
+			one_more = false;
+		}
 	}
 	qsort(keys, n, sizeof(*keys), by_group_key);
 	for (size_t i = 0; i < n && !err; i++) {

@@ -202,6 +202,12 @@ static double before_onset(const struct ledger_stack *s, uint32_t today, const f
 	return 1.2 * most;
 }
 
+/* Most of what is new is direct. */
+static bool is_unsplit(const struct product *p)
+{
+	return p->q[FEATURE_DSTAR][1] > 0.5;
+}
+
 static int fit_days(struct detect *d, struct cohort_state *state, struct cohort *all,
 		    const struct mixture_row *rows, const uint8_t *holds)
 {
@@ -222,8 +228,11 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	if (err)
 		return err;
 	memset(&state->component, 0, sizeof(state->component));
-	for (size_t i = 0; i < all->n; i++)
+	state->scores = ledger_scores(s, scores);
+	for (size_t i = 0; i < all->n; i++) {
 		all->members[i].weight = 0;
+		all->members[i].unsplit = state->scores >= SCORES_LEAST && is_unsplit(&p);
+	}
 	state->p = 1;
 	if (!isfinite(p.llr))
 		return 0;
@@ -231,7 +240,6 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	memcpy(state->component.q, p.q, sizeof(p.q));
 	state->component.gain = p.llr - penalty(&p, all->n);
 	state->component.llr = p.llr;
-	state->scores = ledger_scores(s, scores);
 	state->p = product_p(scores, state->scores, p.llr);
 	/* The cells, back in full, by number. */
 	memset(f.full, 0, CELLS * sizeof(*f.full));

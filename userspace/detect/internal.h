@@ -6,6 +6,7 @@
 #include "base/table.h"
 #include "detect/ban.h"
 #include "detect/baseline.h"
+#include "detect/challenge.h"
 #include "detect/class.h"
 #include "detect/collateral.h"
 #include "detect/concealment.h"
@@ -64,6 +65,7 @@ struct report {
 	struct plan_collateral collateral;
 	double stops;
 	double life; /* median of its sources, seconds; below 0: not known */
+	struct farm_challenge challenge;
 };
 
 /* What is told of a farm until its cohort is judged anew. */

@@ -56,7 +56,9 @@ double member_posterior(const struct cohort_member *m)
 
 bool member_is(const struct cohort_member *m)
 {
-	return m->split == DELAY_SPLIT && !m->held && m->weight >= MEMBER_LEAST;
+	uint8_t as = m->unsplit ? DELAY_DIRECT : DELAY_SPLIT;
+
+	return m->split == as && !m->held && m->weight >= MEMBER_LEAST;
 }
 
 /* A split handshake of unknown D1 - its acknowledgement came with the hello - says
@@ -84,9 +86,7 @@ static uint32_t leg_of(const struct cohort_member *m, uint32_t far)
 	return 0;
 }
 
-/* Whole ms, under what the farm's connections show and over what a busy client of the
- * house takes. */
-static uint16_t three_quarters(uint32_t tenths)
+uint16_t member_three_quarters(uint32_t tenths)
 {
 	uint32_t ms = tenths * 3 / 40;
 
@@ -99,8 +99,8 @@ static void ask_delays(const struct cohort_member *m, struct plan_rule *rule)
 {
 	uint32_t far = m->direct_handshakes + m->direct_waiting ? m->far : m->nearest;
 
-	rule->d1_min = three_quarters(leg_of(m, far));
-	rule->dstar_min = three_quarters(far);
+	rule->d1_min = member_three_quarters(leg_of(m, far));
+	rule->dstar_min = member_three_quarters(far);
 }
 
 bool member_mixed(const struct cohort_member *m, bool direct_when_clean)

@@ -7,6 +7,9 @@
  * neighbours' (a source of which little is known stays undecided). The posterior is
  * held at 0.999: sensors and model have doubts of their own.
  *
+ * Where the component is direct - whoever it is ends TLS at the exits - its members are.
+ * Delays tell none of them from the people whose machines these are: they get no rules.
+ *
  * Who began after a ban is a member, and gets a rule, by what replacements.h says of newcomers,
  * however few its handshakes.
  *
@@ -46,6 +49,10 @@ void member_handshakes(struct cohort_member *m, const struct record *r);
 double member_posterior(const struct cohort_member *m);
 bool member_is(const struct cohort_member *m);
 bool member_mixed(const struct cohort_member *m, bool direct_when_clean);
+
+/* Of a delay in 0.1 ms, what a rule asks for: under what the farm's connections show, over
+ * what a busy client of the house takes; in whole ms. */
+uint16_t member_three_quarters(uint32_t tenths);
 
 /* True: *rule has its predicates (zeros: none needed). False: `why` says why not. */
 bool member_rule(const struct cohort_member *m, bool direct_when_clean,

@@ -142,10 +142,12 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 	bool in_plan = state->verdict.state == FARM_PROPOSE || state->verdict.state == FARM_ENFORCE;
 	size_t standing = before && in_plan ? before->rules.n_rules : 0;
 	double unknown = state->before < 0 ? strangers(d, all) : 0;
+	struct collateral_traffic traffic;
 	uint64_t expires;
 	int err;
 
 	r->life = source_life(d, state, members);
+	r->challenge = challenge_of(&d->windows, all, members, r->life);
 	expires = expiry(d, r->life);
 	r->rules = calloc(members->n + standing + 1 + ROTATION_MOST, sizeof(*r->rules));
 	r->spared = calloc(members->n + standing + 1, sizeof(*r->spared));
@@ -195,9 +197,9 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 		return -ENOMEM;
 	for (size_t i = 0; i < r->n_rules; i++)
 		r->stops += r->rules[i].exchanges;
-	r->collateral =
-		collateral_of(r->rules, r->n_rules, unknown, state->before,
-			      d->survey.exchanges - r->stops, exchanges_in_stack - r->stops);
+	traffic = (struct collateral_traffic){ d->survey.exchanges - r->stops,
+					       exchanges_in_stack - r->stops, all };
+	r->collateral = collateral_of(r->rules, r->n_rules, unknown, state->before, &traffic);
 	return 0;
 }
 
@@ -356,6 +358,8 @@ int report_keep(const struct detect *d, const struct cohort_id *key, const struc
 		.split = g->split,
 		.clean_sources = s ? s->sources : 0,
 	};
+	if (v->state != FARM_WATCH && v->state != FARM_DECAY)
+		k->farm.challenge = r->challenge;
 	snprintf(k->farm.id, sizeof(k->farm.id), "f%u", state->id);
 	memcpy(k->farm.gate, state->gate, sizeof(k->farm.gate));
 	memcpy(k->farm.evidence, j->family, sizeof(k->farm.evidence));

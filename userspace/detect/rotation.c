@@ -175,8 +175,9 @@ int report_networks(const struct detect *d, uint64_t stack, double strangers, do
 		return -ENOMEM;
 	more = rotation_rules(r->rules, r->n_rules, others, n_others);
 	while (more--) {
+		struct collateral_traffic none = {};
 		struct plan_collateral c =
-			collateral_of(r->rules, r->n_rules + 1, strangers, before, 0, 0);
+			collateral_of(r->rules, r->n_rules + 1, strangers, before, &none);
 
 		if (c.precision < d->config.precision)
 			break;

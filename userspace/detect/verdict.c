@@ -71,6 +71,8 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 	bool held = false;
 
 	gate[0] = '\0';
+	if (v->state == FARM_NONE && in->unsplit && in->bits <= 0)
+		something = false;
 	if (something) {
 		if (v->state == FARM_NONE) {
 			v->state = FARM_WATCH;
@@ -115,9 +117,10 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 			v->state = FARM_DECAY;
 		break;
 	case FARM_DECAY:
-		if (held)
+		if (held) {
 			v->state = FARM_FLAG;
-		else if (v->idle >= c->flag_windows)
+			v->low = 0;
+		} else if (v->idle >= c->flag_windows)
 			v->state = FARM_NONE;
 		break;
 	default:

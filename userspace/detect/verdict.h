@@ -7,6 +7,8 @@
  *                     With clean days to compare with: P(a clean day) < 1e-3 to be
  *                     watched, or an e-value of as much with one hidden origin in it;
  *                     rejected by e-BH to be flagged.
+ *                     Direct newcomers are a crowd on most days: such are watched only
+ *                     where the decision bits are over 0, too.
  *   FLAG -> PROPOSE   decision bits, a plan whose precision bound holds, and members who
  *                     stay: a rule on an address that is never seen again stops nothing,
  *                     and whoever asks once through each of many homes (a survey, a
@@ -43,6 +45,7 @@ struct verdict_input {
 	double conceal, coordinate, one_operator, bits;
 	double spread;
 	bool own;
+	bool unsplit;          /* its members are direct: only watched if bits speak for a farm */
 	bool calibrated;       /* by the scores of clean days: then also */
 	bool rejected;         /* by e-BH over all cohorts */
 	double p, e, e_needed; /* e_needed: log10 */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * weigh.c - the posterior of one source: its cell of today, its earlier days, its sessions,
- * how many honest ones came with it (newcomers.h), and what lies beside it (near.h). All of
+ * how many honest ones came with it (newcomers.h), and what lies beside it (near.h) - those two
+ * speak of legs, so not where the component is direct. All of
  * that, not the cells alone, says in the next round what the component looks like.
  */
 #include <errno.h>
@@ -246,6 +247,7 @@ int weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *r
 	const struct stack_baseline *s = baseline_stack(&d->baseline, all->stack);
 	_cleanup_(freep) double *nats = calloc(all->n + 1, sizeof(*nats));
 	struct weighing k = { d, rows, holds, w, p, .now = *p, .nats = nats };
+	bool unsplit = all->n && all->members[0].unsplit;
 	int err = nats ? 0 : -ENOMEM;
 
 	k.honest = sessions_of(s ? &s->sessions : &(struct sessions_sum){});
@@ -253,8 +255,10 @@ int weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *r
 	fit_kinds_of(d, all->stack, &k.kinds);
 	for (int round = 0; round < ROUNDS && !err; round++) {
 		weigh_lives(&k, all);
-		weigh_newcomers(&k, all);
-		err = weigh_places(&k, all);
+		if (!unsplit) {
+			weigh_newcomers(&k, all);
+			err = weigh_places(&k, all);
+		}
 		relearn(p, all, rows, &k.now);
 	}
 	return err;

@@ -175,6 +175,7 @@ static json_t *farm_json(const struct farm *f, size_t index, const struct farms 
 	static const struct plan_farm none;
 	const struct plan_farm *p = plan && index < plan->n_farms ? &plan->farms[index] : &none;
 	json_t *rules = json_array(), *o;
+	char stack[STACK_TEXT];
 
 	for (size_t i = 0; plan && i < plan->n_rules; i++) {
 		if (plan->rules[i].farm == index)
@@ -202,6 +203,8 @@ static json_t *farm_json(const struct farm *f, size_t index, const struct farms 
 				      f->history.llr, "p", f->history.p, "e", f->history.e,
 				      "e_needed", f->history.e_needed));
 	json_object_set_new(o, "undecided", f->undecided ? json_string(f->undecided) : json_null());
+	json_object_set_new(o, "challenge",
+			    challenge_json(&f->challenge, stack_text(f->stack, names, stack)));
 	json_object_set_new(o, "stack_sources",
 			    json_pack("{sI sI sI}", "lately", (json_int_t)f->sources, "split",
 				      (json_int_t)f->split, "when_clean",

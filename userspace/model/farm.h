@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "abi.h"
+#include "model/challenge.h"
 #include "model/snapshot.h"
 
 #define FACT_TEXT 176
@@ -96,7 +97,8 @@ struct farm {
 		double e, e_needed;    /* e-value, and what e-BH asks for over all cohorts */
 	} history;
 	const char *undecided; /* why packets cannot tell what it is; NULL: they can */
-	char gate[256];        /* why it is not one state further; empty: nothing is missing */
+	struct farm_challenge challenge;
+	char gate[256]; /* why it is not one state further; empty: nothing is missing */
 	uint32_t sources, known, split, clean_sources; /* of the stack */
 	struct farm_member *members;
 	size_t n_members;

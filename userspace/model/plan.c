@@ -97,6 +97,7 @@ static json_t *farm_json(const struct plan *p, const struct farms *f, size_t i,
 			 const struct farm_names *names)
 {
 	json_t *rules = json_array(), *spared = json_array(), *gates = json_array();
+	char stack[STACK_TEXT];
 	bool by_itself = true;
 
 	for (size_t k = 0; k < p->n_rules; k++) {
@@ -120,13 +121,16 @@ static json_t *farm_json(const struct plan *p, const struct farms *f, size_t i,
 		json_array_append_new(gates, json_pack("{ss sb ss}", "gate", g->name, "met",
 						       (int)g->met, "text", g->text));
 	}
-	return json_pack("{ss ss so sb so so so so so so}", "farm", f->farm[i].id, "state",
+	return json_pack("{ss ss so sb so so so so so so so}", "farm", f->farm[i].id, "state",
 			 farm_state_name[f->farm[i].state], "stack",
 			 json_stack(f->farm[i].stack, names), "by_itself", (int)by_itself, "gates",
 			 gates, "rules", rules, "spared", spared, "collateral",
 			 collateral_json(&p->farms[i]), "stops_exchanges",
 			 json_round(p->farms[i].stops), "source_life_seconds",
-			 p->farms[i].life > 0 ? json_round(p->farms[i].life) : json_null());
+			 p->farms[i].life > 0 ? json_round(p->farms[i].life) : json_null(),
+			 "challenge",
+			 challenge_json(&f->farm[i].challenge,
+					stack_text(f->farm[i].stack, names, stack)));
 }
 
 json_t *plan_json(const struct plan *p, const struct farms *f, const struct farm_names *names)
