@@ -23,7 +23,7 @@
 
 #define SERVICE 443
 #define STACKS  20000
-#define BEGAN   (1767225600 * NSEC_PER_SEC) /* 2026-01-01 */
+#define BEGAN   (1767247200 * NSEC_PER_SEC) /* 2026-01-01, 6 in the morning */
 
 static uint64_t seed = 11;
 

@@ -48,7 +48,7 @@ static uint64_t salt(void)
 	return drawn;
 }
 
-static uint32_t key_hash(const void *key, size_t len)
+uint32_t table_hash(const void *key, size_t len)
 {
 	const unsigned char *at = key;
 	uint64_t h = salt(), word;
@@ -127,7 +127,7 @@ void *table_find(const struct table *t, const void *key)
 
 	if (!t->n)
 		return NULL;
-	i = slot_of(t, key, key_hash(key, t->key_len));
+	i = slot_of(t, key, table_hash(key, t->key_len));
 	return value_at(t, i);
 }
 
@@ -137,7 +137,7 @@ void table_find_all(const struct table *t, const void *keys, size_t n, void **va
 	uint32_t hash[TABLE_AT_ONCE];
 
 	for (size_t i = 0; i < n; i++) {
-		hash[i] = key_hash(key + i * t->key_len, t->key_len);
+		hash[i] = table_hash(key + i * t->key_len, t->key_len);
 		if (t->n)
 			__builtin_prefetch(&t->slots[hash[i] & t->mask]);
 	}
@@ -179,7 +179,7 @@ static int grow_slots(struct table *t)
 	t->slots = slots;
 	t->mask = mask;
 	for (size_t row = 0; row < t->n; row++) {
-		uint32_t hash = key_hash(table_key(t, row), t->key_len), i = hash & mask;
+		uint32_t hash = table_hash(table_key(t, row), t->key_len), i = hash & mask;
 
 		while (slots[i])
 			i = (i + 1) & mask;
@@ -190,7 +190,7 @@ static int grow_slots(struct table *t)
 
 void *table_add(struct table *t, const void *key, bool *added)
 {
-	uint32_t hash = key_hash(key, t->key_len);
+	uint32_t hash = table_hash(key, t->key_len);
 	unsigned char *row;
 	size_t i;
 
@@ -219,7 +219,7 @@ void *table_add(struct table *t, const void *key, bool *added)
 
 static size_t home_of(const struct table *t, size_t slot)
 {
-	return key_hash(table_key(t, (t->slots[slot] & t->mask) - 1), t->key_len) & t->mask;
+	return table_hash(table_key(t, (t->slots[slot] & t->mask) - 1), t->key_len) & t->mask;
 }
 
 /* Frees a slot; later slots of the same run move up so that none is cut off. */
@@ -249,7 +249,7 @@ static void remove_slot(struct table *t, size_t slot)
 	slot_free(t, slot);
 	if (row != last) {
 		const void *key = table_key(t, last);
-		uint32_t *of = &t->slots[slot_of(t, key, key_hash(key, t->key_len))];
+		uint32_t *of = &t->slots[slot_of(t, key, table_hash(key, t->key_len))];
 
 		*of = (*of & ~(uint32_t)t->mask) | (row + 1);
 		memcpy(t->rows + row * t->row_len, key, t->row_len);
@@ -263,7 +263,7 @@ bool table_remove(struct table *t, const void *key)
 
 	if (!t->n)
 		return false;
-	i = slot_of(t, key, key_hash(key, t->key_len));
+	i = slot_of(t, key, table_hash(key, t->key_len));
 	if (!t->slots[i])
 		return false;
 	remove_slot(t, i);
@@ -274,5 +274,5 @@ void table_remove_at(struct table *t, size_t i)
 {
 	const void *key = table_key(t, i);
 
-	remove_slot(t, slot_of(t, key, key_hash(key, t->key_len)));
+	remove_slot(t, slot_of(t, key, table_hash(key, t->key_len)));
 }

@@ -61,6 +61,9 @@ bool table_remove(struct table *t, const void *key);
 /* Row i goes; the last row takes its number. */
 void table_remove_at(struct table *t, size_t i);
 
+/* Salted as the tables are. */
+uint32_t table_hash(const void *key, size_t len);
+
 /* Which row a value that was found or added stands in. */
 static inline size_t table_row(const struct table *t, const void *value)
 {

@@ -275,27 +275,26 @@ static void gather_stack(struct stack_baseline *s, enum delay_state state, const
 static void learn_pool(struct baseline *b, const struct sample *all, size_t n)
 {
 	struct mixture_row *rows = malloc((n ? n : 1) * sizeof(*rows));
-	float *direct = malloc((n ? n : 1) * sizeof(*direct));
-	float *split = malloc((n ? n : 1) * sizeof(*split));
+	float *w = malloc((n ? n : 1) * sizeof(*w));
 	double known = 0, concealed = 0;
 
-	if (rows && direct && split) {
+	if (rows && w) {
 		for (size_t i = 0; i < n; i++) {
 			rows[i] = all[i].x;
-			split[i] = all[i].state == DELAY_SPLIT;
-			direct[i] = !split[i];
+			w[i] = all[i].state != DELAY_SPLIT;
 			known += all[i].state != DELAY_UNKNOWN;
-			concealed += split[i];
+			concealed += !w[i];
 		}
-		mixture_count(rows, direct, n, 1, NULL, b->pool);
-		mixture_count(rows, split, n, 1, NULL, b->pool_split);
+		mixture_count(rows, w, n, 1, NULL, b->pool);
+		for (size_t i = 0; i < n; i++)
+			w[i] = !w[i];
+		mixture_count(rows, w, n, 1, NULL, b->pool_split);
 		/* Few or none were split: then split is flat among the split levels. */
 		b->pool_split[1][1] = fmin(b->pool_split[1][1], 0.05);
 		b->split_share = (concealed + 0.5) / (known + 20);
 	}
 	free(rows);
-	free(direct);
-	free(split);
+	free(w);
 }
 
 /* Every record seen clean, and how many each stack has. */
@@ -311,7 +310,7 @@ static int gather(struct baseline *b, const struct windows *w, const struct dete
 		record_counts(w, i, &counts);
 		if (!counts.clean.connections)
 			continue;
-		s = table_add(&b->stacks, &record_id(w, i)->stack, NULL);
+		s = table_add(&b->stacks, &counts.row.stack, NULL);
 		if (!s)
 			return -ENOMEM;
 		d = delays_of(b, c, &counts.row, &counts.clean);

@@ -14,14 +14,13 @@ void windows_init(struct windows *w)
 	memset(w, 0, sizeof(*w));
 	table_init(&w->ids, sizeof(struct record_id), 0);
 	table_init(&w->cohorts, sizeof(struct cohort_id), 0);
-	table_init(&w->addresses, sizeof(struct source_id), sizeof(uint32_t));
 }
 
 void windows_clear(struct windows *w)
 {
 	table_clear(&w->ids);
 	table_clear(&w->cohorts);
-	table_clear(&w->addresses);
+	addresses_clear(&w->addresses);
 	free(w->records);
 	slab_clear(&w->counts);
 	free(w->cohort);
@@ -162,18 +161,30 @@ static void turn(struct windows *w, uint64_t since)
 	w->since[0] = since;
 }
 
+_Static_assert(RANDOM_STACKS - 1 <= UINT8_MAX, "more_stacks holds it");
+
+/* The address whose first record this is. */
+static bool makes_up(const struct record *r)
+{
+	return r->more_stacks == RANDOM_STACKS - 1;
+}
+
 /* What follows from a record's id: its cohort, and one stack more of its address. */
 static int place(struct windows *w, size_t i)
 {
 	const struct record_id *id = record_id(w, i);
 	struct cohort_id cohort = { id->stack, id->service };
-	struct source_id source = { id->src, id->family };
-	uint32_t *stacks = table_add(&w->addresses, &source, NULL);
 	void *value = table_add(&w->cohorts, &cohort, NULL);
+	size_t first;
 
-	if (!stacks || !value || array_room(&w->cohort, i, &w->room_cohort, sizeof(*w->cohort)))
+	if (!value || addresses_add(&w->addresses, &w->ids, i, &first) ||
+	    array_room(&w->cohort, i, &w->room_cohort, sizeof(*w->cohort)))
 		return -ENOMEM;
-	w->n_random += ++*stacks == RANDOM_STACKS;
+	w->records[i].more_stacks = 0;
+	if (first != i && !makes_up(&w->records[first])) {
+		w->records[first].more_stacks++;
+		w->n_random += makes_up(&w->records[first]);
+	}
 	w->cohort[i] = table_row(&w->cohorts, value);
 	return 0;
 }
@@ -183,7 +194,7 @@ int windows_place_all(struct windows *w)
 	int err = 0;
 
 	table_clear(&w->cohorts);
-	table_clear(&w->addresses);
+	addresses_clear(&w->addresses);
 	w->n_random = 0;
 	for (size_t i = 0; i < w->n && !err; i++)
 		err = place(w, i);
@@ -214,23 +225,20 @@ static int forget(struct windows *w, uint64_t before)
 /* One of an address that made up too many already? */
 static bool is_random(const struct windows *w, const struct tally *row)
 {
-	struct source_id source = { row->src, row->family };
-	const uint32_t *stacks = table_find(&w->addresses, &source);
+	size_t first = addresses_find(&w->addresses, &w->ids, row->src, row->family);
 
-	return stacks && *stacks >= RANDOM_STACKS;
+	return first != NO_ADDRESS && makes_up(&w->records[first]);
 }
 
 size_t windows_randomisers(const struct windows *w, struct randomiser *out, size_t most)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->addresses.n && n < w->n_random && n < most; i++) {
-		const struct source_id *source = table_key(&w->addresses, i);
-		uint32_t stacks = *(const uint32_t *)table_value(&w->addresses, i);
+	for (size_t i = 0; i < w->n && n < w->n_random && n < most; i++) {
+		const struct record_id *id = record_id(w, i);
 
-		if (stacks < RANDOM_STACKS)
-			continue;
-		out[n++] = (struct randomiser){ source->src, (uint8_t)source->family, stacks };
+		if (makes_up(&w->records[i]))
+			out[n++] = (struct randomiser){ id->src, id->family, RANDOM_STACKS };
 	}
 	return w->n_random;
 }
@@ -371,17 +379,6 @@ static void ask_for_counts(const struct windows *w, const struct record *r, cons
 	}
 }
 
-/* What rows need that have no record yet. */
-static void ask_for_addresses(const struct windows *w, const struct tally *rows, size_t n)
-{
-	struct source_id source[TABLE_AT_ONCE];
-	void *value[TABLE_AT_ONCE];
-
-	for (size_t i = 0; i < n; i++)
-		source[i] = (struct source_id){ rows[i].src, rows[i].family };
-	table_find_all(&w->addresses, source, n, value);
-}
-
 /* Rows lie anywhere in memory: they are asked for some at a time. Rows of one snapshot
  * differ, so what is found of one holds until its turn - unless one before it has added
  * a record. */
@@ -390,20 +387,19 @@ static int update_some(const struct update *u, const struct tally *rows, size_t 
 	struct record_id id[TABLE_AT_ONCE];
 	void *value[TABLE_AT_ONCE];
 	struct windows *w = u->w;
-	size_t had = w->n, known = 0;
+	size_t had = w->n;
 	int err = 0;
 
 	for (size_t i = 0; i < n; i++)
-		id[i] = (struct record_id){ rows[i].src,    rows[i].stack, rows[i].service,
-					    rows[i].family, rows[i].proto, 0 };
+		id[i] = (struct record_id){ rows[i].src, rows[i].stack, rows[i].service,
+					    rows[i].family, rows[i].proto };
 	table_find_all(&w->ids, id, n, value);
 	for (size_t i = 0; i < n; i++) {
 		if (value[i])
 			__builtin_prefetch(&w->records[table_row(&w->ids, value[i])]);
-		known += value[i] != NULL;
+		else
+			addresses_ask(&w->addresses, rows[i].src, rows[i].family);
 	}
-	if (known < n)
-		ask_for_addresses(w, rows, n);
 	for (size_t i = 0; i < n; i++)
 		if (value[i])
 			ask_for_counts(w, &w->records[table_row(&w->ids, value[i])], &rows[i]);

@@ -24,6 +24,7 @@
 
 #include "base/slab.h"
 #include "base/table.h"
+#include "detect/addresses.h"
 #include "detect/config.h"
 #include "detect/counts.h"
 #include "model/farm.h"
@@ -39,8 +40,7 @@ struct record_id {
 	uint64_t src, stack;
 	uint16_t service;
 	uint8_t family, proto;
-	uint32_t zero;
-};
+} __attribute__((packed, aligned(4)));
 
 #define RECORD_HORIZONS 3
 #define DAY_CELLS       7
@@ -68,6 +68,7 @@ struct record {
 	bool in_jam : 1, in_noise : 1; /* began in a window when waiting, when D* said nothing */
 	bool anew : 1;                 /* the next row begins from nothing */
 	bool recalled : 1;             /* looked up what was written of it */
+	uint8_t more_stacks;           /* of its address, where it is the first of it */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct record) == 64, "a record is one line");
 
@@ -77,11 +78,11 @@ struct cohort_id {
 };
 
 struct windows {
-	struct table ids;       /* struct record_id -> nothing; row i is record i */
-	struct table cohorts;   /* struct cohort_id -> nothing; row i is cohort i */
-	struct table addresses; /* struct source_id -> u32 stacks it has */
-	uint32_t *cohort;       /* of each record */
-	uint32_t *moved;        /* records that did anything in the newest window */
+	struct table ids;     /* struct record_id -> nothing; row i is record i */
+	struct table cohorts; /* struct cohort_id -> nothing; row i is cohort i */
+	struct addresses addresses;
+	uint32_t *cohort; /* of each record */
+	uint32_t *moved;  /* records that did anything in the newest window */
 	size_t n_moved, room_moved, room_cohort;
 	uint32_t shape;         /* another number: records were renumbered or generations turned */
 	uint64_t random_hellos; /* rows not kept: their address has too many stacks */
