@@ -26,9 +26,9 @@ static void site(void)
 	for (size_t i = 0; i < FARM + OTHERS; i++) {
 		bool member = i < FARM;
 
-		records[i].row.connections = 4;
+		records[i].connections = 4;
 		records[i].in_clean = !member;
-		records[i].row.resumed = !member && i % 2;
+		records[i].resumed = !member && i % 2;
 		them[i] = (struct cohort_member){
 			.split = member ? DELAY_SPLIT : DELAY_DIRECT,
 			.weight = member ? .9F : 0,
@@ -71,7 +71,7 @@ static void members_that_resume_are_not_told_by_it(void **state)
 
 	(void)state;
 	site();
-	records[0].row.resumed = records[1].row.resumed = 2;
+	records[0].resumed = records[1].resumed = 2;
 	c = asked(3 * HOUR);
 	assert_false(c.not_resumed);
 	assert_int_equal(c.known, 8);

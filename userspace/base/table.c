@@ -8,14 +8,21 @@
 
 #define FIRST_SLOTS 16
 
-struct table_slot {
-	uint32_t row;  /* + 1; 0: free */
-	uint32_t hash; /* spares most look-ups of the wrong row */
-};
+/* A slot is the number of its row + 1, which fits the bits of the mask, and above them
+ * those of the hash that did not choose the slot: they spare most looks at wrong rows.
+ * 0: free. */
 
-static size_t round8(size_t n)
+/* What a type of that size may have to be aligned to. */
+static size_t alignment(size_t size)
 {
-	return (n + 7) & ~(size_t)7;
+	size_t lowest = size & -size;
+
+	return lowest && lowest < 8 ? lowest : 8;
+}
+
+static size_t rounded(size_t n, size_t to)
+{
+	return (n + to - 1) & ~(to - 1);
 }
 
 /* splitmix64 finalizer: every input bit reaches every output bit. */
@@ -41,7 +48,7 @@ static uint64_t salt(void)
 	return drawn;
 }
 
-static uint32_t key_hash(const void *key, size_t len)
+uint32_t table_hash(const void *key, size_t len)
 {
 	const unsigned char *at = key;
 	uint64_t h = salt(), word;
@@ -60,10 +67,13 @@ static uint32_t key_hash(const void *key, size_t len)
 
 void table_init(struct table *t, size_t key_len, size_t value_len)
 {
+	size_t key = alignment(key_len), value = value_len ? alignment(value_len) : 1;
+	size_t off = rounded(key_len, value);
+
 	*t = (struct table){
 		.key_len = key_len,
-		.value_off = round8(key_len),
-		.row_len = round8(key_len) + round8(value_len),
+		.value_off = off,
+		.row_len = rounded(off + value_len, key > value ? key : value),
 	};
 }
 
@@ -93,15 +103,22 @@ static bool same_key(const unsigned char *a, const unsigned char *b, size_t len)
 /* The slot of that key, or the free slot where it would go. */
 static size_t slot_of(const struct table *t, const void *key, uint32_t hash)
 {
-	size_t i = hash & t->mask;
+	uint32_t mask = t->mask, i = hash & mask;
 
-	while (t->slots[i].row) {
-		if (t->slots[i].hash == hash &&
-		    same_key(table_key(t, t->slots[i].row - 1), key, t->key_len))
+	while (t->slots[i]) {
+		if (!((t->slots[i] ^ hash) & ~mask) &&
+		    same_key(table_key(t, (t->slots[i] & mask) - 1), key, t->key_len))
 			break;
-		i = (i + 1) & t->mask;
+		i = (i + 1) & mask;
 	}
 	return i;
+}
+
+static void *value_at(const struct table *t, size_t slot)
+{
+	uint32_t row = t->slots[slot] & t->mask;
+
+	return row ? table_value(t, row - 1) : NULL;
 }
 
 void *table_find(const struct table *t, const void *key)
@@ -110,8 +127,8 @@ void *table_find(const struct table *t, const void *key)
 
 	if (!t->n)
 		return NULL;
-	i = slot_of(t, key, key_hash(key, t->key_len));
-	return t->slots[i].row ? table_value(t, t->slots[i].row - 1) : NULL;
+	i = slot_of(t, key, table_hash(key, t->key_len));
+	return value_at(t, i);
 }
 
 void table_find_all(const struct table *t, const void *keys, size_t n, void **values)
@@ -120,21 +137,18 @@ void table_find_all(const struct table *t, const void *keys, size_t n, void **va
 	uint32_t hash[TABLE_AT_ONCE];
 
 	for (size_t i = 0; i < n; i++) {
-		hash[i] = key_hash(key + i * t->key_len, t->key_len);
+		hash[i] = table_hash(key + i * t->key_len, t->key_len);
 		if (t->n)
 			__builtin_prefetch(&t->slots[hash[i] & t->mask]);
 	}
 	for (size_t i = 0; i < n && t->n; i++) {
-		uint32_t row = t->slots[hash[i] & t->mask].row;
+		uint32_t row = t->slots[hash[i] & t->mask] & t->mask;
 
 		if (row)
 			__builtin_prefetch(table_key(t, row - 1));
 	}
-	for (size_t i = 0; i < n; i++) {
-		uint32_t row = t->n ? t->slots[slot_of(t, key + i * t->key_len, hash[i])].row : 0;
-
-		values[i] = row ? table_value(t, row - 1) : NULL;
-	}
+	for (size_t i = 0; i < n; i++)
+		values[i] = t->n ? value_at(t, slot_of(t, key + i * t->key_len, hash[i])) : NULL;
 }
 
 static int grow_rows(struct table *t)
@@ -152,34 +166,31 @@ static int grow_rows(struct table *t)
 	return 0;
 }
 
-/* Kept at most three quarters full. */
+/* Kept at most three quarters full. Keys lie in order: to hash them again is cheap. */
 static int grow_slots(struct table *t)
 {
 	size_t n_slots = t->slots ? 2 * (t->mask + 1) : FIRST_SLOTS;
-	struct table_slot *old = t->slots, *slots;
-	size_t n_old = old ? t->mask + 1 : 0;
+	uint32_t *slots = n_slots > UINT32_MAX ? NULL : calloc(n_slots, sizeof(*slots));
+	uint32_t mask = n_slots - 1;
 
-	slots = calloc(n_slots, sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
+	free(t->slots);
 	t->slots = slots;
-	t->mask = n_slots - 1;
-	for (size_t i = 0; i < n_old; i++) {
-		size_t to = old[i].hash & t->mask;
+	t->mask = mask;
+	for (size_t row = 0; row < t->n; row++) {
+		uint32_t hash = table_hash(table_key(t, row), t->key_len), i = hash & mask;
 
-		if (!old[i].row)
-			continue;
-		while (slots[to].row)
-			to = (to + 1) & t->mask;
-		slots[to] = old[i];
+		while (slots[i])
+			i = (i + 1) & mask;
+		slots[i] = (hash & ~mask) | (row + 1);
 	}
-	free(old);
 	return 0;
 }
 
 void *table_add(struct table *t, const void *key, bool *added)
 {
-	uint32_t hash = key_hash(key, t->key_len);
+	uint32_t hash = table_hash(key, t->key_len);
 	unsigned char *row;
 	size_t i;
 
@@ -187,8 +198,8 @@ void *table_add(struct table *t, const void *key, bool *added)
 		*added = false;
 	if (t->n) {
 		i = slot_of(t, key, hash);
-		if (t->slots[i].row)
-			return table_value(t, t->slots[i].row - 1);
+		if (t->slots[i])
+			return value_at(t, i);
 	}
 	if (t->n == t->room && grow_rows(t))
 		return NULL;
@@ -199,11 +210,16 @@ void *table_add(struct table *t, const void *key, bool *added)
 	memset(row, 0, t->row_len);
 	memcpy(row, key, t->key_len);
 	i = slot_of(t, key, hash);
-	t->slots[i] = (struct table_slot){ .row = t->n + 1, .hash = hash };
 	t->n++;
+	t->slots[i] = (hash & ~(uint32_t)t->mask) | t->n;
 	if (added)
 		*added = true;
 	return row + t->value_off;
+}
+
+static size_t home_of(const struct table *t, size_t slot)
+{
+	return table_hash(table_key(t, (t->slots[slot] & t->mask) - 1), t->key_len) & t->mask;
 }
 
 /* Frees a slot; later slots of the same run move up so that none is cut off. */
@@ -214,12 +230,12 @@ static void slot_free(struct table *t, size_t gap)
 	for (;;) {
 		size_t home;
 
-		t->slots[gap].row = 0;
+		t->slots[gap] = 0;
 		do {
 			i = (i + 1) & t->mask;
-			if (!t->slots[i].row)
+			if (!t->slots[i])
 				return;
-			home = t->slots[i].hash & t->mask;
+			home = home_of(t, i);
 		} while (((i - home) & t->mask) < ((i - gap) & t->mask));
 		t->slots[gap] = t->slots[i];
 		gap = i;
@@ -228,13 +244,14 @@ static void slot_free(struct table *t, size_t gap)
 
 static void remove_slot(struct table *t, size_t slot)
 {
-	size_t row = t->slots[slot].row - 1, last = t->n - 1;
+	size_t row = (t->slots[slot] & t->mask) - 1, last = t->n - 1;
 
 	slot_free(t, slot);
 	if (row != last) {
 		const void *key = table_key(t, last);
+		uint32_t *of = &t->slots[slot_of(t, key, table_hash(key, t->key_len))];
 
-		t->slots[slot_of(t, key, key_hash(key, t->key_len))].row = row + 1;
+		*of = (*of & ~(uint32_t)t->mask) | (row + 1);
 		memcpy(t->rows + row * t->row_len, key, t->row_len);
 	}
 	t->n--;
@@ -246,8 +263,8 @@ bool table_remove(struct table *t, const void *key)
 
 	if (!t->n)
 		return false;
-	i = slot_of(t, key, key_hash(key, t->key_len));
-	if (!t->slots[i].row)
+	i = slot_of(t, key, table_hash(key, t->key_len));
+	if (!t->slots[i])
 		return false;
 	remove_slot(t, i);
 	return true;
@@ -257,5 +274,5 @@ void table_remove_at(struct table *t, size_t i)
 {
 	const void *key = table_key(t, i);
 
-	remove_slot(t, slot_of(t, key, key_hash(key, t->key_len)));
+	remove_slot(t, slot_of(t, key, table_hash(key, t->key_len)));
 }

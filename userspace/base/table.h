@@ -9,14 +9,15 @@
  *		use(table_key(&t, i), table_value(&t, i));
  *
  * Removing moves the last row into the gap: to remove while looping, count
- * i down. Keys and values are copied, 8-byte aligned, compared by memcmp (no
- * padding in keys). Pointers into the table hold until the next add or remove.
+ * i down. Keys and values are copied, aligned as their sizes may ask for (up to 8), keys
+ * compared by memcmp (no padding in them). Pointers into the table hold until the next
+ * add or remove.
  *
  * The hash is salted once per process, so keys chosen by a stranger cannot
  * be aimed at one slot. Not for several threads at once.
  *
- * Cost:   key and value, each rounded up to 8 bytes, and 8 to 32 bytes of index
- *         per row; an expected number of probes below 3.
+ * Cost:   key and value, aligned, and 5 to 11 bytes of index per row; an expected number
+ *         of probes below 3.
  * Errors: -ENOMEM (the table is as it was), or NULL where said.
  * Source: open addressing with backward shift, Knuth TAOCP 3, 6.4, algorithm R.
  */
@@ -27,8 +28,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct table_slot;
-
 struct table {
 	size_t n; /* rows */
 	/* private */
@@ -36,7 +35,7 @@ struct table {
 	size_t room; /* rows allocated */
 	size_t mask; /* slots - 1 */
 	unsigned char *rows;
-	struct table_slot *slots;
+	uint32_t *slots;
 };
 
 /* Sizes in bytes, key 1 or more, value 0 for a set. Allocates nothing. */
@@ -61,6 +60,9 @@ void *table_add(struct table *t, const void *key, bool *added);
 bool table_remove(struct table *t, const void *key);
 /* Row i goes; the last row takes its number. */
 void table_remove_at(struct table *t, size_t i);
+
+/* Salted as the tables are. */
+uint32_t table_hash(const void *key, size_t len);
 
 /* Which row a value that was found or added stands in. */
 static inline size_t table_row(const struct table *t, const void *value)

@@ -214,12 +214,50 @@ static void write_day(struct detector *d, struct verdicts *v)
 
 /* ---- the thread ----------------------------------------------------------------- */
 
-static struct snapshot *read_tables(struct detector *d, const struct job *j)
+/* A million rows are never copied at once: the detector takes them where they are read. */
+struct reading {
+	const struct kern *kern;
+	struct snapshot *s;
+	snapshot_rows_fn fn;
+	void *ctx;
+	size_t n;
+	uint64_t took, given; /* ns, the latter in fn */
+};
+
+static int give_rows(void *ctx, const struct tally *rows, size_t n)
+{
+	uint64_t t = clock_read(CLOCK_MONOTONIC);
+	struct reading *r = ctx;
+	int err = r->fn(r->ctx, rows, n);
+
+	r->n += n;
+	r->given += clock_read(CLOCK_MONOTONIC) - t;
+	return err;
+}
+
+static int read_rows(void *ctx, snapshot_rows_fn fn, void *fn_ctx)
+{
+	uint64_t t = clock_read(CLOCK_MONOTONIC);
+	struct reading *r = ctx;
+	int err;
+
+	r->fn = fn;
+	r->ctx = fn_ctx;
+	r->n = 0;
+	err = kern_each_tally(r->kern, give_rows, r, &r->s->losses.rows_skipped);
+	r->took += clock_read(CLOCK_MONOTONIC) - t;
+	return err;
+}
+
+static struct snapshot *snapshot_of(struct detector *d, const struct job *j, struct reading *r)
 {
 	_cleanup_(snapshot_freep) struct snapshot *s = snapshot_new(j->mono, j->label - j->mono);
 
-	if (!s || kern_read_tables(d->kern, s, true) || kern_losses(d->kern, &s->losses))
+	if (!s || kern_read_orders(d->kern, s) || kern_losses(d->kern, &s->losses))
 		return NULL;
+	*r = (struct reading){ .kern = d->kern, .s = s };
+	s->read = read_rows;
+	s->read_ctx = r;
 	for (size_t i = 0; i < j->stacks.n; i++)
 		if (snapshot_add_stack(s, *(const uint64_t *)table_key(&j->stacks, i),
 				       *(uint32_t *)table_value(&j->stacks, i)))
@@ -246,16 +284,14 @@ static void step(struct detector *d, const struct job *j, struct verdicts *v)
 {
 	_cleanup_(snapshot_freep) struct snapshot *s = NULL;
 	struct detect_config c = j->settings.config;
-	uint64_t t0 = clock_read(CLOCK_MONOTONIC), t1;
+	uint64_t t = clock_read(CLOCK_MONOTONIC);
+	struct reading r;
 
-	s = read_tables(d, j);
-	t1 = clock_read(CLOCK_MONOTONIC);
-	v->read_ns = t1 - t0;
+	s = snapshot_of(d, j, &r);
 	if (!s) {
 		v->err = reason_set(&v->reason, -ENOMEM, "read the tables: no memory");
 		return;
 	}
-	v->rows = s->n_rows;
 	if (j->settings.config.baseline_until || !d->known_until)
 		d->known_until = detect_clean_until(&j->settings, s);
 	v->baseline_until = d->known_until;
@@ -271,7 +307,9 @@ static void step(struct detector *d, const struct job *j, struct verdicts *v)
 		reason_set(&v->reason, v->err, "judge a window: %s", strerror(-v->err));
 	v->judged = !v->err && j->label > d->known_until;
 	v->records = detect_records(d->detect);
-	v->judge_ns = clock_read(CLOCK_MONOTONIC) - t1;
+	v->rows = r.n;
+	v->read_ns = r.took - r.given;
+	v->judge_ns = clock_read(CLOCK_MONOTONIC) - t - v->read_ns;
 }
 
 static void save_timed(struct detector *d, struct verdicts *v)

@@ -22,13 +22,21 @@ struct tcp_id {
 	uint64_t tcp_key;
 };
 
-/* A source's row while it is being learnt from. */
+/* A source while it is being learnt from. */
 struct sample {
-	const struct record_id *id;
-	struct record *record;
-	struct stack_baseline *stack;
-	struct delays delays;
+	uint32_t record, stack; /* rows of the records and of baseline.stacks */
+	uint32_t tcp_key;
+	uint16_t dstar, rtt_min;
+	uint8_t n, state; /* as struct delays has them */
 	struct mixture_row x;
+};
+
+/* The samples of one stack. */
+struct run {
+	uint64_t stack;
+	uint32_t row; /* of baseline.stacks */
+	uint32_t n;
+	size_t first;
 };
 
 void baseline_init(struct baseline *b)
@@ -153,9 +161,8 @@ static void thresholds(const struct baseline *b, uint64_t stack, struct stack_ba
 		double q;
 
 		for (size_t i = 0; i < n; i++) {
-			if (all[i].delays.n &&
-			    baseline_r_bin(all[i].record->row.rtt_min) == (unsigned int)r)
-				v[k++] = all[i].delays.dstar;
+			if (all[i].n && baseline_r_bin(all[i].rtt_min) == (unsigned int)r)
+				v[k++] = all[i].dstar;
 		}
 		s->threshold[r] = 0;
 		if (k < SOURCES_LEAST)
@@ -248,15 +255,14 @@ static int learn_kinds(const struct baseline *b, struct stack_baseline *s, const
 	return 0;
 }
 
-static void gather_stack(struct stack_baseline *s, const struct sample *a)
+static void gather_stack(struct stack_baseline *s, enum delay_state state, const struct view *v)
 {
-	const struct view *v = &a->record->clean;
 	struct sessions_seen seen;
 	uint32_t gaps = 0;
 
 	s->sources++;
-	s->split += a->delays.state == DELAY_SPLIT;
-	s->direct += a->delays.state == DELAY_DIRECT;
+	s->split += state == DELAY_SPLIT;
+	s->direct += state == DELAY_DIRECT;
 	s->exchanges += v->exchanges;
 	seen = sessions_seen(v->connections, v->resumed);
 	sessions_add(&s->sessions, &seen);
@@ -269,145 +275,207 @@ static void gather_stack(struct stack_baseline *s, const struct sample *a)
 static void learn_pool(struct baseline *b, const struct sample *all, size_t n)
 {
 	struct mixture_row *rows = malloc((n ? n : 1) * sizeof(*rows));
-	float *direct = malloc((n ? n : 1) * sizeof(*direct));
-	float *split = malloc((n ? n : 1) * sizeof(*split));
+	float *w = malloc((n ? n : 1) * sizeof(*w));
 	double known = 0, concealed = 0;
 
-	if (rows && direct && split) {
+	if (rows && w) {
 		for (size_t i = 0; i < n; i++) {
 			rows[i] = all[i].x;
-			split[i] = all[i].delays.state == DELAY_SPLIT;
-			direct[i] = !split[i];
-			known += all[i].delays.state != DELAY_UNKNOWN;
-			concealed += split[i];
+			w[i] = all[i].state != DELAY_SPLIT;
+			known += all[i].state != DELAY_UNKNOWN;
+			concealed += !w[i];
 		}
-		mixture_count(rows, direct, n, 1, NULL, b->pool);
-		mixture_count(rows, split, n, 1, NULL, b->pool_split);
+		mixture_count(rows, w, n, 1, NULL, b->pool);
+		for (size_t i = 0; i < n; i++)
+			w[i] = !w[i];
+		mixture_count(rows, w, n, 1, NULL, b->pool_split);
 		/* Few or none were split: then split is flat among the split levels. */
 		b->pool_split[1][1] = fmin(b->pool_split[1][1], 0.05);
 		b->split_share = (concealed + 0.5) / (known + 20);
 	}
 	free(rows);
-	free(direct);
-	free(split);
+	free(w);
+}
+
+/* Every record seen clean, and how many each stack has. */
+static int gather(struct baseline *b, const struct windows *w, const struct detect_config *c,
+		  struct sample *all, size_t *n)
+{
+	struct counts counts;
+
+	for (size_t i = 0; i < w->n; i++) {
+		struct stack_baseline *s;
+		struct delays d;
+
+		record_counts(w, i, &counts);
+		if (!counts.clean.connections)
+			continue;
+		s = table_add(&b->stacks, &counts.row.stack, NULL);
+		if (!s)
+			return -ENOMEM;
+		d = delays_of(b, c, &counts.row, &counts.clean);
+		s->handshakes += d.measured;
+		s->waiting += d.waiting;
+		all[(*n)++] = (struct sample){ .record = i,
+					       .stack = table_row(&b->stacks, s),
+					       .tcp_key = counts.row.tcp_key,
+					       .dstar = d.dstar,
+					       .rtt_min = counts.row.rtt_min,
+					       .n = d.n };
+	}
+	return 0;
 }
 
 static int by_stack(const void *a, const void *b)
 {
-	const struct sample *x = a, *y = b;
+	const struct run *x = a, *y = b;
 
-	if (x->id->stack != y->id->stack)
-		return x->id->stack < y->id->stack ? -1 : 1;
-	return (x->record > y->record) - (x->record < y->record);
+	return (x->stack > y->stack) - (x->stack < y->stack);
 }
 
-/* Every record seen clean, those of one stack side by side. */
-static int samples(struct baseline *b, struct windows *w, const struct detect_config *c,
-		   struct sample *all, size_t *n)
+/* Each sample to its place, in place: a million of them are memory. */
+static void put_in_order(struct sample *all, uint32_t *place, size_t n)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		const struct record_id *id = record_id(w, i);
-		struct record *r = &w->records[i];
-		struct sample *a = &all[*n];
+	for (size_t i = 0; i < n; i++) {
+		while (place[i] != i) {
+			uint32_t to = place[i];
+			struct sample x = all[to];
 
-		if (!r->clean.connections)
-			continue;
-		if (!table_add(&b->stacks, &id->stack, NULL))
-			return -ENOMEM;
-		a->id = id;
-		a->record = r;
-		a->delays = delays_of(b, c, &r->row, &r->clean);
-		++*n;
+			all[to] = all[i];
+			all[i] = x;
+			place[i] = place[to];
+			place[to] = to;
+		}
 	}
-	qsort(all, *n, sizeof(*all), by_stack);
+}
+
+/* Those of one stack side by side, stacks in order of their keys. */
+static int sort_samples(const struct baseline *b, struct sample *all, size_t n, struct run **out)
+{
+	_cleanup_(freep) struct run *runs = calloc(b->stacks.n + 1, sizeof(*runs));
+	_cleanup_(freep) size_t *next = calloc(b->stacks.n + 1, sizeof(*next));
+	_cleanup_(freep) uint32_t *place = malloc((n + 1) * sizeof(*place));
+	size_t first = 0;
+
+	if (!runs || !next || !place)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->stacks.n; i++) {
+		memcpy(&runs[i].stack, table_key(&b->stacks, i), sizeof(runs[i].stack));
+		runs[i].row = i;
+	}
+	for (size_t i = 0; i < n; i++)
+		runs[all[i].stack].n++;
+	qsort(runs, b->stacks.n, sizeof(*runs), by_stack);
+	for (size_t i = 0; i < b->stacks.n; i++) {
+		runs[i].first = next[runs[i].row] = first;
+		first += runs[i].n;
+	}
+	for (size_t i = 0; i < n; i++)
+		place[i] = next[all[i].stack]++;
+	put_in_order(all, place, n);
+	*out = take_ptr(runs);
 	return 0;
 }
 
-static size_t slice(const struct sample *all, size_t n, size_t from)
-{
-	size_t k = 1;
-
-	while (from + k < n && all[from + k].id->stack == all[from].id->stack)
-		k++;
-	return k;
-}
-
 /* A clean view was counted before there was a threshold: again, from what is kept. */
-static void recount(const struct baseline *b, struct record *r)
+static void recount(const struct baseline *b, const struct tally *row, struct view *clean)
 {
-	uint32_t threshold = baseline_threshold(b, r->row.stack, r->row.rtt_min);
+	uint32_t threshold = baseline_threshold(b, row->stack, row->rtt_min);
 
-	r->clean.direct = r->clean.split = 0;
+	clean->direct = clean->split = 0;
 	for (int d = 0; d < DSTAR_KEPT; d++) {
-		uint16_t x = r->row.dstar[d];
+		uint16_t x = row->dstar[d];
 
 		if (x == DSTAR_NONE)
 			continue;
 		if ((uint32_t)(x & ~DSTAR_RESUMED) >= threshold)
-			r->clean.split++;
+			clean->split++;
 		else
-			r->clean.direct++;
+			clean->direct++;
 	}
 }
 
-static int learn_source(struct baseline *b, const struct windows *w, const struct detect_config *c,
+/* Features but the one of TCP: for that all have to be counted. */
+static int learn_source(struct baseline *b, struct windows *w, const struct detect_config *c,
 			struct stack_baseline *s, struct sample *a)
 {
-	struct tally *row = &a->record->row;
+	struct record *r = &w->records[a->record];
+	struct counts counts;
+	struct delays d;
+	int err;
+
+	record_counts(w, a->record, &counts);
+	d = delays_of(b, c, &counts.row, &counts.clean);
+	if (d.state == DELAY_DIRECT)
+		r->clean_dstar = d.dstar + 1;
+	recount(b, &counts.row, &counts.clean);
+	err = record_keep(w, a->record, &counts);
+	gather_stack(s, d.state, &counts.clean);
+	a->state = d.state;
+	a->x = features_of(b, &counts.row, &counts.clean, &d,
+			   (double)(w->now - r->first_seen) / 1e9);
+	if (!err && a->tcp_key) {
+		s->tcp_sources++;
+		err = count_tcp(b, counts.row.stack, a->tcp_key);
+		if (!err)
+			err = count_tcp(b, 0, a->tcp_key);
+	}
+	return err ? err : mark_site(b, record_id(w, a->record), d.state);
+}
+
+/* Records lie in another order than samples: those to come are asked for. */
+#define AHEAD 16
+
+static void ask_for(const struct windows *w, const struct sample *all, size_t n, size_t i)
+{
+	if (i + 2 * AHEAD < n) {
+		__builtin_prefetch(&w->records[all[i + 2 * AHEAD].record]);
+		__builtin_prefetch(record_id(w, all[i + 2 * AHEAD].record));
+	}
+	if (i + AHEAD < n && w->records[all[i + AHEAD].record].counts)
+		__builtin_prefetch(slab_at(&w->counts, w->records[all[i + AHEAD].record].counts));
+}
+
+static int learn_stack(struct baseline *b, struct windows *w, const struct detect_config *c,
+		       const struct run *run, struct sample *all)
+{
+	struct stack_baseline *s = table_value(&b->stacks, run->row);
 	int err = 0;
 
-	a->stack = s;
-	a->delays = delays_of(b, c, row, &a->record->clean);
-	if (a->delays.state == DELAY_DIRECT)
-		a->record->clean_dstar = a->delays.dstar + 1;
-	recount(b, a->record);
-	gather_stack(s, a);
-	if (row->tcp_key) {
-		s->tcp_sources++;
-		err = count_tcp(b, row->stack, row->tcp_key);
-		if (!err)
-			err = count_tcp(b, 0, row->tcp_key);
+	thresholds(b, run->stack, s, all, run->n);
+	s->seconds = (double)(b->until - b->from) / 1e9;
+	for (size_t i = 0; i < run->n && !err; i++) {
+		ask_for(w, all, run->n, i);
+		err = learn_source(b, w, c, s, &all[i]);
 	}
-	return err ? err : mark_site(b, a->id, a->delays.state);
+	return err;
 }
 
 int baseline_learn(struct baseline *b, struct windows *w, const struct detect_config *c)
 {
-	_cleanup_(freep) struct sample *all = calloc(w->n + 1, sizeof(*all));
-	size_t n = 0, k;
+	_cleanup_(freep) struct sample *all = malloc((w->n + 1) * sizeof(*all));
+	_cleanup_(freep) struct run *runs = NULL;
+	size_t n = 0;
 	int err;
 
 	if (!all)
 		return -ENOMEM;
-	err = samples(b, w, c, all, &n);
+	err = gather(b, w, c, all, &n);
+	if (!err)
+		err = sort_samples(b, all, n, &runs);
 	b->from = w->begun > c->window ? w->begun - c->window : 0;
 	b->until = w->now;
-	for (size_t i = 0; i < n && !err; i += k) {
-		struct stack_baseline *s = table_find(&b->stacks, &all[i].id->stack);
-
-		k = slice(all, n, i);
-		thresholds(b, all[i].id->stack, s, &all[i], k);
-		s->seconds = (double)(b->until - b->from) / 1e9;
-		for (size_t j = i; j < i + k; j++) {
-			s->handshakes += all[j].delays.measured;
-			s->waiting += all[j].delays.waiting;
-		}
-		for (size_t j = i; j < i + k && !err; j++)
-			err = learn_source(b, w, c, s, &all[j]);
-	}
+	for (size_t i = 0; i < b->stacks.n && !err; i++)
+		err = learn_stack(b, w, c, &runs[i], all + runs[i].first);
 	b->learnt = true;
-	for (size_t i = 0; i < n && !err; i++) {
-		double seen = (double)(w->now - all[i].record->first_seen) / 1e9;
-
-		all[i].x = features_of(b, &all[i].record->row, &all[i].record->clean,
-				       &all[i].delays, seen);
-	}
+	for (size_t i = 0; i < b->stacks.n && !err; i++)
+		for (size_t j = runs[i].first; j < runs[i].first + runs[i].n; j++)
+			all[j].x.x[FEATURE_TCP] = feature_tcp(b, runs[i].stack, all[j].tcp_key);
 	if (!err)
 		learn_pool(b, all, n);
-	for (size_t i = 0; i < n && !err; i += k) {
-		k = slice(all, n, i);
-		err = learn_kinds(b, all[i].stack, &all[i], k);
-	}
+	for (size_t i = 0; i < b->stacks.n && !err; i++)
+		err = learn_kinds(b, table_value(&b->stacks, runs[i].row), all + runs[i].first,
+				  runs[i].n);
 	return err;
 }
 
@@ -453,16 +521,18 @@ int baseline_drift(struct baseline *b, const struct windows *w, const struct det
 		return -ENOMEM;
 	for (size_t i = 0; i < w->n; i += step) {
 		const struct record *r = &w->records[i];
+		struct counts counts;
 		struct view lately;
 		struct delays d;
 
 		if (!r->clean_dstar || !record_active(r))
 			continue;
-		lately = record_lately(r);
+		record_counts(w, i, &counts);
+		lately = counts_lately(&counts);
 		if (lately.connections < DSTAR_KEPT)
 			continue;
-		d = delays_of(b, c, &r->row, &lately);
-		all[n++] = (struct rise){ .stack = r->row.stack,
+		d = delays_of(b, c, &counts.row, &lately);
+		all[n++] = (struct rise){ .stack = counts.row.stack,
 					  .rise = d.dstar + 1.0 - r->clean_dstar,
 					  .measured = d.measured,
 					  .waiting = d.waiting };

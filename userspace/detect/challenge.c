@@ -9,9 +9,9 @@
 
 #define CAME_TWICE_LEAST 5
 
-static const struct tally *tally_of(const struct windows *w, const struct cohort_member *m)
+static const struct record *record_of(const struct windows *w, const struct cohort_member *m)
 {
-	return &w->records[m->record].row;
+	return &w->records[m->record];
 }
 
 static bool never_resume(const struct windows *w, const struct cohort *members)
@@ -19,10 +19,10 @@ static bool never_resume(const struct windows *w, const struct cohort *members)
 	size_t twice = 0, resumed = 0;
 
 	for (size_t i = 0; i < members->n; i++) {
-		const struct tally *t = tally_of(w, &members->members[i]);
+		const struct record *r = record_of(w, &members->members[i]);
 
-		twice += t->connections > 1;
-		resumed += t->connections > 1 && t->resumed;
+		twice += r->connections > 1;
+		resumed += r->connections > 1 && r->resumed;
 	}
 	return twice >= CAME_TWICE_LEAST && 20 * resumed <= twice;
 }
@@ -30,7 +30,7 @@ static bool never_resume(const struct windows *w, const struct cohort *members)
 static bool matches(const struct farm_challenge *c, const struct windows *w,
 		    const struct cohort_member *m)
 {
-	return m->dstar >= c->dstar_min && !(c->not_resumed && tally_of(w, m)->resumed);
+	return m->dstar >= c->dstar_min && !(c->not_resumed && record_of(w, m)->resumed);
 }
 
 struct farm_challenge challenge_of(const struct windows *w, const struct cohort *all,
@@ -49,7 +49,7 @@ struct farm_challenge challenge_of(const struct windows *w, const struct cohort 
 	for (size_t i = 0; i < members->n; i++)
 		c.members += matches(&c, w, &members->members[i]);
 	for (size_t i = 0; i < all->n; i++) {
-		if (!w->records[all->members[i].record].in_clean)
+		if (!record_of(w, &all->members[i])->in_clean)
 			continue;
 		c.of_known++;
 		c.known += matches(&c, w, &all->members[i]);

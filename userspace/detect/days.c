@@ -67,15 +67,18 @@ static void day_row(struct detect *d, const struct cohort_member *m, uint16_t ce
 {
 	const struct record *r = &d->windows.records[m->record];
 	const struct record_id *id = record_id(&d->windows, m->record);
-	struct view lately = record_lately(r);
+	struct counts c;
+	struct view lately;
 
+	record_counts(&d->windows, m->record, &c);
+	lately = counts_lately(&c);
 	d->day_rows[d->n_day_rows++] = (struct past){
 		.src = id->src,
 		.stack = id->stack,
 		.service = id->service,
 		.family = id->family,
 		.proto = id->proto,
-		.tcp_key = r->row.tcp_key,
+		.tcp_key = c.row.tcp_key,
 		.connections = lately.connections,
 		.exchanges = lately.exchanges,
 		.first_seen = r->first_seen / NSEC_PER_SEC,
@@ -87,7 +90,7 @@ static void day_row(struct detect *d, const struct cohort_member *m, uint16_t ce
 		.split = at_most(lately.split),
 		.resumed = at_most(lately.resumed),
 		.dstar = at_most(m->dstar),
-		.rtt_min = r->row.rtt_min,
+		.rtt_min = r->rtt_min,
 	};
 }
 

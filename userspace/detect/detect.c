@@ -448,10 +448,9 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	int err = 0;
 
 	if (farms)
-		*farms = (struct farms){ .time = now, .losses = s->losses };
+		*farms = (struct farms){ .time = now };
 	if (plan)
 		*plan = (struct plan){ .time = now };
-	d->losses = s->losses;
 	for (size_t i = 0; i < s->n_stacks && !err; i++)
 		err = baseline_flags(&d->baseline, s->stacks[i].stack, s->stacks[i].hello_flags);
 	if (!clean && !d->learnt_clean && !err)
@@ -460,6 +459,9 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 		err = fidelity_update(&d->fidelity, s, clean);
 	if (!err)
 		err = windows_update(&d->windows, s, &d->config, clean, threshold_of, &d->baseline);
+	d->losses = s->losses; /* reading rows may have added to them */
+	if (farms)
+		farms->losses = s->losses;
 	over = days_of(now + 1) - 1;
 	if (!err && d->closing) {
 		err = days_go_on(d, CLOSE_SOURCES);

@@ -77,19 +77,19 @@ static uint8_t feature_d1(const struct view *v, const struct delays *d)
 	return 2 * d->waiting > d->measured ? middle + 1 : 2;
 }
 
-static uint8_t feature_tcp(const struct baseline *b, const struct tally *row)
+uint8_t feature_tcp(const struct baseline *b, uint64_t stack, uint32_t tcp_key)
 {
-	const struct stack_baseline *s = baseline_stack(b, row->stack);
+	const struct stack_baseline *s = baseline_stack(b, stack);
 	uint32_t with;
 
-	if (!row->tcp_key || !b->learnt)
+	if (!tcp_key || !b->learnt)
 		return 0;
 	if (!s || s->tcp_sources < 10)
-		return baseline_tcp(b, 0, row->tcp_key) ? 0 : 4;
-	with = baseline_tcp(b, row->stack, row->tcp_key);
+		return baseline_tcp(b, 0, tcp_key) ? 0 : 4;
+	with = baseline_tcp(b, stack, tcp_key);
 	if (with)
 		return 10 * with >= s->tcp_sources ? 1 : 2;
-	return baseline_tcp(b, 0, row->tcp_key) ? 3 : 4;
+	return baseline_tcp(b, 0, tcp_key) ? 3 : 4;
 }
 
 static uint8_t feature_gaps(const struct view *v)
@@ -125,7 +125,7 @@ struct mixture_row features_of(const struct baseline *b, const struct tally *row
 		r.x[1] = 1;
 	else if (d->state == DELAY_SPLIT)
 		r.x[1] = d->dstar < 300 ? 2 : d->dstar < 1000 ? 3 : 4;
-	r.x[2] = feature_tcp(b, row);
+	r.x[2] = feature_tcp(b, row->stack, row->tcp_key);
 	if (v->connections >= 3)
 		r.x[3] = v->resumed == 0 ? 1 : 2 * v->resumed <= v->connections - 1 ? 2 : 3;
 	if (v->exchanges >= 2 && seconds > 0) {

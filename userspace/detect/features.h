@@ -52,6 +52,8 @@ static inline bool delays_wait(int d1, int dstar)
 struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			const struct tally *row, const struct view *v);
 
+uint8_t feature_tcp(const struct baseline *b, uint64_t stack, uint32_t tcp_key);
+
 /* `seconds`: how long the view has lasted for this source. */
 struct mixture_row features_of(const struct baseline *b, const struct tally *row,
 			       const struct view *v, const struct delays *d, double seconds);

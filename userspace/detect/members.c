@@ -21,17 +21,16 @@ static int waits_from(const uint32_t n[D_BINS], uint32_t all)
 	return at;
 }
 
-void member_handshakes(struct cohort_member *m, const struct record *r)
+void member_handshakes(struct cohort_member *m, const struct view *lately, const struct view *clean)
 {
-	struct view lately = record_lately(r);
 	uint32_t fast_d1 = 0, waits[D_BINS] = {};
 
-	m->split_handshakes = lately.split + r->clean.split;
+	m->split_handshakes = lately->split + clean->split;
 	m->split_waiting = m->split_at_once = m->direct_waiting = 0;
 	for (int d1 = 0; d1 < D_BINS; d1++) {
 		for (int d = 0; d < D_BINS; d++) {
 			uint32_t n =
-				lately.d1dstar[d1 * D_BINS + d] + r->clean.d1dstar[d1 * D_BINS + d];
+				lately->d1dstar[d1 * D_BINS + d] + clean->d1dstar[d1 * D_BINS + d];
 
 			if (d1 < 2) {
 				fast_d1 += n;
@@ -43,7 +42,7 @@ void member_handshakes(struct cohort_member *m, const struct record *r)
 				m->direct_waiting += n;
 		}
 	}
-	m->direct_handshakes = lately.direct + r->clean.direct;
+	m->direct_handshakes = lately->direct + clean->direct;
 	if (m->direct_handshakes > fast_d1)
 		m->direct_handshakes = fast_d1;
 	m->waiting_d1 = waits_from(waits, m->split_waiting);

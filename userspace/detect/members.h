@@ -44,7 +44,8 @@
 
 /* Fills the counts of direct and split handshakes, clean time included. Direct: both
  * delays were. direct_waiting: D1 from 10 ms, D* below D1's bin. */
-void member_handshakes(struct cohort_member *m, const struct record *r);
+void member_handshakes(struct cohort_member *m, const struct view *lately,
+		       const struct view *clean);
 
 double member_posterior(const struct cohort_member *m);
 bool member_is(const struct cohort_member *m);

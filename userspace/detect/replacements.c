@@ -116,6 +116,16 @@ static bool is_split_twice(const struct replacements_in *in, const struct cohort
 	return 2 * k.n[WAITS] + k.n[SPLIT] >= 2;
 }
 
+static bool was_direct(const struct replacements_in *in, const struct cohort_member *m)
+{
+	struct counts c;
+
+	if (!in->windows->records[m->record].in_clean)
+		return false;
+	record_counts(in->windows, m->record, &c);
+	return c.clean.direct > c.clean.split;
+}
+
 /* What the farm's members, and sources that were direct when clean, do now. */
 static void learn(const struct replacements_in *in, const struct cohort *all, struct model *m)
 {
@@ -125,9 +135,8 @@ static void learn(const struct replacements_in *in, const struct cohort *all, st
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct cohort_member *c = &all->members[i];
-		const struct record *r = &in->windows->records[c->record];
 
-		if (r->in_clean && r->clean.direct > r->clean.split) {
+		if (was_direct(in, c)) {
 			add(&honest, c);
 		} else if (member_is(c) && c->first_seen <= in->since) {
 			add(&farm, c);
@@ -222,17 +231,20 @@ static void look_for_jam(const struct replacements_in *in, const struct cohort *
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct record *r = &in->windows->records[all->members[i].record];
-		uint32_t at = r->row.state & TALLY_RING_MASK;
-		uint16_t newest = r->row.dstar[(at + DSTAR_KEPT - 1) % DSTAR_KEPT];
+		struct counts c;
+		uint16_t newest;
 
-		if (!r->clean_dstar || r->moved_window != in->windows->number)
+		if (!r->clean_dstar || !record_moved(in->windows, r))
 			continue;
+		record_counts(in->windows, all->members[i].record, &c);
+		newest = c.row.dstar[((c.row.state & TALLY_RING_MASK) + DSTAR_KEPT - 1) %
+				     DSTAR_KEPT];
 		fresh += r->fresh;
 		waiting += r->fresh_waiting;
 		n += newest != DSTAR_NONE;
 		split += newest != DSTAR_NONE &&
 			 (uint32_t)(newest & ~DSTAR_RESUMED) >=
-				 baseline_threshold(in->baseline, r->row.stack, r->row.rtt_min);
+				 baseline_threshold(in->baseline, all->stack, r->rtt_min);
 	}
 	*jam = waiting >= 2 && waiting > (JAM + usual) * fresh;
 	*noise = split >= 2 && split > JAM * n;
@@ -250,7 +262,7 @@ static void remember_jam(const struct replacements_in *in, const struct cohort *
 		struct record *r = &in->windows->records[all->members[i].record];
 
 		r->in_noise |= noise && r->first_seen > begun;
-		if (jam && r->moved_window == in->windows->number)
+		if (jam && r->last_moved == in->windows->now)
 			r->jammed +=
 				r->fresh < UINT8_MAX - r->jammed ? r->fresh : UINT8_MAX - r->jammed;
 	}

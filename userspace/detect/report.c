@@ -38,7 +38,7 @@ void report_freep(struct kept_report **k)
 
 static double pause_of(const struct record *r)
 {
-	uint32_t n = r->row.connections + r->row.exchanges;
+	uint32_t n = r->connections + r->exchanges;
 
 	return n > 1 ? (double)(r->last_moved - r->first_seen) / (n - 1) : 0;
 }
@@ -87,9 +87,10 @@ static uint64_t expiry(const struct detect *d, double life)
 
 static bool direct_when_clean(const struct detect *d, const struct cohort_member *m)
 {
-	const struct record *r = &d->windows.records[m->record];
+	struct counts c;
 
-	return r->clean.direct > 0;
+	record_counts(&d->windows, m->record, &c);
+	return c.clean.direct > 0;
 }
 
 /* Of the stack's sources that are no members and were not there when clean, how many
@@ -169,13 +170,12 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 			.posterior = member_posterior(m),
 			.doubt = 1 - m->weight,
 			.exchanges = m->exchanges,
-			.seen = record->moved && record->moved_window == d->windows.number
+			.seen = record->moved && record_moved(&d->windows, record)
 					? d->windows.now - d->config.window
 					: 0,
 		};
 		if (!member_rule(m, direct_when_clean(d, m), &d->config,
-				 baseline_threshold(&d->baseline, members->stack,
-						    record->row.rtt_min),
+				 baseline_threshold(&d->baseline, members->stack, record->rtt_min),
 				 rule, spared->why)) {
 			spared->src = m->src;
 			spared->family = m->family;

@@ -150,11 +150,11 @@ static uint64_t *without_rule(const struct detect *d, uint64_t stack, const stru
 			ruled[n_ruled++] = r->rules[i].src;
 	qsort(ruled, n_ruled, sizeof(*ruled), by_number);
 	for (size_t i = 0; i < d->windows.n; i++) {
-		const struct tally *t = &d->windows.records[i].row;
+		const struct record_id *id = record_id(&d->windows, i);
 
-		if (t->stack == stack && t->family == 6 &&
-		    !bsearch(&t->src, ruled, n_ruled, sizeof(*ruled), by_number))
-			list[(*n)++] = t->src;
+		if (id->stack == stack && id->family == 6 &&
+		    !bsearch(&id->src, ruled, n_ruled, sizeof(*ruled), by_number))
+			list[(*n)++] = id->src;
 	}
 	qsort(list, *n, sizeof(*list), by_number);
 	return take_ptr(list);

@@ -40,7 +40,7 @@ struct reader {
 
 static void sizes(uint32_t out[10])
 {
-	const uint32_t size[10] = { sizeof(struct head),         sizeof(struct tally),
+	const uint32_t size[10] = { sizeof(struct head),         sizeof(struct counts),
 				    sizeof(struct view),         sizeof(struct record),
 				    sizeof(struct record_id),    sizeof(struct stack_baseline),
 				    sizeof(struct baseline),     sizeof(struct stack_orders),
@@ -125,6 +125,19 @@ static void kept(struct detect *d, struct kept_table out[KEPT_TABLES])
 	memcpy(out, all, sizeof(all));
 }
 
+/* Packed as in memory, without what generations that are over have left. */
+static void put_counts(struct bytes *b, const struct windows *w, size_t i)
+{
+	uint8_t packed[COUNTS_MOST];
+	struct counts c;
+	uint32_t len;
+
+	record_counts(w, i, &c);
+	len = counts_pack(&c, packed);
+	put(b, &len, sizeof(len));
+	put(b, packed, len);
+}
+
 static void put_windows(struct bytes *b, const struct windows *w)
 {
 	uint64_t n = w->n;
@@ -134,6 +147,7 @@ static void put_windows(struct bytes *b, const struct windows *w)
 	for (size_t i = 0; i < w->n; i++) {
 		put(b, record_id(w, i), sizeof(struct record_id));
 		put(b, &w->records[i], sizeof(w->records[i]));
+		put_counts(b, w, i);
 	}
 }
 
@@ -269,12 +283,40 @@ static int get_table(struct reader *r, struct table *t, size_t key_len, size_t v
 	return err;
 }
 
+static int get_record(struct reader *r, struct windows *w)
+{
+	const void *id = get(r, sizeof(struct record_id)), *packed;
+	const void *record = get(r, sizeof(struct record)), *at = get(r, sizeof(uint32_t));
+	uint8_t roomy[COUNTS_MOST];
+	struct counts c;
+	uint32_t len;
+	bool added;
+
+	if (!id || !record || !at)
+		return -EBADMSG;
+	memcpy(&len, at, sizeof(len));
+	packed = get(r, len);
+	if (!packed || !counts_whole(packed, len))
+		return -EBADMSG;
+	if (array_room(&w->records, w->n, &w->room, sizeof(w->records[0])) ||
+	    !table_add(&w->ids, id, &added))
+		return -ENOMEM;
+	if (!added)
+		return -EBADMSG;
+	memcpy(&w->records[w->n], record, sizeof(w->records[0]));
+	w->records[w->n++].counts = 0;
+	memcpy(roomy, packed, len);
+	counts_unpack(roomy, &c);
+	return record_keep(w, w->n - 1, &c);
+}
+
 static int get_windows(struct reader *r, struct windows *w)
 {
 	struct windows was;
 	const void *at;
 	uint64_t n;
-	int err = get_count(r, sizeof(struct record_id) + sizeof(struct record), &n);
+	int err = get_count(r, sizeof(struct record_id) + sizeof(struct record) + sizeof(uint32_t),
+			    &n);
 
 	if (err)
 		return err;
@@ -282,25 +324,16 @@ static int get_windows(struct reader *r, struct windows *w)
 	if (!at)
 		return -EBADMSG;
 	memcpy(&was, at, sizeof(was));
-	for (uint64_t i = 0; i < n; i++) {
-		const void *id = get(r, sizeof(struct record_id));
-		const void *record = get(r, sizeof(struct record));
-		bool added;
-
-		if (!id || !record)
-			return -EBADMSG;
-		if (array_room(&w->records, w->n, &w->room, sizeof(w->records[0])) ||
-		    !table_add(&w->ids, id, &added))
-			return -ENOMEM;
-		if (!added)
-			return -EBADMSG;
-		memcpy(&w->records[w->n++], record, sizeof(w->records[0]));
-	}
+	for (uint64_t i = 0; i < n && !err; i++)
+		err = get_record(r, w);
+	if (err)
+		return err;
 	/* Its numbers; what is memory is that of the rows just read. */
 	w->now = was.now;
 	w->begun = was.begun;
 	memcpy(w->since, was.since, sizeof(w->since));
 	w->number = was.number;
+	w->newest = was.newest % SLICES;
 	w->clean = was.clean;
 	w->random_hellos = was.random_hellos;
 	return windows_place_all(w);
@@ -506,18 +539,33 @@ const struct detect_config *detect_configured(const struct detect *d)
 	return &d->config;
 }
 
+struct age {
+	const struct snapshot *s;
+	uint64_t oldest;
+	size_t n;
+};
+
+static int look_at_age(void *ctx, const struct tally *rows, size_t n)
+{
+	struct age *a = ctx;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t at = snapshot_ns(a->s, rows[i].first_seen);
+
+		a->oldest = at < a->oldest ? at : a->oldest;
+	}
+	a->n += n;
+	return 0;
+}
+
 uint64_t detect_clean_until(const struct detect_settings *s, const struct snapshot *first)
 {
-	uint64_t now = first->time + first->epoch, oldest = now;
+	uint64_t now = first->time + first->epoch;
+	struct age age = { first, now, 0 };
 
 	if (s->config.baseline_until)
 		return s->config.baseline_until;
-	if (!first->n_rows)
+	if (snapshot_each(first, look_at_age, &age) || !age.n)
 		return 0;
-	for (size_t i = 0; i < first->n_rows; i++) {
-		uint64_t at = snapshot_ns(first, first->rows[i].first_seen);
-
-		oldest = at < oldest ? at : oldest;
-	}
-	return (now - oldest > s->config.window ? now : oldest) + s->baseline;
+	return (now - age.oldest > s->config.window ? now : age.oldest) + s->baseline;
 }

@@ -21,9 +21,10 @@ void survey_clear(struct survey *y)
 	table_clear(&y->split);
 }
 
-static bool held(const struct detect *d, const struct record_id *id, const struct record *r)
+static bool held(const struct detect *d, const struct record_id *id, const struct record *r,
+		 const struct view *clean)
 {
-	return r->in_clean && r->clean.split > r->clean.direct &&
+	return r->in_clean && clean->split > clean->direct &&
 	       baseline_source(&d->baseline, id->src, id->family) & SITE_SPLIT;
 }
 
@@ -46,14 +47,16 @@ static int glance(struct detect *d, size_t i)
 	const struct record_id *id = record_id(&d->windows, i);
 	const struct record *r = &d->windows.records[i];
 	struct glance *g = &d->survey.glances[i], was = *g;
+	struct counts c;
 	struct view lately;
 
 	*g = (struct glance){ .active = record_active(r) };
 	if (g->active) {
-		lately = record_lately(r);
+		record_counts(&d->windows, i, &c);
+		lately = counts_lately(&c);
 		g->exchanges = lately.exchanges;
-		g->state = delays_of(&d->baseline, &d->config, &r->row, &lately).state;
-		g->held = g->state == DELAY_SPLIT && held(d, id, r);
+		g->state = delays_of(&d->baseline, &d->config, &c.row, &lately).state;
+		g->held = g->state == DELAY_SPLIT && held(d, id, r, &c.clean);
 	}
 	if ((g->state == DELAY_SPLIT) != (was.state == DELAY_SPLIT))
 		return count_split(&d->survey.split, id, g->state == DELAY_SPLIT);
@@ -145,20 +148,25 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 		const struct record *r = &d->windows.records[i];
 		struct source_id source = { id->src, id->family };
 		struct cohort_member *m = &c->members[c->n];
-		struct view lately = record_lately(r);
-		struct delays delays = delays_of(&d->baseline, &d->config, &r->row, &lately);
 		const uint32_t *others;
+		struct delays delays;
+		struct counts counts;
+		struct view lately;
 
+		record_counts(&d->windows, i, &counts);
+		lately = counts_lately(&counts);
+		delays = delays_of(&d->baseline, &d->config, &counts.row, &lately);
 		m->src = id->src;
 		m->family = id->family;
-		m->held = held(d, id, r);
+		m->held = held(d, id, r, &counts.clean);
 		m->split = delays.state;
 		others = table_find(&d->survey.split, &source);
 		m->shared = others && *others > (m->split == DELAY_SPLIT);
-		m->tcp_key = r->row.tcp_key;
+		m->tcp_key = counts.row.tcp_key;
 		m->connections = lately.connections;
 		m->exchanges = lately.exchanges;
-		m->moved = r->moved_window == d->windows.number ? r->moved : 0;
+		m->resumed = lately.resumed;
+		m->moved = record_moved(&d->windows, r) ? r->moved : 0;
 		m->dstar = delays.dstar;
 		m->far = delays.far;
 		m->nearest = delays.nearest;
@@ -171,8 +179,9 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 			1e9;
 		memcpy(m->gaps, lately.gaps, sizeof(m->gaps));
 		m->record = i;
-		member_handshakes(m, r);
-		(*rows)[c->n] = features_of(&d->baseline, &r->row, &lately, &delays, m->seconds);
+		member_handshakes(m, &lately, &counts.clean);
+		(*rows)[c->n] =
+			features_of(&d->baseline, &counts.row, &lately, &delays, m->seconds);
 		(*holds)[c->n] = m->held;
 		c->n++;
 	}

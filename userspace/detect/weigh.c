@@ -76,15 +76,14 @@ static double earlier_days(const struct record *r, const struct mixture_row *tod
 #define CELL_LATER 2 /* connections that a cell without sessions stands for */
 
 /* All sessions of a source, less what its cell of today says of them - or of all. */
-static double more_sessions(const struct record *r, const struct sessions *farm,
-			    const struct sessions *honest, bool of_all)
+static double more_sessions(const struct record *r, const struct cohort_member *m,
+			    const struct sessions *farm, const struct sessions *honest, bool of_all)
 {
-	struct view lately = record_lately(r);
 	struct sessions_seen today = {}, life;
 
-	life = sessions_seen(r->row.connections, r->row.resumed);
-	if (lately.connections >= 3 && !of_all)
-		today = sessions_seen(lately.connections, lately.resumed);
+	life = sessions_seen(r->connections, r->resumed);
+	if (m->connections >= 3 && !of_all)
+		today = sessions_seen(m->connections, m->resumed);
 	if (!today.resumed)
 		today.later = fmin(today.later, CELL_LATER);
 	return sessions_nats(farm, honest, &life, &today);
@@ -98,7 +97,7 @@ static struct sessions farm_sessions(const struct detect *d, const struct cohort
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct record *r = &d->windows.records[all->members[i].record];
-		struct sessions_seen seen = sessions_seen(r->row.connections, r->row.resumed);
+		struct sessions_seen seen = sessions_seen(r->connections, r->resumed);
 
 		if (w[cell_of(&rows[i])] >= 0.5)
 			sessions_add(&sum, &seen);
@@ -201,7 +200,7 @@ static void weigh_lives(struct weighing *k, struct cohort *all)
 		p = log(p / (1 - p)) + into_cell(&k->now, row) - into_cell(k->by_cells, row);
 		p = fmax(-CELL_NATS, fmin(CELL_NATS, p));
 		k->nats[i] = p + earlier_days(r, row, &k->kinds, k->now.q) +
-			     more_sessions(r, &k->farm, &k->honest, false);
+			     more_sessions(r, m, &k->farm, &k->honest, false);
 		m->weight = weight_of(k->nats[i]);
 	}
 }
@@ -218,7 +217,7 @@ static void weigh_newcomers(struct weighing *k, struct cohort *all)
 		if (!member_is(m) || r->in_clean || r->first_seen <= new.from)
 			continue;
 		p = newcomers_nats(&new, &k->kinds, k->now.q, &k->rows[i]) +
-		    more_sessions(r, &k->farm, &k->honest, true);
+		    more_sessions(r, m, &k->farm, &k->honest, true);
 		k->nats[i] = fmin(k->nats[i], p);
 		m->weight = weight_of(k->nats[i]);
 	}

@@ -14,15 +14,15 @@ void windows_init(struct windows *w)
 	memset(w, 0, sizeof(*w));
 	table_init(&w->ids, sizeof(struct record_id), 0);
 	table_init(&w->cohorts, sizeof(struct cohort_id), 0);
-	table_init(&w->addresses, sizeof(struct source_id), sizeof(uint32_t));
 }
 
 void windows_clear(struct windows *w)
 {
 	table_clear(&w->ids);
 	table_clear(&w->cohorts);
-	table_clear(&w->addresses);
+	addresses_clear(&w->addresses);
 	free(w->records);
+	slab_clear(&w->counts);
 	free(w->cohort);
 	free(w->moved);
 }
@@ -141,21 +141,32 @@ static void begin_anew(struct windows *w, uint64_t since)
 {
 	w->shape++;
 	for (size_t i = 0; i < w->n; i++)
-		memset(w->records[i].slice, 0, sizeof(w->records[i].slice));
+		w->records[i].held = w->records[i].active = 0;
 	for (int i = 0; i < SLICES; i++)
 		w->since[i] = since;
 }
 
+/* The oldest generation's slices are the newest's now, whatever is in them. */
 static void turn(struct windows *w, uint64_t since)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		struct record *r = &w->records[i];
+	uint8_t others;
 
-		memmove(r->slice + 1, r->slice, (SLICES - 1) * sizeof(r->slice[0]));
-		memset(r->slice, 0, sizeof(r->slice[0]));
+	w->newest = (w->newest + SLICES - 1) % SLICES;
+	others = ~(1U << w->newest);
+	for (size_t i = 0; i < w->n; i++) {
+		w->records[i].held &= others;
+		w->records[i].active &= others;
 	}
 	memmove(w->since + 1, w->since, (SLICES - 1) * sizeof(w->since[0]));
 	w->since[0] = since;
+}
+
+_Static_assert(RANDOM_STACKS - 1 <= UINT8_MAX, "more_stacks holds it");
+
+/* The address whose first record this is. */
+static bool makes_up(const struct record *r)
+{
+	return r->more_stacks == RANDOM_STACKS - 1;
 }
 
 /* What follows from a record's id: its cohort, and one stack more of its address. */
@@ -163,13 +174,17 @@ static int place(struct windows *w, size_t i)
 {
 	const struct record_id *id = record_id(w, i);
 	struct cohort_id cohort = { id->stack, id->service };
-	struct source_id source = { id->src, id->family };
-	uint32_t *stacks = table_add(&w->addresses, &source, NULL);
 	void *value = table_add(&w->cohorts, &cohort, NULL);
+	size_t first;
 
-	if (!stacks || !value || array_room(&w->cohort, i, &w->room_cohort, sizeof(*w->cohort)))
+	if (!value || addresses_add(&w->addresses, &w->ids, i, &first) ||
+	    array_room(&w->cohort, i, &w->room_cohort, sizeof(*w->cohort)))
 		return -ENOMEM;
-	w->n_random += ++*stacks == RANDOM_STACKS;
+	w->records[i].more_stacks = 0;
+	if (first != i && !makes_up(&w->records[first])) {
+		w->records[first].more_stacks++;
+		w->n_random += makes_up(&w->records[first]);
+	}
 	w->cohort[i] = table_row(&w->cohorts, value);
 	return 0;
 }
@@ -179,7 +194,7 @@ int windows_place_all(struct windows *w)
 	int err = 0;
 
 	table_clear(&w->cohorts);
-	table_clear(&w->addresses);
+	addresses_clear(&w->addresses);
 	w->n_random = 0;
 	for (size_t i = 0; i < w->n && !err; i++)
 		err = place(w, i);
@@ -191,35 +206,39 @@ int windows_place_all(struct windows *w)
 /* Records that were still for long go; the last one takes the number of each. */
 static int forget(struct windows *w, uint64_t before)
 {
+	size_t had = w->n;
+
 	for (size_t i = w->n; i-- > 0;) {
 		if (w->records[i].last_moved >= before)
 			continue;
 		table_remove_at(&w->ids, i);
+		if (w->records[i].counts)
+			slab_give(&w->counts, w->records[i].counts);
 		w->records[i] = w->records[--w->n];
 	}
-	return windows_place_all(w);
+	if (w->n < had)
+		return windows_place_all(w);
+	w->shape++;
+	return 0;
 }
 
 /* One of an address that made up too many already? */
 static bool is_random(const struct windows *w, const struct tally *row)
 {
-	struct source_id source = { row->src, row->family };
-	const uint32_t *stacks = table_find(&w->addresses, &source);
+	size_t first = addresses_find(&w->addresses, &w->ids, row->src, row->family);
 
-	return stacks && *stacks >= RANDOM_STACKS;
+	return first != NO_ADDRESS && makes_up(&w->records[first]);
 }
 
 size_t windows_randomisers(const struct windows *w, struct randomiser *out, size_t most)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->addresses.n && n < w->n_random && n < most; i++) {
-		const struct source_id *source = table_key(&w->addresses, i);
-		uint32_t stacks = *(const uint32_t *)table_value(&w->addresses, i);
+	for (size_t i = 0; i < w->n && n < w->n_random && n < most; i++) {
+		const struct record_id *id = record_id(w, i);
 
-		if (stacks < RANDOM_STACKS)
-			continue;
-		out[n++] = (struct randomiser){ source->src, (uint8_t)source->family, stacks };
+		if (makes_up(&w->records[i]))
+			out[n++] = (struct randomiser){ id->src, id->family, RANDOM_STACKS };
 	}
 	return w->n_random;
 }
@@ -227,17 +246,27 @@ size_t windows_randomisers(const struct windows *w, struct randomiser *out, size
 static const struct tally blank = { .dstar = { DSTAR_NONE, DSTAR_NONE, DSTAR_NONE, DSTAR_NONE,
 					       DSTAR_NONE } };
 
+/* One call of windows_update(). */
+struct update {
+	struct windows *w;
+	const struct snapshot *s;
+	const struct detect_config *c;
+	bool clean;
+	window_threshold_fn threshold;
+	const void *ctx;
+};
+
 /* A record for a row that has none. `was`: what of it is not new. *i is w->n: none. */
-static int begin_record(struct windows *w, const struct snapshot *s, const struct tally *row,
-			const struct record_id *id, uint64_t horizon, bool clean, struct tally *was,
-			size_t *i)
+static int begin_record(const struct update *u, const struct tally *row, const struct record_id *id,
+			struct tally *was, size_t *i)
 {
-	uint64_t first = snapshot_ns(s, row->first_seen);
+	struct windows *w = u->w;
+	uint64_t first = snapshot_ns(u->s, row->first_seen), horizon = u->c->window * u->c->horizon;
 
 	*i = w->n;
 	*was = blank;
 	/* A table that forgets later than we do: its old rows are old news. */
-	if (w->number > 1 && snapshot_ns(s, row->last_seen) + horizon < w->now)
+	if (w->number > 1 && snapshot_ns(u->s, row->last_seen) + horizon < w->now)
 		return 0;
 	if (is_random(w, row)) {
 		w->random_hellos++;
@@ -246,7 +275,7 @@ static int begin_record(struct windows *w, const struct snapshot *s, const struc
 	if (array_room(&w->records, w->n, &w->room, sizeof(*w->records)) ||
 	    !table_add(&w->ids, id, NULL))
 		return -ENOMEM;
-	w->records[*i] = (struct record){ .first_seen = first, .in_clean = clean };
+	w->records[*i] = (struct record){ .first_seen = first, .in_clean = u->clean };
 	if (w->number > 1 && first + horizon < w->now) {
 		*was = *row;
 		was->connections -= was->connections > 0;
@@ -270,78 +299,126 @@ static void set_fresh(struct record *r, const struct view *v)
 		}
 }
 
-/* `value`: of its id, as it was found. */
-static int update_row(struct windows *w, const struct snapshot *s, const struct tally *row,
-		      const struct record_id *id, const void *value, const struct detect_config *c,
-		      bool clean, window_threshold_fn threshold, const void *ctx)
+static bool is_still(const struct record *r, const struct tally *row)
 {
-	size_t i = value ? table_row(&w->ids, value) : w->n;
-	struct tally begun;
-	const struct tally *was = &begun;
+	return !r->anew && row->connections == r->connections && row->exchanges == r->exchanges &&
+	       row->last_seen == r->last_seen;
+}
+
+/* What a row has more than before: to the counts and, of the newest window, to the record. */
+static int add_moved(const struct update *u, size_t i, const struct tally *row,
+		     const struct tally *was, struct counts *c)
+{
+	struct windows *w = u->w;
+	struct record *r = &w->records[i];
+	struct slice *newest = &c->slice[w->newest];
+	uint32_t moved = row->exchanges - was->exchanges;
 	struct view v = {};
-	struct record *r;
+	int err;
+
+	add_row(&v, row, was, u->threshold(u->ctx, row->stack, row->rtt_min));
+	add_view(newest, &v);
+	if (u->clean)
+		add_clean(&c->clean, &v);
+	c->row = *row;
+	err = record_keep(w, i, c);
+	if (err)
+		return err;
+	r->held |= 1U << w->newest;
+	if (newest->connections || newest->exchanges)
+		r->active |= 1U << w->newest;
+	r->moved = moved;
+	set_fresh(r, &v);
+	r->last_moved = w->now;
+	r->connections = row->connections;
+	r->exchanges = row->exchanges;
+	r->last_seen = row->last_seen;
+	r->resumed = row->resumed;
+	r->rtt_min = row->rtt_min;
+	r->anew = false;
+	return 0;
+}
+
+/* `value`: of its id, as it was found. */
+static int update_row(const struct update *u, const struct tally *row, const struct record_id *id,
+		      const void *value)
+{
+	struct windows *w = u->w;
+	size_t i = value ? table_row(&w->ids, value) : w->n;
+	struct counts counts = {};
+	struct tally was;
 	int err;
 
 	if (!value) {
-		err = begin_record(w, s, row, id, c->window * c->horizon, clean, &begun, &i);
+		err = begin_record(u, row, id, &was, &i);
 		if (err || i == w->n)
 			return err;
-		r = &w->records[i];
 	} else {
-		r = &w->records[i];
-		was = &r->row;
-		if (r->anew || row->connections < was->connections ||
-		    row->exchanges < was->exchanges)
-			was = &blank;
-		else if (row->connections == was->connections && row->exchanges == was->exchanges &&
-			 row->last_seen == was->last_seen)
+		if (is_still(&w->records[i], row))
 			return 0;
+		record_counts(w, i, &counts);
+		was = counts.row;
+		if (w->records[i].anew || row->connections < was.connections ||
+		    row->exchanges < was.exchanges)
+			was = blank;
 	}
 	if (array_room(&w->moved, w->n_moved, &w->room_moved, sizeof(*w->moved)))
 		return -ENOMEM;
 	w->moved[w->n_moved++] = i;
-	add_row(&v, row, was, threshold(ctx, row->stack, row->rtt_min));
-	add_view(&r->slice[0], &v);
-	if (clean)
-		add_clean(&r->clean, &v);
-	r->moved = row->exchanges - was->exchanges;
-	r->moved_window = w->number;
-	set_fresh(r, &v);
-	r->last_moved = w->now;
-	r->row = *row;
-	r->anew = false;
-	return 0;
+	return add_moved(u, i, row, &was, &counts);
+}
+
+/* Two lines hold those of most. */
+static void ask_for_counts(const struct windows *w, const struct record *r, const struct tally *row)
+{
+	const char *at = r->counts && !is_still(r, row) ? slab_at(&w->counts, r->counts) : NULL;
+
+	if (at) {
+		__builtin_prefetch(at);
+		__builtin_prefetch(at + 64);
+	}
 }
 
 /* Rows lie anywhere in memory: they are asked for some at a time. Rows of one snapshot
  * differ, so what is found of one holds until its turn - unless one before it has added
  * a record. */
-static int update_rows(struct windows *w, const struct snapshot *s, size_t from, size_t n,
-		       const struct detect_config *c, bool clean, window_threshold_fn threshold,
-		       const void *ctx)
+static int update_some(const struct update *u, const struct tally *rows, size_t n)
 {
 	struct record_id id[TABLE_AT_ONCE];
 	void *value[TABLE_AT_ONCE];
+	struct windows *w = u->w;
 	size_t had = w->n;
 	int err = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct tally *row = &s->rows[from + i];
-
-		id[i] = (struct record_id){ row->src,    row->stack, row->service,
-					    row->family, row->proto, 0 };
-	}
-	table_find_all(&w->ids, id, n, value);
 	for (size_t i = 0; i < n; i++)
-		for (size_t at = 0; value[i] && at < sizeof(struct record); at += 64)
-			__builtin_prefetch((const char *)&w->records[table_row(&w->ids, value[i])] +
-					   at);
+		id[i] = (struct record_id){ rows[i].src, rows[i].stack, rows[i].service,
+					    rows[i].family, rows[i].proto };
+	table_find_all(&w->ids, id, n, value);
+	for (size_t i = 0; i < n; i++) {
+		if (value[i])
+			__builtin_prefetch(&w->records[table_row(&w->ids, value[i])]);
+		else
+			addresses_ask(&w->addresses, rows[i].src, rows[i].family);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (value[i])
+			ask_for_counts(w, &w->records[table_row(&w->ids, value[i])], &rows[i]);
 	for (size_t i = 0; i < n && !err; i++) {
 		if (w->n != had)
 			value[i] = table_find(&w->ids, &id[i]);
-		if (s->rows[from + i].stack)
-			err = update_row(w, s, &s->rows[from + i], &id[i], value[i], c, clean,
-					 threshold, ctx);
+		if (rows[i].stack)
+			err = update_row(u, &rows[i], &id[i], value[i]);
+	}
+	return err;
+}
+
+static int update_rows(void *ctx, const struct tally *rows, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0, some; i < n && !err; i += some) {
+		some = n - i < TABLE_AT_ONCE ? n - i : TABLE_AT_ONCE;
+		err = update_some(ctx, rows + i, some);
 	}
 	return err;
 }
@@ -350,6 +427,7 @@ int windows_update(struct windows *w, const struct snapshot *s, const struct det
 		   bool clean, window_threshold_fn threshold, const void *ctx)
 {
 	uint64_t horizon = c->window * (c->horizon > SLICES ? c->horizon : SLICES);
+	struct update u = { w, s, c, clean, threshold, ctx };
 	int err = 0;
 
 	w->now = s->time + s->epoch;
@@ -369,19 +447,52 @@ int windows_update(struct windows *w, const struct snapshot *s, const struct det
 					? w->now - RECORD_HORIZONS * horizon
 					: 0);
 	}
-	for (size_t i = 0, n; i < s->n_rows && !err; i += n) {
-		n = s->n_rows - i < TABLE_AT_ONCE ? s->n_rows - i : TABLE_AT_ONCE;
-		err = update_rows(w, s, i, n, c, clean, threshold, ctx);
-	}
-	return err;
+	return err ? err : snapshot_each(s, update_rows, &u);
 }
 
-struct view record_lately(const struct record *r)
+void record_counts(const struct windows *w, size_t i, struct counts *c)
+{
+	const struct record_id *id = record_id(w, i);
+	const struct record *r = &w->records[i];
+
+	if (r->counts)
+		counts_unpack(slab_at(&w->counts, r->counts), c);
+	else
+		*c = (struct counts){ .row = blank };
+	for (int k = 0; k < SLICES; k++)
+		if (!(r->held & 1U << k))
+			c->slice[k] = (struct slice){};
+	c->row.src = id->src;
+	c->row.stack = id->stack;
+	c->row.service = id->service;
+	c->row.family = id->family;
+	c->row.proto = id->proto;
+	c->row.connections = r->connections;
+	c->row.exchanges = r->exchanges;
+	c->row.last_seen = r->last_seen;
+	c->row.resumed = r->resumed;
+	c->row.rtt_min = r->rtt_min;
+}
+
+int record_keep(struct windows *w, size_t i, const struct counts *c)
+{
+	uint8_t packed[COUNTS_MOST];
+	size_t len = counts_pack(c, packed);
+	uint32_t piece = slab_fit(&w->counts, w->records[i].counts, len);
+
+	if (!piece)
+		return -ENOMEM;
+	memcpy(slab_at(&w->counts, piece), packed, len);
+	w->records[i].counts = piece;
+	return 0;
+}
+
+struct view counts_lately(const struct counts *c)
 {
 	struct view v = {};
 
 	for (int k = 0; k < SLICES; k++) {
-		const struct slice *s = &r->slice[k];
+		const struct slice *s = &c->slice[k];
 
 		if (!s->windows) /* nothing in it, as in most */
 			continue;

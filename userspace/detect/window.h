@@ -9,7 +9,7 @@
  *         is history and no part of "lately"; behind longer one, lately just goes on.
  *         A record that was still for RECORD_HORIZONS horizons is forgotten whole.
  * Units:  counts; delays 0.1 ms; time ns since 1970.
- * Memory: 576 bytes a record and the index.
+ * Memory: 64 bytes a record, what it did in few bytes (counts.h), and the index.
  * Bound:  a row that was halved between two snapshots (u8 bins) gives the excess
  *         over its half: too little by at most half a bin. A row that went
  *         backwards was evicted and begun anew: all of it is new.
@@ -22,24 +22,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/slab.h"
 #include "base/table.h"
+#include "detect/addresses.h"
 #include "detect/config.h"
+#include "detect/counts.h"
 #include "model/farm.h"
 #include "model/snapshot.h"
 
+/* 12 bytes: there are tables with millions. */
 struct source_id {
 	uint64_t src;
-	uint64_t family;
-};
+	uint32_t family;
+} __attribute__((packed, aligned(4)));
 
 struct record_id {
 	uint64_t src, stack;
 	uint16_t service;
 	uint8_t family, proto;
-	uint32_t zero;
-};
+} __attribute__((packed, aligned(4)));
 
-#define SLICES          4
 #define RECORD_HORIZONS 3
 #define DAY_CELLS       7
 
@@ -47,41 +49,29 @@ struct record_id {
  * up: no more are kept of it (a NAT of 2,000 people shows some dozens). */
 #define RANDOM_STACKS 256
 
-/* What happened in some time. */
-struct view {
-	uint32_t connections, exchanges, resumed;
-	uint32_t direct, split; /* handshakes with D* below, at or over the threshold */
-	uint16_t d1dstar[D_BINS * D_BINS];
-	uint16_t gaps[GAP_BINS];
-	uint16_t windows; /* with an exchange or connection in them */
-};
-
-/* The same, small: shares are kept, a histogram is halved when a bin is full. */
-struct slice {
-	uint32_t connections, exchanges;
-	uint16_t resumed, direct, split, windows;
-	uint8_t d1dstar[D_BINS * D_BINS];
-	uint8_t gaps[GAP_BINS];
-};
-
+/* A line. */
 struct record {
-	struct tally row; /* the newest */
-	struct view clean;
-	struct slice slice[SLICES];    /* [0] the newest */
 	uint64_t first_seen;           /* ns since 1970 */
 	uint64_t last_moved;           /* the same, end of that window */
-	uint32_t moved;                /* exchanges in the newest window */
-	uint32_t moved_window;         /* number of that window */
+	uint32_t connections;          /* of the newest row, as the next three */
+	uint32_t exchanges, last_seen; /* stamp */
+	uint16_t resumed, rtt_min;
+	uint32_t moved;                /* exchanges in the window that ended at last_moved */
+	uint32_t counts;               /* the rest of what it did, in windows.counts */
 	uint16_t fresh, fresh_waiting; /* handshakes with both delays in it; those that waited */
-	uint32_t clean_dstar;          /* median of D* when clean, 0.1 ms; 0: not direct then */
-	bool in_clean;                 /* seen while traffic was clean */
-	bool in_noise;                 /* began in a window when D* said nothing */
-	uint8_t jammed;                /* handshakes in windows when waiting said nothing */
-	bool anew;                     /* the next row begins from nothing */
-	bool recalled;                 /* looked up what was written of it */
-	uint8_t days;                  /* whose cells are kept */
-	uint16_t cell[DAY_CELLS];      /* of the days before, the newest first (cells.h) */
-};
+	uint16_t clean_dstar;     /* median of D* when clean, 0.1 ms, + 1; 0: not direct then */
+	uint16_t cell[DAY_CELLS]; /* of the days before, the newest first (cells.h) */
+	uint8_t held : SLICES;    /* a bit for each generation in which anything was */
+	uint8_t active : SLICES;  /* ... in which it connected or exchanged */
+	uint8_t days : 3;         /* whose cells are kept */
+	bool in_clean : 1;        /* seen while traffic was clean */
+	bool in_noise : 1;        /* began in a window when D* said nothing */
+	bool anew : 1;            /* the next row begins from nothing */
+	bool recalled : 1;        /* looked up what was written of it */
+	uint8_t jammed;           /* handshakes in windows when waiting said nothing */
+	uint8_t more_stacks;      /* of its address, where it is the first of it */
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct record) == 64, "a record is one line");
 
 struct cohort_id {
 	uint64_t stack;
@@ -89,17 +79,19 @@ struct cohort_id {
 };
 
 struct windows {
-	struct table ids;       /* struct record_id -> nothing; row i is record i */
-	struct table cohorts;   /* struct cohort_id -> nothing; row i is cohort i */
-	struct table addresses; /* struct source_id -> u32 stacks it has */
-	uint32_t *cohort;       /* of each record */
-	uint32_t *moved;        /* records that did anything in the newest window */
+	struct table ids;     /* struct record_id -> nothing; row i is record i */
+	struct table cohorts; /* struct cohort_id -> nothing; row i is cohort i */
+	struct addresses addresses;
+	uint32_t *cohort; /* of each record */
+	uint32_t *moved;  /* records that did anything in the newest window */
 	size_t n_moved, room_moved, room_cohort;
 	uint32_t shape;         /* another number: records were renumbered or generations turned */
 	uint64_t random_hellos; /* rows not kept: their address has too many stacks */
 	size_t n_random;        /* such addresses */
 	struct record *records;
+	struct slab counts;
 	size_t n, room;
+	unsigned int newest;    /* which slice is of the newest generation */
 	uint64_t now;           /* ns since 1970 */
 	uint64_t begun;         /* of the first snapshot */
 	uint64_t since[SLICES]; /* of the generations, the newest first */
@@ -134,15 +126,21 @@ static inline uint64_t windows_since(const struct windows *w)
 
 static inline bool record_active(const struct record *r)
 {
-	for (int i = 0; i < SLICES; i++) {
-		if (r->slice[i].connections || r->slice[i].exchanges)
-			return true;
-	}
-	return false;
+	return r->active;
 }
 
+/* In the newest window? */
+static inline bool record_moved(const struct windows *w, const struct record *r)
+{
+	return r->last_moved == w->now;
+}
+
+void record_counts(const struct windows *w, size_t i, struct counts *c);
+/* -ENOMEM: they are as they were. */
+int record_keep(struct windows *w, size_t i, const struct counts *c);
+
 /* The generations together. */
-struct view record_lately(const struct record *r);
+struct view counts_lately(const struct counts *c);
 
 /* Median of the D* that are kept, resumed and full handshakes apart: of the kind
  * there is more of, of all when neither has `min`. *n: how many it stands on. */

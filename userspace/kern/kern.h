@@ -20,6 +20,7 @@
 #include "abi.h"
 #include "base/addr.h"
 #include "base/log.h"
+#include "model/snapshot.h"
 
 struct batch;
 struct batch_answer;
@@ -84,6 +85,9 @@ void kern_tables_release(struct kern *k);
 
 /* The same read in pieces, which takes no memory to speak of; any thread's. */
 int kern_read_tables(const struct kern *k, struct snapshot *s, bool orders);
+int kern_read_orders(const struct kern *k, struct snapshot *s);
+/* As snapshot_each(): some thousand copies at a time. *skipped: changed under the reader. */
+int kern_each_tally(const struct kern *k, snapshot_rows_fn fn, void *ctx, uint64_t *skipped);
 enum kern_table { KERN_TALLIES, KERN_ORDERS, KERN_FLOWS };
 int kern_table_fill(const struct kern *k, enum kern_table which, size_t *used, size_t *rows);
 

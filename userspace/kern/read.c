@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "model/snapshot.h"
 
 struct control *kern_control(struct kern *k)
@@ -49,7 +50,7 @@ void kern_tables_release(struct kern *k)
 }
 
 /* A piece is about so large; a set is lines of 64 bytes, so 64 of them are pages. */
-#define PIECE_BYTES (16 << 20)
+#define PIECE_BYTES (4 << 20)
 #define PIECE_SETS  64
 
 typedef int (*piece_fn)(void *ctx, const void *sets, size_t n_sets);
@@ -83,11 +84,51 @@ static int add_orders(void *ctx, const void *sets, size_t n_sets)
 	return snapshot_add_sets(ctx, NULL, 0, sets, n_sets);
 }
 
+/* Rows are handed on so many sets at a time. */
+#define SOME_SETS 512
+
+struct handing {
+	struct snapshot *some;
+	snapshot_rows_fn fn;
+	void *ctx;
+};
+
+static int hand_tallies(void *ctx, const void *at, size_t n_sets)
+{
+	const struct tally_set *sets = at;
+	struct handing *h = ctx;
+	int err = 0;
+
+	for (size_t i = 0, n; i < n_sets && !err; i += n) {
+		n = n_sets - i < SOME_SETS ? n_sets - i : SOME_SETS;
+		h->some->n_rows = 0;
+		err = snapshot_add_sets(h->some, sets + i, n, NULL, 0);
+		if (!err)
+			err = h->fn(h->ctx, h->some->rows, h->some->n_rows);
+	}
+	return err;
+}
+
+int kern_each_tally(const struct kern *k, snapshot_rows_fn fn, void *ctx, uint64_t *skipped)
+{
+	_cleanup_(snapshot_freep) struct snapshot *some = snapshot_new(0, 0);
+	struct handing h = { some, fn, ctx };
+	int err = some ? each_piece(&k->tallies, hand_tallies, &h) : -ENOMEM;
+
+	*skipped = some ? some->losses.rows_skipped : 0;
+	return err;
+}
+
+int kern_read_orders(const struct kern *k, struct snapshot *s)
+{
+	return each_piece(&k->orders, add_orders, s);
+}
+
 int kern_read_tables(const struct kern *k, struct snapshot *s, bool orders)
 {
 	int err = each_piece(&k->tallies, add_tallies, s);
 
-	return err || !orders ? err : each_piece(&k->orders, add_orders, s);
+	return err || !orders ? err : kern_read_orders(k, s);
 }
 
 /* Tags are read without a lock: a row that comes or goes meanwhile may count. */

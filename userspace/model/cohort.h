@@ -23,6 +23,7 @@ struct cohort_member {
 	float weight;      /* posterior of the component */
 	uint32_t tcp_key;
 	uint32_t connections, exchanges, moved;       /* moved: in the newest window */
+	uint32_t resumed;                             /* of the connections */
 	uint32_t direct_handshakes, split_handshakes; /* clean time included */
 	uint32_t direct_waiting;                      /* D1 from 10 ms, D* was not */
 	uint32_t split_waiting;                       /* D1 from 10 ms, and D* no lower a bin */
@@ -34,7 +35,7 @@ struct cohort_member {
 	double seconds;      /* in the view */
 	uint64_t first_seen; /* ns since 1970 */
 	uint16_t gaps[GAP_BINS];
-	size_t record; /* row of the detector's table */
+	uint32_t record; /* row of the detector's table */
 };
 
 struct cohort {

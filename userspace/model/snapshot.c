@@ -66,6 +66,11 @@ int snapshot_add_stack(struct snapshot *s, uint64_t stack, uint32_t hello_flags)
 	return 0;
 }
 
+int snapshot_each(const struct snapshot *s, snapshot_rows_fn fn, void *ctx)
+{
+	return s->read ? s->read(s->read_ctx, fn, ctx) : fn(ctx, s->rows, s->n_rows);
+}
+
 /* Copies `len` bytes whose generation word must be even and the same before and
  * after. */
 static bool copy_steady(void *to, const void *from, size_t len, const __u32 *gen)

@@ -36,6 +36,10 @@ struct snapshot_stack {
 	uint32_t zero;
 };
 
+typedef int (*snapshot_rows_fn)(void *ctx, const struct tally *rows, size_t n);
+/* Gives all rows to `fn`, some at a time; stops at the first that is not 0 and returns it. */
+typedef int (*snapshot_read_fn)(void *ctx, snapshot_rows_fn fn, void *fn_ctx);
+
 struct snapshot {
 	uint64_t time;  /* ns of the one clock */
 	uint64_t epoch; /* ns; time + epoch is since 1970 */
@@ -46,6 +50,10 @@ struct snapshot {
 	struct snapshot_stack *stacks; /* may be empty */
 	size_t n_stacks;
 	struct losses losses;
+	/* Where rows are not in memory but read when they are asked for, a piece at a time
+	 * (losses.rows_skipped is known after that); NULL: they are `rows`. */
+	snapshot_read_fn read;
+	void *read_ctx;
 	/* private */
 	size_t room_rows, room_orders, room_stacks;
 };
@@ -57,6 +65,9 @@ void snapshot_freep(struct snapshot **s);
 int snapshot_add(struct snapshot *s, const struct tally *row);
 int snapshot_add_order(struct snapshot *s, const struct order_tally *row);
 int snapshot_add_stack(struct snapshot *s, uint64_t stack, uint32_t hello_flags);
+
+/* Every row, wherever it is: as snapshot_read_fn. */
+int snapshot_each(const struct snapshot *s, snapshot_rows_fn fn, void *ctx);
 
 /* Copies the mapped tables. A row that changes its key meanwhile is skipped and
  * counted in losses.rows_skipped; counts of one row may be a packet apart. */
