@@ -66,9 +66,9 @@ static __always_inline int syn_option(const struct syn_raw *s, struct syn_walk *
 	return 0;
 }
 
-/* A few options, as many as most SYNs have; 1: no more. To return from a call costs as
- * much as an option does. */
-#define SYN_BLOCK 8
+/* A few options, as many as Linux sends and the end; 1: no more. To return from a call
+ * costs as much as an option does. */
+#define SYN_BLOCK 6
 __noinline int syn_block(const struct syn_raw *s, struct syn_walk *o)
 {
 	if (!s || !o)
