@@ -13,6 +13,7 @@
 #ifndef WINNOW_ABI_H
 #define WINNOW_ABI_H
 
+#include <stddef.h>
 #include <linux/types.h>
 
 #define WINNOW_ABI_VERSION	7	/* bump when a pinned shape changes */
@@ -319,45 +320,52 @@ enum syn_ip_flag {
 
 /* Times are us since the SYN, 0 = unset, exactly as timing.md's rules want them. */
 struct handshake {
+	/* the first half: all that a SYN writes */
 	__u64 key;		/* keyed hash of the 4-tuple */
 	__u64 t_syn;		/* ns; of the first packet when the SYN was not seen */
-	__u64 ja4, stack, order;	/* keys of the hello */
-	__u64 alt_ja4, alt_stack, alt_order;	/* of a second hello at the same place */
-	__u32 d_ack, d_ch, d_chc, d_p1, d_pl, d_f2, d_f2x;
-	__u32 d1;		/* of the first hello, HelloRetryRequest or not; US_UNKNOWN */
 	__u32 isn_c, isn_s;	/* initial sequence numbers; isn_s if HS_HAS_ISN */
-	__u32 ack0, ack_pl, ack_f2;
+	__u32 isn_other;	/* a SYN that the server has not answered */
 	__u32 hello_base;	/* sequence number where the hello begins */
-	__u32 ch_end, alt_end;	/* ... and where it ends; alt_end if HS_ALT */
 	__u32 high;		/* highest sequence number seen, plus one */
-	__u32 ack_first;	/* the client's first acknowledgement */
-	__u32 rule, rule_gen;	/* verdict of the hello, 0 = none */
 	__u32 flags;		/* enum handshake_flag */
 	__u32 tcp_key;
 	__u32 stamp;		/* last touched */
-	__u32 spare;
-	__u32 isn_other;	/* a SYN that the server has not answered */
-	__u32 hello_flags;	/* enum hello_flag */
-	__u32 unfit_ack;	/* of a flight that does not continue the hello; HS_UNFIT */
+	__u32 d_ack;
+	__u32 d1;		/* of the first hello, HelloRetryRequest or not; US_UNKNOWN */
+	struct syn_raw syn;
 	__u16 mss;
 	__u8 state;		/* enum handshake_state */
+	__u8 proof;		/* enum proof_mode that has been satisfied */
+
+	/* the second: of another connection until the client has answered, see
+	 * handshake_open() */
+	__u64 ja4, stack, order;	/* keys of the hello */
+	__u64 alt_ja4, alt_stack, alt_order;	/* of a second hello at the same place */
+	__u32 d_ch, d_chc, d_p1, d_pl, d_f2, d_f2x;
+	__u32 ack0, ack_pl, ack_f2;
+	__u32 ch_end, alt_end;	/* where the hello ends; alt_end if HS_ALT */
+	__u32 ack_first;	/* the client's first acknowledgement */
+	__u32 rule, rule_gen;	/* verdict of the hello, 0 = none */
+	__u32 hello_flags;	/* enum hello_flag */
+	__u32 unfit_ack;	/* of a flight that does not continue the hello; HS_UNFIT */
 	__u8 result;		/* enum hello_result */
 	__u8 segments, records;
-	__u8 proof;		/* enum proof_mode that has been satisfied */
-	__u8 pad;
-	struct syn_raw syn;
-} __attribute__((aligned(64)));
-_Static_assert(sizeof(struct handshake) == 256, "a handshake is four lines");
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct handshake) == 248, "eight and their tags are half a page");
+_Static_assert(offsetof(struct handshake, ja4) == 128, "a SYN writes two lines");
 
 enum handshake_state {
 	HS_FREE, HS_SYN, HS_HELLO, HS_NAMED, HS_DONE,
 };
 
+/* Two to a page: to find a page in memory costs as much as to find a line. */
 struct handshake_set {
 	__u32 tag[WAYS];
 	__u32 heat[WAYS];	/* when last used, by the table's own clock */
 	struct handshake slot[WAYS];
-};
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct handshake_set) == 2048, "a set is half a page");
 
 /* ---- QUIC: what joins a hello, an id of the server's and a verdict (quic.bpf.h) - */
 

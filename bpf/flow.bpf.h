@@ -355,8 +355,8 @@ __noinline int flow_forget(__u64 key, __u64 t, __u32 whatever)
 	struct moved held = {};
 	__u32 way;
 
-	if (!set || !lock || !flow_known(key))
-		return 0;
+	if (!set || !lock || tag_way(set->tag, tag_of(key)) >= WAYS)
+		return 0; /* most often there is none: the tags say so */
 	lock_take(&lock->lock);
 	way = flow_way(set, key);
 	if (way < WAYS && (whatever || set->slot[way & (WAYS - 1)].flags & FLOW_CLOSED)) {

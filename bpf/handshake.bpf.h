@@ -32,8 +32,10 @@
 /* Number of sets - 1, set before loading. */
 const volatile __u32 handshake_sets = 2047;
 
+/* Read by nobody else. To be mapped, a table begins with a page, else 312 bytes behind one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2048);
 	__type(key, __u32);
 	__type(value, struct handshake_set);
@@ -368,69 +370,82 @@ static __always_inline __u32 record_heat(const struct handshake *h, __u64 t)
 	return record_time(t);
 }
 
-static __always_inline struct handshake_set *handshake_set(__u64 key)
-{
-	__u32 i = key & handshake_sets;
+/* Where the record of a key is, if there is one. */
+struct place {
+	struct handshake_set *set;
+	struct stripe *lock;
+};
 
-	return bpf_map_lookup_elem(&handshakes, &i);
+static __always_inline int handshake_place(__u64 key, struct place *at)
+{
+	__u32 i = key & handshake_sets, lock = i & (STRIPES - 1);
+
+	at->set = bpf_map_lookup_elem(&handshakes, &i);
+	at->lock = bpf_map_lookup_elem(&handshake_locks, &lock);
+	return at->set && at->lock;
+}
+
+/* Under the lock. WAYS or more: see way_find(). */
+static __always_inline __u32 handshake_find(const struct place *at, __u64 key)
+{
+	return way_find(at->set, tag_of(key), at->set->slot[w_].key == key);
 }
 
 /* What a SYN needs of its set. */
 static __always_inline void handshake_touch_tags(__u64 key)
 {
-	struct handshake_set *set = handshake_set(key);
+	struct place at;
 
-	if (set)
-		touch(&set->tag[0]);
+	if (handshake_place(key, &at))
+		touch(&at.set->tag[0]);
 }
 
 /* The lines of the record, ahead of the step that needs them. */
 static __always_inline void handshake_touch(__u64 key)
 {
-	struct handshake_set *set = handshake_set(key);
+	struct place at;
 
-	if (set)
-		touch_set(set, key);
+	if (handshake_place(key, &at))
+		touch_set(at.set, key);
 }
 
-static __always_inline struct stripe *handshake_lock(__u64 key)
+/* Under the lock. A fresh record in place of `way`, as far as a SYN writes one; the rest
+ * is left as it is: its lines are somewhere else, and most of a flood needs no more. */
+static __always_inline void handshake_begin(const struct place *at, __u32 way, __u64 key, __u64 t)
 {
-	__u32 i = key & handshake_sets & (STRIPES - 1);
+	struct handshake *h = &at->set->slot[way & (WAYS - 1)];
 
-	return bpf_map_lookup_elem(&handshake_locks, &i);
-}
-
-/* Under the lock. A fresh record in place of `way`. */
-static __always_inline void handshake_begin(struct handshake_set *set, __u32 way, __u64 key,
-					    __u64 t)
-{
-	struct handshake *h = &set->slot[way & (WAYS - 1)];
-
-	__builtin_memset(h, 0, sizeof(*h));
+	__builtin_memset(h, 0, offsetof(struct handshake, ja4));
 	h->key = key;
 	h->t_syn = t;
 	h->stamp = stamp_of(t);
 	h->state = HS_SYN;
 	h->d1 = US_UNKNOWN;
-	set->tag[way & (WAYS - 1)] = tag_of(key);
-	set->heat[way & (WAYS - 1)] = record_heat(h, t);
+	at->set->tag[way & (WAYS - 1)] = tag_of(key);
+	at->set->heat[way & (WAYS - 1)] = record_time(t) - AGE_CLASS; /* see record_heat() */
+}
+
+/* Under the lock. The rest of a record that has had no use of it. */
+static __always_inline void handshake_open(struct handshake *h)
+{
+	__builtin_memset(&h->ja4, 0, sizeof(*h) - offsetof(struct handshake, ja4));
 }
 
 /* The record at `way`, which is to go to another key, is of a connection that may still
  * go on. Its heat says so: nothing of the record, whose lines are elsewhere, is read. */
-static __always_inline int handshake_lost(const struct handshake_set *set, __u32 way, __u64 t)
+static __always_inline int handshake_lost(const struct place *at, __u32 way, __u64 t)
 {
-	__u32 age = record_time(t) - set->heat[way & (WAYS - 1)];
+	__u32 age = record_time(t) - at->set->heat[way & (WAYS - 1)];
 
-	return set->tag[way & (WAYS - 1)] && !(age & AGE_ENDED) &&
+	return at->set->tag[way & (WAYS - 1)] && !(age & AGE_ENDED) &&
 	       (age & (AGE_CLASS - 1)) <= RECORD_LIFE;
 }
 
-/* Under the lock. The record to give to a key that way_find() answered `found` for. */
-static __always_inline __u32 handshake_victim(const struct handshake_set *set, __u32 found,
-					      __u64 key, __u64 t)
+/* Under the lock. The record to give to a key that handshake_find() answered `found` for. */
+static __always_inline __u32 handshake_victim(const struct place *at, __u32 found, __u64 key,
+					      __u64 t)
 {
-	return way_victim(set->tag, set->heat, found, record_time(t), RECORD_LIFE, key);
+	return way_victim(at->set->tag, at->set->heat, found, record_time(t), RECORD_LIFE, key);
 }
 
 #endif

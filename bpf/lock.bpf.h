@@ -63,11 +63,21 @@ static __always_inline void lock_take(__u32 *word)
 		lock_wait(word);
 }
 
-/* An exchange: a plain store may be seen before what was written under the lock. */
+/* Set before loading. 1: this processor's stores are seen in their order (x86). */
+const volatile __u32 stores_in_order;
+
+/* An exchange, where a plain store may be seen before what was written under the lock.
+ * Where it may not, the exchange would wait for all of that to have reached its lines. */
 static __always_inline void lock_give(__u32 *word)
 {
-	if (!runs_alone)
+	if (runs_alone)
+		return;
+	if (stores_in_order) {
+		asm volatile("" ::: "memory");
+		*(volatile __u32 *)word = 0;
+	} else {
 		__sync_lock_test_and_set(word, 0);
+	}
 }
 
 #endif

@@ -65,15 +65,10 @@ __noinline int syn_step(struct xdp_md *ctx)
 	struct work *w = work_get();
 	__u32 way, lost = 0, stale = 0;
 	struct syn_walk o = {};
-	struct handshake_set *set;
 	struct handshake *h;
-	struct stripe *lock;
+	struct place at;
 
-	if (!c || !w)
-		return 0;
-	set = handshake_set(w->key);
-	lock = handshake_lock(w->key);
-	if (!set || !lock)
+	if (!c || !w || !handshake_place(w->key, &at))
 		return 0;
 	count(COUNTER_SYN);
 	syn_read(ctx, w);
@@ -83,12 +78,12 @@ __noinline int syn_step(struct xdp_md *ctx)
 	if (c->proof == PROOF_SOCKET)
 		stale = socket_established(ctx);
 
-	lock_take(&lock->lock);
-	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	lock_take(&at.lock->lock);
+	way = handshake_find(&at, w->key);
 	if (way < WAYS) {
-		h = &set->slot[way & (WAYS - 1)];
+		h = &at.set->slot[way & (WAYS - 1)];
 		h->stamp = stamp_of(w->t);
-		set->heat[way] = record_heat(h, w->t);
+		at.set->heat[way & (WAYS - 1)] = record_heat(h, w->t);
 		if (h->state != HS_DONE && h->isn_c == w->p.seq && !(h->flags & HS_NO_SYN)) {
 			h->flags |= HS_SYN_RETX;
 			goto out;
@@ -100,12 +95,12 @@ __noinline int syn_step(struct xdp_md *ctx)
 			goto out;
 		}
 	} else {
-		way = handshake_victim(set, way, w->key, w->t);
-		lost = handshake_lost(set, way, w->t);
+		way = handshake_victim(&at, way, w->key, w->t);
+		lost = handshake_lost(&at, way, w->t);
 	}
 	way = way_kept(w, way);
-	handshake_begin(set, way, w->key, w->t);
-	h = &set->slot[way & (WAYS - 1)];
+	handshake_begin(&at, way, w->key, w->t);
+	h = &at.set->slot[way & (WAYS - 1)];
 	h->isn_c = w->p.seq;
 	h->hello_base = w->p.seq + 1;
 	h->high = w->p.seq + 1;
@@ -115,11 +110,12 @@ __noinline int syn_step(struct xdp_md *ctx)
 	if (stale)
 		h->flags |= HS_STALE;
 	if (w->p.payload_len) {
+		handshake_open(h);
 		h->flags |= HS_SYN_DATA;
 		w->h = *h;
 	}
 out:
-	lock_give(&lock->lock);
+	lock_give(&at.lock->lock);
 	if (lost)
 		count(COUNTER_HANDSHAKE_EVICTED);
 	return 0;
@@ -127,12 +123,12 @@ out:
 
 /* In replay a capture may begin behind the SYN: a first segment that looks like a
  * hello gets a record without times. Live it never does: it could not be proved. */
-static __always_inline void midstream_begin(struct handshake_set *set, __u32 way, struct work *w)
+static __always_inline void midstream_begin(const struct place *at, __u32 way, struct work *w)
 {
 	struct handshake *h;
 
-	handshake_begin(set, way, w->key, w->t);
-	h = &set->slot[way & (WAYS - 1)];
+	handshake_begin(at, way, w->key, w->t);
+	h = &at->set->slot[way & (WAYS - 1)];
 	h->isn_c = w->p.seq - 1;
 	h->hello_base = w->p.seq;
 	h->high = w->p.seq;
@@ -158,47 +154,47 @@ __noinline int segment_step(struct xdp_md *ctx)
 {
 	struct control *c = control_get();
 	struct work *w = work_get();
-	struct handshake_set *set;
-	struct stripe *lock;
+	struct handshake *h;
 	__u32 way, begins;
+	struct place at;
 
 	if (!c || !w || !ctx)
 		return ACT_OUT;
 	w->act = 0;
 	begins = midstream(w) && c->emit_all;
-	set = handshake_set(w->key);
-	lock = handshake_lock(w->key);
-	if (!set || !lock)
+	if (!handshake_place(w->key, &at))
 		return ACT_OUT;
-	touch_set(set, w->key);
-	lock_take(&lock->lock);
-	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
-	if (way >= WAYS || set->slot[way & (WAYS - 1)].state == HS_DONE) {
+	touch_set(at.set, w->key);
+	lock_take(&at.lock->lock);
+	way = handshake_find(&at, w->key);
+	if (way >= WAYS || at.set->slot[way & (WAYS - 1)].state == HS_DONE) {
 		if (!begins) {
 			w->act = ACT_OUT | ACT_GONE;
 			goto out;
 		}
 		if (way >= WAYS)
-			way = handshake_victim(set, way, w->key, w->t);
-		midstream_begin(set, way & (WAYS - 1), w);
+			way = handshake_victim(&at, way, w->key, w->t);
+		midstream_begin(&at, way & (WAYS - 1), w);
 	}
 	way = way_kept(w, way);
+	h = &at.set->slot[way & (WAYS - 1)];
 	/* It ends once; if the client goes on, what ended it did not reach the server. */
-	if (set->slot[way & (WAYS - 1)].flags & HS_CLOSED && w->p.tcp_flags & (TCP_FIN | TCP_RST)) {
+	if (h->flags & HS_CLOSED && w->p.tcp_flags & (TCP_FIN | TCP_RST)) {
 		w->act = ACT_OUT | ACT_GONE;
 		goto out;
 	}
 	if (w->p.payload_len)
-		set->slot[way & (WAYS - 1)].flags &= ~HS_CLOSED;
-	handshake_step(&set->slot[way & (WAYS - 1)], &w->p, &w->k, w->t, c->proof == PROOF_EGRESS,
-		       &w->act);
+		h->flags &= ~HS_CLOSED;
+	if (h->state == HS_SYN && !h->d_ack && !(h->flags & HS_SYN_DATA))
+		handshake_open(h);
+	handshake_step(h, &w->p, &w->k, w->t, c->proof == PROOF_EGRESS, &w->act);
 	if (!(w->act & ACT_OUT)) {
-		set->slot[way & (WAYS - 1)].stamp = stamp_of(w->t);
-		set->heat[way] = record_heat(&set->slot[way & (WAYS - 1)], w->t);
+		h->stamp = stamp_of(w->t);
+		at.set->heat[way] = record_heat(h, w->t);
 	}
-	w->h = set->slot[way & (WAYS - 1)];
+	w->h = *h;
 out:
-	lock_give(&lock->lock);
+	lock_give(&at.lock->lock);
 	return w->act;
 }
 
@@ -206,22 +202,17 @@ out:
  * another connection's meanwhile. */
 __noinline int hello_store(struct work *w, __u32 again)
 {
-	struct handshake_set *set;
 	struct handshake *h;
-	struct stripe *lock;
+	struct place at;
 	__u32 way, end;
 
-	if (!w)
+	if (!w || !handshake_place(w->key, &at))
 		return 0;
-	set = handshake_set(w->key);
-	lock = handshake_lock(w->key);
-	if (!set || !lock)
-		return 0;
-	lock_take(&lock->lock);
-	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
+	lock_take(&at.lock->lock);
+	way = handshake_find(&at, w->key);
 	if (way >= WAYS)
 		goto out;
-	h = &set->slot[way & (WAYS - 1)];
+	h = &at.set->slot[way & (WAYS - 1)];
 	if (h->isn_c != w->h.isn_c)
 		goto out;
 	if (h->segments < 255 && !again)
@@ -275,7 +266,7 @@ __noinline int hello_store(struct work *w, __u32 again)
 copy:
 	w->h = *h;
 out:
-	lock_give(&lock->lock);
+	lock_give(&at.lock->lock);
 	return 0;
 }
 
@@ -284,28 +275,23 @@ out:
 __noinline int record_proxied(__u32 len)
 {
 	struct work *w = work_get();
-	struct handshake_set *set;
 	struct handshake *h;
-	struct stripe *lock;
+	struct place at;
 	__u32 way;
 
-	if (!w)
+	if (!w || !handshake_place(w->key, &at))
 		return 0;
-	set = handshake_set(w->key);
-	lock = handshake_lock(w->key);
-	if (!set || !lock)
-		return 0;
-	lock_take(&lock->lock);
-	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
-	if (way < WAYS && set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
-		h = &set->slot[way & (WAYS - 1)];
+	lock_take(&at.lock->lock);
+	way = handshake_find(&at, w->key);
+	if (way < WAYS && at.set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
+		h = &at.set->slot[way & (WAYS - 1)];
 		h->flags |= HS_PROXIED;
 		h->hello_base += len;
 		h->tcp_key = 0;
 		h->syn.present = 0;
 		w->h = *h;
 	}
-	lock_give(&lock->lock);
+	lock_give(&at.lock->lock);
 	bpf_map_update_elem(&proxied, &w->key, &w->who, BPF_ANY);
 	return 0;
 }
@@ -314,20 +300,15 @@ __noinline int record_proxied(__u32 len)
 __noinline __u32 record_mark(__u32 flags, __u32 done, __u32 verdict)
 {
 	struct work *w = work_get();
-	struct handshake_set *set;
-	struct stripe *lock;
 	__u32 way, old = ~0U;
+	struct place at;
 
-	if (!w)
+	if (!w || !handshake_place(w->key, &at))
 		return old;
-	set = handshake_set(w->key);
-	lock = handshake_lock(w->key);
-	if (!set || !lock)
-		return old;
-	lock_take(&lock->lock);
-	way = way_find(set, tag_of(w->key), set->slot[w_].key == w->key);
-	if (way < WAYS && set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
-		struct handshake *h = &set->slot[way & (WAYS - 1)];
+	lock_take(&at.lock->lock);
+	way = handshake_find(&at, w->key);
+	if (way < WAYS && at.set->slot[way & (WAYS - 1)].isn_c == w->h.isn_c) {
+		struct handshake *h = &at.set->slot[way & (WAYS - 1)];
 
 		old = h->flags;
 		h->flags |= flags;
@@ -338,10 +319,10 @@ __noinline __u32 record_mark(__u32 flags, __u32 done, __u32 verdict)
 		if (done)
 			h->state = HS_DONE;
 		if (done || flags & HS_CLOSED)
-			set->heat[way] = record_heat(h, w->t);
+			at.set->heat[way & (WAYS - 1)] = record_heat(h, w->t);
 		h->proof = w->h.proof;
 	}
-	lock_give(&lock->lock);
+	lock_give(&at.lock->lock);
 	return old;
 }
 

@@ -45,9 +45,11 @@ struct slot {
 	__u8 b[STREAM_MAX + CHUNK];
 };
 
-/* Hellos in pieces. Written per segment, read by nobody else. */
+/* Hellos in pieces. Written per segment, read by nobody else. To be mapped, a table begins
+ * with a page: so a head is in one line. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 256);
 	__type(key, __u32);
 	__type(value, struct slot_head);

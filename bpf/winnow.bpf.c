@@ -376,10 +376,9 @@ __noinline int synack_step(void)
 {
 	struct control *c = control_get();
 	struct work *w = work_get();
-	struct handshake_set *set;
-	struct stripe *lock;
-	struct packet *p;
 	struct handshake *h;
+	struct packet *p;
+	struct place at;
 	__u32 way, evicted = 0;
 	__u64 key, t;
 
@@ -388,24 +387,22 @@ __noinline int synack_step(void)
 	p = &w->p;
 	count(COUNTER_SYNACK);
 	key = key_flow(&c->secret, &p->dst, &p->src, p->dport, p->sport);
-	set = handshake_set(key);
-	lock = handshake_lock(key);
-	if (!set || !lock)
+	if (!handshake_place(key, &at))
 		return 0;
 	t = now();
-	lock_take(&lock->lock);
-	way = way_find(set, tag_of(key), set->slot[w_].key == key);
+	lock_take(&at.lock->lock);
+	way = handshake_find(&at, key);
 	if (way >= WAYS) {
 		/* Its SYN was lost to a flood, or came before the program. */
-		way = handshake_victim(set, way, key, t);
-		evicted = handshake_lost(set, way, t);
-		handshake_begin(set, way, key, t);
-		h = &set->slot[way & (WAYS - 1)];
+		way = handshake_victim(&at, way, key, t);
+		evicted = handshake_lost(&at, way, t);
+		handshake_begin(&at, way, key, t);
+		h = &at.set->slot[way & (WAYS - 1)];
 		h->flags |= HS_NO_SYN;
 	} else {
 		int answer;
 
-		h = &set->slot[way & (WAYS - 1)];
+		h = &at.set->slot[way & (WAYS - 1)];
 		answer = h->isn_c + 1 == p->ack;
 		if (h->flags & HS_SYN_DATA) /* it may acknowledge the data too */
 			answer = p->ack - (h->isn_c + 1) <= h->syn.payload;
@@ -413,7 +410,7 @@ __noinline int synack_step(void)
 		    h->isn_other + 1 != p->ack)
 			goto out; /* an answer to a SYN that we have not kept */
 		if (!answer || h->state == HS_DONE) {
-			handshake_begin(set, way, key, t);
+			handshake_begin(&at, way, key, t);
 			h->flags |= HS_NO_SYN;
 		}
 	}
@@ -427,7 +424,7 @@ __noinline int synack_step(void)
 		h->flags |= HS_HAS_ISN;
 	}
 out:
-	lock_give(&lock->lock);
+	lock_give(&at.lock->lock);
 	if (evicted)
 		count(COUNTER_HANDSHAKE_EVICTED);
 	return 0;
@@ -485,8 +482,8 @@ int winnow_ingress(struct __sk_buff *skb)
 	struct control *c = control_get();
 	struct work *w = work_get();
 	__u32 way, tell = 0, acked = 0;
-	struct handshake_set *set;
-	struct stripe *lock;
+	struct handshake *h;
+	struct place at;
 	__u64 key;
 
 	if (!c || !w)
@@ -501,18 +498,17 @@ int winnow_ingress(struct __sk_buff *skb)
 	    !port_protected(w->p.dport, IPPROTO_TCP))
 		return TC_ACT_UNSPEC;
 	key = key_flow(&c->secret, &w->p.src, &w->p.dst, w->p.sport, w->p.dport);
-	set = handshake_set(key);
-	lock = handshake_lock(key);
-	if (!set || !lock)
+	if (!handshake_place(key, &at))
 		return TC_ACT_UNSPEC;
-	lock_take(&lock->lock);
-	way = way_find(set, tag_of(key), set->slot[w_].key == key);
-	if (way < WAYS && set->slot[way & (WAYS - 1)].flags & HS_REJECT) {
-		set->slot[way & (WAYS - 1)].flags &= ~HS_REJECT;
-		acked = set->slot[way & (WAYS - 1)].high;
+	lock_take(&at.lock->lock);
+	way = handshake_find(&at, key);
+	h = &at.set->slot[way & (WAYS - 1)];
+	if (way < WAYS && h->flags & HS_REJECT) {
+		h->flags &= ~HS_REJECT;
+		acked = h->high;
 		tell = 1;
 	}
-	lock_give(&lock->lock);
+	lock_give(&at.lock->lock);
 	if (!tell)
 		acked = flow_reject(key, 0, &tell);
 	if (tell && reply_allowed(c))

@@ -160,6 +160,9 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->tallies_kept = !c->no_tallies;
 	k->skel->rodata->clock_virtual = c->replay;
 	k->skel->rodata->runs_alone = c->replay && c->batch;
+#ifdef __x86_64__
+	k->skel->rodata->stores_in_order = 1;
+#endif
 	k->prefixes = c->prefixes;
 	return 0;
 }
