@@ -50,7 +50,9 @@ void reader_freep(struct reader **r);
 const struct reader_batch *reader_wait(struct reader *r, unsigned int which, uint32_t from);
 /* The same at once, as it stands. */
 const struct reader_batch *reader_look(const struct reader *r, unsigned int which);
-/* Its frames have been used; it is filled again. */
+/* Nothing of it is waited for any more, but its frames stay as they are until */
+void reader_leave(struct reader *r, unsigned int which);
+/* they have been used, and it is filled again. From any thread. */
 void reader_return(struct reader *r, unsigned int which);
 
 #endif
