@@ -10,7 +10,7 @@
 #include "kern/thread.h"
 #include "kern/unfinished.h"
 
-#define QUEUE 16 /* more than the batches that are under way */
+#define QUEUE (2 * BATCHES) /* of each its frames, and that it is given back */
 
 struct item {
 	struct follow_frames frames;

@@ -6,7 +6,8 @@
  * are handed over as they come (`n` grows), so that a slow pipe is followed; a batch
  * whose frames have been used is given back.
  *
- * Memory: four batches of half a megabyte, and for each a frame that is too large for it.
+ * Memory: sixteen batches of half a megabyte, and for each a frame that is too large for
+ *         it. With four, the three threads of a replay waited for each other on two cores.
  * Errors: -errno; how the capture ended is in the last batch.
  */
 #ifndef WINNOW_KERN_READER_H
