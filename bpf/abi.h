@@ -603,7 +603,8 @@ static inline __u32 device_slot(__u32 ifindex)
 	X(QUIC_BUDGET,		"quic_budget",		"Initials not sent up: budget spent") \
 	X(QUIC_UNLINKED,	"quic_unlinked",	"answers to an id of which only the keys tell the hello") \
 	X(PROXIED_LOST,		"proxied_lost",		"segments whose PROXY header has been forgotten") \
-	X(REPLY_CAPPED,		"reply_capped",		"resets not sent to the client: budget spent")
+	X(REPLY_CAPPED,		"reply_capped",		"resets not sent to the client: budget spent") \
+	X(LOCK_MISSED,		"lock_missed",		"steps made without a lock whose holder did not run")
 
 enum counter {
 #define X(id, name, text) COUNTER_PARSE_##id,

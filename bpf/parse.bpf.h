@@ -18,7 +18,7 @@
 #include <bpf/bpf_endian.h>
 #include "abi.h"
 #include "now.bpf.h"
-#include "table.bpf.h"
+#include "verifier.bpf.h"
 
 #define PARSE_SPAN    256 /* headers end by here, or we do not follow */
 #define VLAN_TAGS_MAX 2

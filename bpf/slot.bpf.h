@@ -61,17 +61,23 @@ struct {
 } reassembly SEC(".maps");
 
 struct source_slots {
+	__u64 source;
+	__u32 stamp, spare;
 	__u32 at[SOURCE_SLOTS]; /* slot + 1 */
+};
+struct claim_line {
+	struct source_slots of[2];
 };
 #define CLAIMS 16384
 
-/* Which slots a source holds, by its hash. Two in one place forget each other's claims;
- * none is granted twice for long: the slot itself knows its owner. */
+/* Which slots a source holds, by its hash; a line has room for two. Of three in one line
+ * the claims of the one that was idle longest are forgotten: it may have 4 slots more.
+ * None is granted twice for long: the slot itself knows its owner. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, CLAIMS);
 	__type(key, __u32);
-	__type(value, struct source_slots);
+	__type(value, struct claim_line);
 } slot_claims SEC(".maps");
 
 static __always_inline struct slot *slot_at(__u32 i)
@@ -115,17 +121,37 @@ __noinline int slot_wipe(__u32 at)
 	return 0;
 }
 
+/* The claims of a source; another's place if there are none. */
+static __always_inline struct source_slots *claims_of(__u64 source, __u32 stamp)
+{
+	__u32 row = source & (CLAIMS - 1);
+	struct claim_line *line = bpf_map_lookup_elem(&slot_claims, &row);
+	struct source_slots *claim;
+
+	if (!line)
+		return 0;
+	if (line->of[0].source == source ||
+	    (line->of[1].source != source &&
+	     row_age(stamp, line->of[0].stamp) >= row_age(stamp, line->of[1].stamp)))
+		claim = &line->of[0];
+	else
+		claim = &line->of[1];
+	claim->stamp = stamp;
+	claim->source = source;
+	return claim;
+}
+
 /* Takes a free one of the flow's candidate slots for a source that has less than
  * 4. Answers slot + 1 with `busy` held, or 0 and the reason in *result. */
 __noinline __u32 slot_claim(__u64 key, __u64 source, __u32 stamp, __u32 *result)
 {
-	__u32 row = source & (CLAIMS - 1), place = SOURCE_SLOTS;
+	__u32 place = SOURCE_SLOTS;
 	struct source_slots *claim;
 
 	if (!result)
 		return 0;
 	*result = HELLO_CONTENDED;
-	claim = bpf_map_lookup_elem(&slot_claims, &row);
+	claim = claims_of(source, stamp);
 	if (!claim)
 		return 0;
 	for (__u32 i = 0; i < SOURCE_SLOTS; i++) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "key.h"
 #include "lib_bench.h"
 
 static struct bytes msg, wire;
@@ -471,6 +472,40 @@ static void a_source_has_four_slots_and_others_are_not_touched(void **state)
 	expect_count(b, HELLO_OK, 6);
 }
 
+/* Two sources whose hash begins alike, so that their claims lie in one line. */
+static void two_of_one_line(const struct bench *b, struct path two[2])
+{
+	static uint16_t seen[1 << 16]; /* source + 1 */
+
+	memset(seen, 0, sizeof(seen));
+	for (uint16_t i = 0; i < 4000; i++) {
+		struct path p = path_v6(i, 0);
+		uint16_t low = (uint16_t)key_pair(&b->c->secret, p.client.hi, 0x5c06);
+
+		if (seen[low]) {
+			two[0] = path_v6(seen[low] - 1, 0);
+			two[1] = p;
+			return;
+		}
+		seen[low] = i + 1;
+	}
+	fail_msg("no two of 4,000 sources share 16 bits");
+}
+
+/* 28: whoever shares a line takes nothing, and gets no more. */
+static void sources_of_one_line_have_four_slots_each(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct path two[2];
+	struct conn c;
+
+	two_of_one_line(b, two);
+	for (int i = 0; i < 16; i++)
+		begun(b, &c, &two[i % 2]);
+	expect_count(b, HELLO_SOURCE_SLOTS, 8);
+	expect_count(b, HELLO_CONTENDED, 0);
+}
+
 /* 28 */
 static void hellos_untouched_for_ten_seconds_give_way_and_are_counted(void **state)
 {
@@ -574,6 +609,7 @@ int main(void)
 		BENCH(other_protocols_are_named_by_their_first_bytes),
 		BENCH(a_dtls_hello_over_udp_is_counted),
 		BENCH(a_source_has_four_slots_and_others_are_not_touched),
+		BENCH(sources_of_one_line_have_four_slots_each),
 		BENCH(hellos_untouched_for_ten_seconds_give_way_and_are_counted),
 		BENCH(drips_from_fifty_sources_do_not_starve_the_others),
 		BENCH(a_hundred_thousand_one_byte_segments_starve_nobody),
