@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#define BATCHES      4
+#define BATCHES      16
 #define BATCH_FRAMES 2048        /* a power of two */
 #define BATCH_RUN    256         /* of them in one test run */
 #define BATCH_BYTES  (512 << 10) /* where a frame may begin; a power of two */

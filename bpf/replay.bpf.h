@@ -13,6 +13,8 @@
 #include "emit.bpf.h"
 #include "work.bpf.h"
 
+#define NO_VERDICT 0xffffffff /* no frame yet */
+
 /* Written by userspace between test runs; batch_at also by the program. */
 __u32 batch_which; /* batch */
 __u32 batch_at;    /* next frame */
@@ -61,15 +63,24 @@ static __always_inline int ring_has_room(void)
 	       BATCH_RING;
 }
 
-/* The next frame into the context, and out if it leaves. Its way, or -1: no more. */
-__noinline int replay_next(struct xdp_md *ctx)
+/* Answers the frame before, if there was one, and brings the next into the context, and
+ * out if it leaves. Its way, or -1: no more. One call for both: a return costs 7 ns where
+ * "safe RET" is on. */
+__noinline int replay_next(struct xdp_md *ctx, __u32 verdict, __u32 left)
 {
 	__u32 at = batch_at, which = batch_which, off, len;
 	struct batch *b = bpf_map_lookup_elem(&batches, &which);
 	struct batch_frame *f;
 	int more;
 
-	if (!ctx || !b || at >= batch_end || at >= BATCH_FRAMES)
+	if (!ctx || !b || at >= BATCH_FRAMES)
+		return -1;
+	if (verdict != NO_VERDICT) {
+		b->answers[at].verdict = verdict;
+		b->answers[at].events = events_told;
+		batch_at = ++at;
+	}
+	if (!left || at >= batch_end || at >= BATCH_FRAMES)
 		return -1;
 	f = &b->frames[at];
 	if (!f->way)
@@ -91,24 +102,11 @@ __noinline int replay_next(struct xdp_md *ctx)
 	return f->way;
 }
 
-__noinline int replay_answer(__u32 verdict)
-{
-	__u32 at = batch_at, which = batch_which;
-	struct batch *b = bpf_map_lookup_elem(&batches, &which);
-
-	if (!b || at >= BATCH_FRAMES)
-		return 0;
-	b->answers[at].verdict = verdict;
-	b->answers[at].events = events_told;
-	batch_at = at + 1;
-	return 0;
-}
-
 /* The classifier is called from here: below it the stack is as deep as it may be. */
 SEC("xdp.frags")
 int winnow_replay(struct xdp_md *ctx)
 {
-	int way, verdict;
+	int way, verdict = NO_VERDICT;
 
 	if (!batch_end) {
 		if (batch_alone & BATCH_EGRESS)
@@ -116,14 +114,13 @@ int winnow_replay(struct xdp_md *ctx)
 		return batch_alone & BATCH_INGRESS ? winnow_classify(ctx) : XDP_PASS;
 	}
 	batch_fresh = 1;
-	for (int i = 0; i < BATCH_RUN; i++) {
-		way = replay_next(ctx);
+	for (int i = 0; i <= BATCH_RUN; i++) {
+		way = replay_next(ctx, verdict, BATCH_RUN - i);
 		if (way < 0)
 			break;
 		verdict = XDP_PASS;
 		if (way & BATCH_INGRESS)
 			verdict = winnow_classify(ctx);
-		replay_answer(verdict);
 	}
 	return XDP_PASS;
 }

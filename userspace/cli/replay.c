@@ -340,13 +340,15 @@ static int read_proxies(struct proxies *p)
 	return p->code;
 }
 
-/* A file gets large pieces; who reads a pipe shall not wait for more than before. */
+/* A file gets large pieces; who reads a pipe shall not wait for more than before. The
+ * buffer is ours: asked for one of a size, glibc takes one of its own size. */
 static void widen_stdout(void)
 {
+	static char piece[FILE_PIECE];
 	struct stat st;
 
 	if (!fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode))
-		setvbuf(stdout, NULL, _IOFBF, FILE_PIECE);
+		setvbuf(stdout, piece, _IOFBF, sizeof(piece));
 }
 
 int cmd_replay(int argc, char **argv)

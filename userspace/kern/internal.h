@@ -86,6 +86,7 @@ struct kern {
 	struct ring_buffer *ring;
 	kern_event_fn event_fn;
 	void *event_ctx;
+	uint32_t events_left; /* until no more are asked for; 0: all are */
 	int n_cpus;
 
 	struct rule_counts counts;

@@ -142,6 +142,8 @@ typedef void (*kern_event_fn)(void *ctx, const struct event_head *e);
 
 int kern_events_fd(struct kern *k);                                 /* pollable */
 int kern_events_drain(struct kern *k, kern_event_fn fn, void *ctx); /* count, or -errno */
+/* The first `n`, which have been told; others may be told meanwhile. 0 or -errno. */
+int kern_events_take(struct kern *k, uint32_t n, kern_event_fn fn, void *ctx);
 
 /* What an EVENT_QUIC told (model/quic_news.h): from now on the hello can be proved. */
 int kern_quic_news(struct kern *k, const struct quic_news *n);

@@ -50,7 +50,7 @@ void kern_config_replay(struct kern_config *c, uint64_t bytes, bool tallies)
 	c->handshakes = smaller(c->handshakes, n);
 	c->reassembly = smaller(c->reassembly, n);
 	c->rules = c->prefixes = 16;
-	c->ring_bytes = 1 << 20;
+	c->ring_bytes = 2 << 20; /* one batch is followed while the next one runs */
 	c->proxied = 16;
 }
 
@@ -300,7 +300,7 @@ static int on_event(void *ctx, void *data, size_t len)
 
 	if (k->event_fn && len >= sizeof(*e) && e->len <= len)
 		k->event_fn(k->event_ctx, e);
-	return 0;
+	return k->events_left && !--k->events_left ? -ECANCELED : 0;
 }
 
 static int open_ring(struct kern *k, struct reason *r)

@@ -238,6 +238,20 @@ int kern_events_drain(struct kern *k, kern_event_fn fn, void *ctx)
 	return n;
 }
 
+int kern_events_take(struct kern *k, uint32_t n, kern_event_fn fn, void *ctx)
+{
+	int err;
+
+	if (!n)
+		return 0;
+	k->events_left = n;
+	err = kern_events_drain(k, fn, ctx);
+	if (err >= 0 && k->events_left)
+		err = -EIO; /* fewer than were told */
+	k->events_left = 0;
+	return err >= 0 || err == -ECANCELED ? 0 : err;
+}
+
 int kern_losses(const struct kern *k, struct losses *out)
 {
 	uint64_t c[COUNTER_MAX];

@@ -207,13 +207,17 @@ const struct reader_batch *reader_look(const struct reader *r, unsigned int whic
 	return &r->batch[which];
 }
 
-void reader_return(struct reader *r, unsigned int which)
+void reader_leave(struct reader *r, unsigned int which)
 {
 	struct reader_batch *b = &r->batch[which];
 
 	b->n = 0;
 	b->alone = false;
 	b->closed = false;
+}
+
+void reader_return(struct reader *r, unsigned int which)
+{
 	pthread_mutex_lock(&r->lock);
 	r->free[which] = true;
 	pthread_cond_broadcast(&r->change);

@@ -6,7 +6,8 @@
  * are handed over as they come (`n` grows), so that a slow pipe is followed; a batch
  * whose frames have been used is given back.
  *
- * Memory: four batches of half a megabyte, and for each a frame that is too large for it.
+ * Memory: sixteen batches of half a megabyte, and for each a frame that is too large for
+ *         it. With four, the three threads of a replay waited for each other on two cores.
  * Errors: -errno; how the capture ended is in the last batch.
  */
 #ifndef WINNOW_KERN_READER_H
@@ -50,7 +51,9 @@ void reader_freep(struct reader **r);
 const struct reader_batch *reader_wait(struct reader *r, unsigned int which, uint32_t from);
 /* The same at once, as it stands. */
 const struct reader_batch *reader_look(const struct reader *r, unsigned int which);
-/* Its frames have been used; it is filled again. */
+/* Nothing of it is waited for any more, but its frames stay as they are until */
+void reader_leave(struct reader *r, unsigned int which);
+/* they have been used, and it is filled again. From any thread. */
 void reader_return(struct reader *r, unsigned int which);
 
 #endif

@@ -9,156 +9,26 @@
 #include <linux/if_ether.h>
 
 #include "base/cleanup.h"
-#include "kern/handout.h"
-#include "kern/join.h"
-#include "kern/later.h"
+#include "kern/follow.h"
 #include "kern/reader.h"
 #include "kern/replay_clock.h"
-#include "kern/unfinished.h"
 
 #define FLOW_BITS 1024 /* a power of two */
 
 _Static_assert(BATCH_FRAMES *SEGMENT_HEAD <= BATCH_BYTES, "finish() fills a batch with heads");
 
-/* Frames that the programs have seen, while what they sent is taken frame by frame. */
-struct settling {
-	const struct reader_frame *frames; /* NULL: they are ours, and end connections */
-	const struct batch_frame *times;
-	const struct batch_answer *answers;
-	uint32_t at, end;
-	bool begun; /* frame `at` */
-};
-
 struct replay {
 	struct replay_config config;
 	struct kern *kern;
-	struct join *join;
-	struct handout *handout;
-	struct unfinished unfinished;
-	struct later *later; /* NULL: not asked for */
-	bool broken;         /* the kernel refused a frame: no more of them */
+	struct follow *follow;
 	struct replay_clock clock;
 	uint64_t ticked; /* latest time the tick was told */
 	uint64_t due;    /* when it wants to be told again */
 	struct replay_stats stats;
-	struct settling settling;
-	uint32_t told; /* events taken */
 	/* Flows with a QUIC packet the programs have not seen, or whose events wait. */
 	uint64_t quic_flows[FLOW_BITS / 64];
 	bool quic_waits;
-	int err; /* of an event */
 };
-
-static void on_hello(void *ctx, const struct event_hello *hello,
-		     const struct event_handshake *handshake)
-{
-	struct replay *p = ctx;
-
-	p->stats.hellos++;
-	if (p->handout)
-		handout_add(p->handout, replay_clock_real(&p->clock, hello->head.time), hello,
-			    handshake);
-}
-
-static void give(void *ctx, uint64_t time_ns, const struct event_hello *hello,
-		 const struct event_handshake *handshake)
-{
-	struct replay_hello h = { .time_ns = time_ns, .hello = hello, .handshake = handshake };
-	struct replay *p = ctx;
-
-	p->config.hello(p->config.ctx, &h);
-}
-
-static int on_quic(struct replay *p, const struct event_quic *e)
-{
-	struct quic_news news;
-	int err;
-
-	if (!p->config.quic || e->head.len < sizeof(*e))
-		return 0;
-	err = p->config.quic(p->config.ctx, e, &news);
-	if (!err)
-		err = kern_quic_news(p->kern, &news);
-	if (!err && news.hello)
-		err = join_event(p->join, &news.hello->head);
-	return err;
-}
-
-static int quic_expire(struct replay *p, uint64_t now)
-{
-	const struct event_hello *hello;
-	int err = 0;
-
-	while (!err && p->config.quic_expire && p->config.quic_expire(p->config.ctx, now, &hello))
-		err = hello ? join_event(p->join, &hello->head) : 0;
-	return err;
-}
-
-/* Before the events of a frame: the handshake it ends must find the row. */
-static int frame_begin(struct replay *p, const struct reader_frame *f, uint64_t now)
-{
-	return f->client ? unfinished_segment(&p->unfinished, &f->s, f->data, now) : 0;
-}
-
-static int frame_end(struct replay *p, const struct reader_frame *f, uint64_t now)
-{
-	int err = 0;
-
-	if (f->client && p->later)
-		err = later_segment(p->later, &f->s, f->data, f->len, now);
-	if (!err)
-		err = quic_expire(p, now);
-	join_advance(p->join, now);
-	return err;
-}
-
-/* The frames whose events have all been taken; `all`: there are no more. */
-static void settle(struct replay *p, bool all)
-{
-	struct settling *s = &p->settling;
-
-	for (; s->at < s->end; s->at++) {
-		const struct reader_frame *f = s->frames ? &s->frames[s->at] : NULL;
-		uint64_t now = s->times[s->at].time;
-		int err = 0;
-
-		if (f && !s->begun)
-			err = frame_begin(p, f, now);
-		s->begun = true;
-		if (!all && s->answers[s->at].events != p->told)
-			return; /* the next event is its own */
-		if (f && !err)
-			err = frame_end(p, f, now);
-		s->begun = false;
-		if (err)
-			p->err = err;
-	}
-}
-
-static void on_event(void *ctx, const struct event_head *e)
-{
-	struct replay *p = ctx;
-	int err;
-
-	settle(p, false);
-	p->told++;
-	err = e->type == EVENT_QUIC ? on_quic(p, (const void *)e) : join_event(p->join, e);
-	if (!err && p->later && e->type == EVENT_HELLO)
-		err = later_known(p->later, (const void *)e, e->time);
-	if (e->type == EVENT_HANDSHAKE) {
-		p->stats.handshakes++;
-		unfinished_end(&p->unfinished, e);
-	}
-	if (err)
-		p->err = err;
-}
-
-static int on_later(void *ctx, const struct event_hello *e)
-{
-	struct replay *p = ctx;
-
-	return join_event(p->join, &e->head);
-}
 
 int replay_new(const struct replay_config *c, struct replay **out, struct reason *r)
 {
@@ -171,10 +41,6 @@ int replay_new(const struct replay_config *c, struct replay **out, struct reason
 	p->config.kern.pin_dir = NULL;
 	p->config.kern.replay = true;
 	p->config.kern.batch = true;
-	unfinished_init(&p->unfinished);
-	p->join = join_new(on_hello, p);
-	if (!p->join)
-		return reason_set(r, -ENOMEM, "out of memory");
 	err = kern_open(&p->config.kern, &p->kern, r);
 	if (err)
 		return err;
@@ -182,16 +48,9 @@ int replay_new(const struct replay_config *c, struct replay **out, struct reason
 	err = kern_proxies_set(p->kern, c->proxies, c->n_proxies, r);
 	if (err)
 		return err;
-	if (c->hello) {
-		err = handout_new(give, p, &p->handout);
-		if (err)
-			return reason_set(r, err, "begin a thread: %s", strerror(-err));
-	}
-	if (c->later) {
-		p->later = later_new(&kern_control(p->kern)->secret, on_later, p);
-		if (!p->later)
-			return reason_set(r, -ENOMEM, "out of memory");
-	}
+	err = follow_new(&p->config, p->kern, &p->clock, &p->follow);
+	if (err)
+		return reason_set(r, err, "begin a thread: %s", strerror(-err));
 	*out = take_ptr(p);
 	return 0;
 }
@@ -200,10 +59,7 @@ void replay_free(struct replay *p)
 {
 	if (!p)
 		return;
-	handout_free(p->handout);
-	join_free(p->join);
-	unfinished_free(&p->unfinished);
-	later_free(p->later);
+	follow_free(p->follow);
 	kern_free(p->kern);
 	free(p);
 }
@@ -213,15 +69,21 @@ void replay_freep(struct replay **p)
 	replay_free(*p);
 }
 
-/* What the programs said of frames s->at .. end - 1. */
-static int take_events(struct replay *p, uint32_t end)
+/* A frame that no batch has room for. */
+static int feed_alone(struct replay *p, struct follow_frames *f, unsigned int way)
 {
-	int err;
+	const struct reader_frame *frame = &f->frames[0];
+	struct batch_answer answer;
+	int err = follow_wait(p->follow); /* the ring is empty now: there is room for it */
 
-	p->settling.end = end;
-	err = kern_events_drain(p->kern, on_event, p);
-	settle(p, true);
-	return err < 0 ? err : p->err;
+	if (!err)
+		err = kern_batch_alone(p->kern, f->times[0].time, frame->data, frame->len, way,
+				       &answer);
+	f->answers = &answer;
+	f->end = 1;
+	if (!err)
+		err = follow_add(p->follow, f);
+	return err ? err : follow_wait(p->follow);
 }
 
 /* Frames from .. end - 1 of a batch through the programs. */
@@ -229,28 +91,27 @@ static int feed(struct replay *p, unsigned int which, const struct reader_batch 
 		uint32_t end)
 {
 	const struct batch *room = kern_batch(p->kern, which);
-	struct batch_answer alone;
+	struct follow_frames f = { .frames = b ? b->frames : NULL,
+				   .times = room->frames,
+				   .answers = room->answers,
+				   .at = from };
+	bool waited = false;
 	uint32_t at = from;
 	int err = 0;
 
-	p->settling = (struct settling){ .frames = b ? b->frames : NULL,
-					 .times = room->frames,
-					 .answers = room->answers,
-					 .at = from };
-	if (b && b->alone && from < end) {
-		p->settling.answers = &alone;
-		err = kern_batch_alone(p->kern, room->frames[0].time, b->frames[0].data,
-				       b->frames[0].len, b->frames[0].way, &alone);
-		return err ? err : take_events(p, end);
-	}
+	if (b && b->alone && from < end)
+		return feed_alone(p, &f, b->frames[0].way);
 	while (!err && at < end) {
-		uint32_t was = at;
-
 		err = kern_batch_run(p->kern, which, &at, end);
-		if (!err && at == was) /* the ring is empty now: it was the frame */
+		if (!err && at == f.at && waited) /* the ring was empty: it is the frame */
 			err = -EIO;
-		if (at > was && !err)
-			err = take_events(p, at);
+		f.end = at;
+		if (!err)
+			err = follow_add(p->follow, &f);
+		f.at = at;
+		waited = at < end; /* for room in the ring */
+		if (!err && waited)
+			err = follow_wait(p->follow);
 	}
 	if (err && b && at < end)
 		p->stats.frames -= end - at - 1; /* those behind it were not seen */
@@ -281,27 +142,26 @@ static bool quic_must_wait(const struct replay *p, const struct reader_frame *f)
 	return p->quic_waits && is_quic(f) && p->quic_flows[bit / 64] >> bit % 64 & 1;
 }
 
+static bool quic_opens(const struct reader_frame *f)
+{
+	return is_quic(f) && f->s.first & QUIC_LONG_HEADER;
+}
+
 static void quic_note(struct replay *p, const struct reader_frame *f)
 {
 	uint32_t bit = flow_bit(&f->s);
 
-	if (!is_quic(f) || !(f->s.first & QUIC_LONG_HEADER))
+	if (!quic_opens(f))
 		return;
 	p->quic_flows[bit / 64] |= 1ULL << bit % 64;
 	p->quic_waits = true;
 }
 
-static void quic_told(struct replay *p)
+static void quic_forget(struct replay *p)
 {
 	if (p->quic_waits)
 		memset(p->quic_flows, 0, sizeof(p->quic_flows));
 	p->quic_waits = false;
-}
-
-static void told_all(struct replay *p, bool all)
-{
-	if (p->handout)
-		handout_flush(p->handout, all);
 }
 
 static bool tick_is_due(const struct replay *p, const struct reader_frame *f)
@@ -322,6 +182,14 @@ static void count_frame(struct replay *p, const struct reader_frame *f, uint64_t
 		kern_feed_short(p->kern, f->len);
 }
 
+/* Must all that was said of the frames before it be known first? What QUIC tells the
+ * programs comes at the same frame each time: with the first one nothing is under way. */
+static bool is_apart(const struct replay *p, const struct reader_frame *f)
+{
+	return tick_is_due(p, f) || replay_clock_jumps(&p->clock, f->time_ns) ||
+	       quic_must_wait(p, f) || (quic_opens(f) && !p->quic_waits) || p->config.one_run;
+}
+
 static int play(struct replay *p, unsigned int which, const struct reader_batch *b, uint32_t from,
 		uint32_t end)
 {
@@ -332,16 +200,16 @@ static int play(struct replay *p, unsigned int which, const struct reader_batch 
 	for (uint32_t i = from; i < end && !err; i++) {
 		const struct reader_frame *f = &b->frames[i];
 		size_t epochs = p->clock.n;
-		bool tick = tick_is_due(p, f);
 
-		room->frames[i].time = replay_clock_at(&p->clock, f->time_ns);
-		if (tick || quic_must_wait(p, f) || p->config.one_run) {
+		if (is_apart(p, f)) {
 			err = feed(p, which, b, start, i);
-			quic_told(p);
+			if (!err)
+				err = follow_wait(p->follow);
+			quic_forget(p);
 			start = i;
 		}
-		if (tick && !err) {
-			told_all(p, true);
+		room->frames[i].time = replay_clock_at(&p->clock, f->time_ns);
+		if (tick_is_due(p, f) && !err) {
 			p->ticked = f->time_ns;
 			p->due = p->config.tick(p->config.ctx, f->time_ns);
 		}
@@ -350,8 +218,9 @@ static int play(struct replay *p, unsigned int which, const struct reader_batch 
 	}
 	if (!err)
 		err = feed(p, which, b, start, end);
-	quic_told(p);
-	told_all(p, false);
+	if (!err && p->quic_waits)
+		err = follow_wait(p->follow);
+	quic_forget(p);
 	return err;
 }
 
@@ -360,15 +229,15 @@ static int play(struct replay *p, unsigned int which, const struct reader_batch 
 static int finish(struct replay *p, bool broken)
 {
 	struct batch *room = kern_batch(p->kern, 0);
+	int err = follow_wait(p->follow), ended;
 	uint8_t frame[SEGMENT_HEAD];
 	uint32_t n;
-	int err = 0;
 
 	do {
 		size_t len;
 
 		for (n = 0; n < BATCH_FRAMES && !broken; n++) {
-			len = unfinished_take(&p->unfinished, frame);
+			len = follow_unfinished(p->follow, frame);
 			if (!len)
 				break;
 			memcpy(room->bytes + n * SEGMENT_HEAD, frame, len);
@@ -377,16 +246,14 @@ static int finish(struct replay *p, bool broken)
 								.len = len,
 								.way = BATCH_INGRESS };
 		}
-		if (n)
+		if (n && !err)
 			err = feed(p, 0, NULL, 0, n);
+		if (!err)
+			err = follow_wait(p->follow);
 	} while (n && !err);
-	if (!err && p->later)
-		err = later_finish(p->later);
-	if (!err)
-		err = quic_expire(p, UINT64_MAX);
-	join_finish(p->join);
-	told_all(p, true);
-	return err;
+	ended = follow_finish(p->follow);
+	follow_counts(p->follow, &p->stats.hellos, &p->stats.handshakes);
+	return err ? err : ended;
 }
 
 static void progress(struct replay *p, const struct capture *c)
@@ -429,7 +296,8 @@ enum replay_end replay_run(struct replay *p, struct capture *c, struct reason *r
 		end = b->end;
 		if (end != CAPTURE_FRAME)
 			*r = b->why;
-		reader_return(reader, which);
+		reader_leave(reader, which);
+		follow_return(p->follow, reader, which);
 		which = (which + 1) % BATCHES;
 		from = 0;
 	}
@@ -438,10 +306,11 @@ enum replay_end replay_run(struct replay *p, struct capture *c, struct reason *r
 
 		err = play(p, which, b, from, b->n);
 	}
+	follow_wait(p->follow);        /* an error of its is found again by finish() */
 	reader_free(take_ptr(reader)); /* the batches are ours again */
 	ended = finish(p, err);
-	if (ended && !err)
-		err = p->err ? p->err : -EIO;
+	if (!err)
+		err = ended;
 	if (err) {
 		reason_set(r, err, "frame %llu: %s", (unsigned long long)p->stats.frames,
 			   strerror(-err));

@@ -39,8 +39,8 @@ struct replay_hello {
 struct replay_config {
 	struct kern_config kern; /* pin_dir and replay are set by replay_new() */
 	struct ports ports;
-	/* Called for each hello, from one thread of its own, but never during tick() or
-	 * after replay_run(); the memory is gone after the return. */
+	/* Called for each hello, from one thread at a time, which need not be the caller's,
+	 * but never during tick() or after replay_run(); the memory is gone after the return. */
 	void (*hello)(void *ctx, const struct replay_hello *h);
 	const struct cidr *proxies; /* whose PROXY headers are believed */
 	size_t n_proxies;

@@ -13,6 +13,22 @@ static uint64_t begin_epoch(struct replay_clock *c, uint64_t ns, uint64_t at)
 	return at;
 }
 
+static int64_t in_epoch(const struct replay_clock *c, uint64_t ns)
+{
+	return (int64_t)ns - c->epoch[c->n - 1].base;
+}
+
+bool replay_clock_jumps(const struct replay_clock *c, uint64_t ns)
+{
+	int64_t v;
+
+	if (!c->n)
+		return true;
+	v = in_epoch(c, ns);
+	return c->n < REPLAY_EPOCHS_MAX &&
+	       (v + SECOND < (int64_t)c->last || v > (int64_t)c->last + FORWARD);
+}
+
 uint64_t replay_clock_at(struct replay_clock *c, uint64_t ns)
 {
 	int64_t v;
@@ -20,10 +36,9 @@ uint64_t replay_clock_at(struct replay_clock *c, uint64_t ns)
 	/* Whole hours are kept: a virtual time differs from the real one by hours. */
 	if (!c->n)
 		return begin_epoch(c, ns, HOUR + ns % HOUR);
-	v = (int64_t)ns - c->epoch[c->n - 1].base;
-	if (c->n < REPLAY_EPOCHS_MAX &&
-	    (v + SECOND < (int64_t)c->last || v > (int64_t)c->last + FORWARD))
+	if (replay_clock_jumps(c, ns))
 		return begin_epoch(c, ns, c->last + MARGIN);
+	v = in_epoch(c, ns);
 	if (v > (int64_t)c->last)
 		c->last = v;
 	return c->last;

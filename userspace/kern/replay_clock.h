@@ -8,6 +8,7 @@
 #ifndef WINNOW_KERN_REPLAY_CLOCK_H
 #define WINNOW_KERN_REPLAY_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,8 @@ struct replay_clock {
 
 /* Virtual time of a frame of time `ns` since 1970. */
 uint64_t replay_clock_at(struct replay_clock *c, uint64_t ns);
+/* Will that begin another epoch? */
+bool replay_clock_jumps(const struct replay_clock *c, uint64_t ns);
 /* And back. */
 uint64_t replay_clock_real(const struct replay_clock *c, uint64_t virtual_ns);
 
