@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Each allocation of a document's reader fails once. Fault 75. */
+/* Each allocation of a document's reader fails once, and one of its maker. Fault 75. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/json_read.h"
+#include "model/json.h"
 
 static const char text[] =
 	"{\"verb\":\"rule.add\",\"args\":{\"rule\":\"src 203.0.113.77 action drop for "
@@ -61,6 +62,27 @@ static void without_memory_a_document_is_refused_or_whole(void **state)
 	json_decref(whole);
 }
 
+static void a_list_that_lacks_a_row_is_known(void **state)
+{
+	json_error_t e;
+	json_t *list = json_read("[0]", 3, &e);
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	json_decref(list);
+	skip();
+#endif
+	json_missed();
+	fail_in = 1;
+	json_array_append_new(list, json_integer(1));
+	assert_int_equal(json_array_size(list), 1);
+	assert_true(json_missed());
+	json_array_append_new(list, json_integer(2));
+	assert_int_equal(json_array_size(list), 2);
+	assert_false(json_missed());
+	json_decref(list);
+}
+
 static void what_is_no_json_is_refused_by_its_reason(void **state)
 {
 	json_error_t e;
@@ -76,6 +98,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_memory_a_document_is_refused_or_whole),
+		cmocka_unit_test(a_list_that_lacks_a_row_is_known),
 		cmocka_unit_test(what_is_no_json_is_refused_by_its_reason),
 	};
 

@@ -50,6 +50,26 @@ static void rules_come_and_go_in_all_three_places(void **state)
 	assert_int_equal(in_database(), 0);
 }
 
+static void count_told(void *ctx, const struct audit_row *row)
+{
+	size_t *n = ctx;
+
+	if (!strcmp(row->verb, "rule.flush"))
+		*n = 0;
+	else if (!row->result)
+		*n += !strcmp(row->verb, "rule.add") - !strcmp(row->verb, "rule.del");
+}
+
+/* Rules that the audit says are there. */
+static size_t in_audit(void)
+{
+	_cleanup_(store_freep) struct store *s = database();
+	size_t n = 0;
+
+	assert_int_equal(store_audit_rows(s, 1000, count_told, &n), 0);
+	return n;
+}
+
 /* Fault 77: stopped and killed at each step. A rule whose add was not finished in
  * the kernel is not there afterwards, one that was is; likewise for removing. */
 static void kill_9_at_any_step_leaves_one_answer(void **state)
@@ -97,6 +117,7 @@ static void kill_9_at_any_step_leaves_one_answer(void **state)
 		daemon_end(SIGTERM);
 		assert_int_equal(in_kernel(), steps[i].after);
 		assert_int_equal(in_database(), steps[i].after);
+		assert_int_equal(in_audit(), steps[i].after);
 	}
 }
 

@@ -440,6 +440,32 @@ static void on_a_jammed_machine_nobody_is_a_replacement(void **state)
 	assert_int_equal(rules_for(fresh, 300), 0);
 }
 
+/* After the jam what comes counts, however one began. People's rules, if they have any, do not
+ * meet what they do when nothing is jammed. */
+static void after_a_jam_a_replacement_is_known_by_its_next_connection(void **state)
+{
+	struct addr person[60];
+	size_t soon = 0;
+
+	drop_a_farm();
+	move_in(300);
+	for (int i = 0; i < 60; i++)
+		even(person[i] = anywhere(), SDK, 10, 1205, 1260, 0);
+	for (size_t i = 0; i < n_visits; i++)
+		if (visits[i].t > 1200 && visits[i].t <= 1210) {
+			visits[i].e.d1_us += 30000;
+			visits[i].e.dstar_us += 40000;
+		}
+	judge(1240);
+	for (int i = 0; i < 300; i++)
+		soon += before_rule[i] == 1 || before_rule[i] == 2;
+	print_message("# %zu of 300 are ruled within 2 connections\n", soon);
+	assert_true(soon >= 285);
+	for (size_t r = 0; r < plan.n_rules; r++)
+		if (plan.rules[r].src < 0x60000000)
+			assert_true(plan.rules[r].d1_min >= 100 && plan.rules[r].dstar_min >= 100);
+}
+
 /* 49: the browser's hello, its own delays (TLS ends at the exit), its users' pace. */
 static void a_farm_that_mimics_a_browser_exactly_costs_no_user_anything(void **state)
 {
@@ -585,6 +611,7 @@ int main(void)
 		T(nobody_replaces_what_was_not_dropped),
 		T(a_relay_that_opens_after_the_drop_replaces_nobody),
 		T(on_a_jammed_machine_nobody_is_a_replacement),
+		T(after_a_jam_a_replacement_is_known_by_its_next_connection),
 		T(a_farm_that_mimics_a_browser_exactly_costs_no_user_anything),
 		T(identical_pods_get_no_rule),
 		T(a_vpn_gets_no_rule),

@@ -471,6 +471,30 @@ static void a_predicate_asks_for_most_of_the_leg(void **state)
 	}
 }
 
+/* 44: on a busy machine one of a newcomer's first two did not wait. Who lives there has yet
+ * to come: a rule without a predicate would never let him be measured. */
+static void a_newcomer_that_waited_once_gets_a_predicate(void **state)
+{
+	static const struct {
+		uint32_t split, waiting;
+		uint16_t dstar;
+	} cases[] = { { 2, 1, 360 }, { 4, 1, 360 }, { 5, 1, 0 }, { 2, 0, 0 } };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cohort_member m = member(0, cases[i].split, cases[i].waiting);
+		struct plan_rule rule = {};
+		char why[PLAN_REASON];
+
+		m.split_at_once = cases[i].split - cases[i].waiting;
+		m.reborn = true;
+		m.nearest = 488;
+		m.waiting_d1 = 2;
+		assert_true(member_rule(&m, false, &config, 50, &rule, why));
+		assert_int_equal(rule.dstar_min, cases[i].dstar);
+		assert_int_equal(!rule.d1_min, !cases[i].dstar);
+	}
+}
+
 /* 44: who lives there is nearer than the farm. */
 static void what_is_far_is_the_farms(void **state)
 {
@@ -625,6 +649,7 @@ int main(void)
 		T(the_gate_says_what_is_missing),
 		T(honest_and_farm_under_one_stack_get_a_predicate),
 		T(a_predicate_asks_for_most_of_the_leg),
+		T(a_newcomer_that_waited_once_gets_a_predicate),
 		T(what_is_far_is_the_farms),
 		T(honest_and_farm_that_look_alike_get_no_rule_and_a_reason),
 		T(direct_while_clean_asks_for_a_predicate_however_long_ago),

@@ -203,6 +203,7 @@ static void a_foreign_generic_program_is_never_replaced(void **state)
 	for (int mode = ATTACH_NATIVE; mode <= ATTACH_GENERIC; mode++) {
 		assert_int_equal(kern_attach(k, "w0", mode, &r), -EBUSY);
 		assert_non_null(strstr(r.text, "never replaced"));
+		assert_non_null(strstr(r.text, "xdp off, if it is yours to"));
 	}
 	kern_free(other);
 	assert_false(any_xdp("w0"));

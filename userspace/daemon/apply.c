@@ -291,8 +291,13 @@ static void find_crowd(struct apply *p)
 {
 	struct blast_view view;
 
-	if (p->how->count || blast_look(p->d, &view))
+	if (p->how->count)
 		return;
+	if (blast_look(p->d, &view)) {
+		p->a->exit = EXIT_NO;
+		reason_set(&p->a->error, 0, "out of memory");
+		return;
+	}
 	p->crowded = view.crowded;
 	p->crowd = view.crowd;
 	blast_clear(&view);
@@ -441,7 +446,7 @@ static bool far_apart(uint16_t have, uint16_t want)
 
 /* What a rule asks of the delays is what its source has shown in all its connections: those
  * that it acts on are measured, too. The first one, which it was made by, may have been
- * late by itself. */
+ * late by itself: the next window that ends knows better if the source came again. */
 static void retune(struct daemon *d, size_t farm)
 {
 	const struct plan *p = &d->verdicts->plan;
@@ -460,8 +465,9 @@ static void retune(struct daemon *d, size_t farm)
 		const struct plan_rule *rule = &p->rules[i];
 		struct rule_entry *e = rule->handle ? rulebook_find(&d->rules, rule->handle) : NULL;
 
-		if (rule->farm != farm || !e || !rule_farm(e) || rule->seen <= e->created ||
-		    !e->spec.d1_min || !e->spec.dstar_min || !rule->d1_min || !rule->dstar_min ||
+		if (rule->farm != farm || !e || !rule_farm(e) || !rule->seen ||
+		    d->verdicts->farms.time <= e->created || !e->spec.d1_min ||
+		    !e->spec.dstar_min || !rule->d1_min || !rule->dstar_min ||
 		    (!far_apart(e->spec.d1_min, rule->d1_min) &&
 		     !far_apart(e->spec.dstar_min, rule->dstar_min)))
 			continue;

@@ -47,6 +47,7 @@ struct detector {
 
 	/* the loop's */
 	struct job next;
+	struct job *final; /* to end by, however little memory there is then */
 	uint64_t epoch, due, late, baseline_until, label;
 	pthread_t thread;
 	int fd;
@@ -391,7 +392,8 @@ int detector_new(const struct detector_start *s, struct detector **out, struct r
 	job_init(d);
 	d->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	d->detect = detect_new(&s->settings->config);
-	err = d->fd < 0 ? -errno : d->detect ? 0 : -ENOMEM;
+	d->final = malloc(sizeof(*d->final));
+	err = d->fd < 0 ? -errno : d->detect && d->final ? 0 : -ENOMEM;
 	if (!err) {
 		d->anew = load(d, r) != 0;
 		open_days(d, r);
@@ -415,6 +417,7 @@ int detector_new(const struct detector_start *s, struct detector **out, struct r
 			close(d->fd);
 		detect_free(d->detect);
 		days_free(d->days);
+		free(d->final);
 		free(d);
 		return reason_set(r, err, "start the detector: %s", strerror(-err));
 	}
@@ -425,7 +428,7 @@ int detector_new(const struct detector_start *s, struct detector **out, struct r
 /* Busy or not, the thread finds it when it comes back. */
 static int give(struct detector *d, bool last)
 {
-	struct job *j = malloc(sizeof(*j));
+	struct job *j = last ? take_ptr(d->final) : malloc(sizeof(*j));
 
 	if (!j)
 		return -ENOMEM;
@@ -453,12 +456,14 @@ void detector_free(struct detector *d)
 		pthread_cond_signal(&d->given);
 	}
 	pthread_mutex_unlock(&d->lock);
-	if (busy || !give(d, true))
-		pthread_join(d->thread, NULL);
+	if (!busy)
+		give(d, true);
+	pthread_join(d->thread, NULL);
 	verdicts_free(d->answer);
 	detect_free(d->detect);
 	days_free(d->days);
 	job_clear(&d->next);
+	free(d->final);
 	close(d->fd);
 	pthread_cond_destroy(&d->given);
 	pthread_mutex_destroy(&d->lock);

@@ -11,6 +11,7 @@
 #include "daemon/daemon.h"
 #include "daemon/farms.h"
 #include "daemon/json_read.h"
+#include "model/json.h"
 #include "model/rule_json.h"
 #include "model/source.h"
 
@@ -60,8 +61,11 @@ static json_t *devices_json(struct daemon *d)
 	_cleanup_(freep) struct attachment *list = NULL;
 	json_t *out = json_array();
 	size_t n = 0;
+	int err = kern_attachments(d->kern, &list, &n);
 
-	if (kern_attachments(d->kern, &list, &n))
+	if (err == -ENOMEM)
+		json_miss();
+	if (err)
 		n = 0;
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(out,
@@ -262,6 +266,8 @@ static void audit_row_json(void *ctx, const struct audit_row *row)
 	json_error_t e;
 	json_t *args = json_read(row->args, strlen(row->args), &e);
 
+	if (!args && !strcmp(e.text, "out of memory"))
+		json_miss();
 	json_array_append_new(ctx,
 			      json_pack("{s:s, s:I, s:o, s:I, s:s, s:o, s:i, s:s?}", "schema",
 					"winnow.audit_row/1", "seq", (json_int_t)row->seq, "time",

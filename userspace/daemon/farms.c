@@ -449,8 +449,12 @@ static void add_blast(const struct plan *p, size_t farm, json_t *doc, const stru
 		const struct plan_rule *r = &p->rules[i];
 		json_t *rule;
 
-		if (r->farm != farm || plan_rule_entry(r, "", "-", &e))
+		if (r->farm != farm)
 			continue;
+		if (plan_rule_entry(r, "", "-", &e)) {
+			json_miss();
+			continue;
+		}
 		e.stack_key = r->stack;
 		rule = json_object_get(json_array_get(rules, k++), "collateral");
 		if (rule)
@@ -478,8 +482,10 @@ json_t *document_plan(struct daemon *d)
 	struct blast_view view;
 	size_t i;
 
-	if (!doc || blast_look(d, &view))
-		return doc;
+	if (!doc || blast_look(d, &view)) {
+		json_decref(doc);
+		return NULL;
+	}
 	blast_look_back(&view);
 	json_array_foreach(json_object_get(doc, "farms"), i, farm) {
 		add_blast(p, i, farm, &view);

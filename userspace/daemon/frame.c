@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 
 #include "daemon/json_read.h"
+#include "model/json.h"
 
 int frame_request_len(const uint8_t head[FRAME_HEAD], size_t *len, struct reason *r)
 {
@@ -54,6 +55,7 @@ int request_parse(const char *bytes, size_t len, struct request *out, struct rea
 	if (too_deep(bytes, len))
 		return reason_set(r, -EBADMSG, "a request nested more than %d deep",
 				  FRAME_REQUEST_DEPTH);
+	json_missed(); /* what was before is over */
 	q.doc = json_read(bytes, len, &e);
 	if (!q.doc)
 		return reason_set(r, -EBADMSG, "a request that cannot be read as JSON: %s", e.text);
@@ -126,18 +128,34 @@ static char *dump(const json_t *doc, size_t *len)
 	return s.at;
 }
 
+/* Half a list must not pass for a whole one. */
+static void refuse_half(struct answer *a)
+{
+	if (!json_missed() || (a->exit != EXIT_DONE && !a->data))
+		return;
+	json_decref(a->data);
+	*a = (struct answer){ .exit = EXIT_NO };
+	reason_set(&a->error, -ENOMEM,
+		   "no memory for the whole answer; what was asked for may have been done");
+}
+
 char *answer_frame(struct answer *a, size_t *len)
 {
-	json_t *doc = json_pack("{s:i, s:s?, s:o?}", "exit", a->exit, "error",
-				a->error.text[0] ? a->error.text : NULL, "data", a->data);
-	char *frame = doc ? dump(doc, len) : NULL;
+	json_t *doc;
+	char *frame;
 
+	refuse_half(a);
+	doc = json_pack("{s:i, s:s?, s:o?}", "exit", a->exit, "error",
+			a->error.text[0] ? a->error.text : NULL, "data", a->data);
+	frame = doc ? dump(doc, len) : NULL;
 	a->data = NULL;
 	json_decref(doc);
 	if (frame)
 		return frame;
 	doc = json_pack("{s:i, s:s, s:n}", "exit", EXIT_NO, "error",
-			"the answer is too large for one reply. Try: a narrower question", "data");
+			"the answer is too large for one reply, or for the memory there is. "
+			"Try: a narrower question",
+			"data");
 	frame = doc ? dump(doc, len) : NULL;
 	json_decref(doc);
 	return frame;

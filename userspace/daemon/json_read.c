@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/json.h"
+
 static __thread struct {
 	char *at; /* NULL: nothing is being read */
 	size_t room, used;
@@ -19,8 +21,11 @@ static void *take(size_t n)
 	size_t whole = (n + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
 	void *p = malloc(n);
 
-	if (p || !reserve.at)
+	if (p || !reserve.at) {
+		if (!p)
+			json_miss();
 		return p;
+	}
 	reserve.needed = true;
 	if (whole < n || whole > reserve.room - reserve.used)
 		return NULL;

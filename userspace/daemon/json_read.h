@@ -6,6 +6,8 @@
  * missing then, or it writes behind its end. Here such an allocation is served from a
  * reserve that was taken before, and the document is refused when it has ended.
  *
+ * Any other allocation of jansson's that fails is a json_miss() (model/json.h).
+ *
  * Memory: JSON_RESERVE + JSON_RESERVE_EACH for each byte, not touched unless needed; a byte
  * of text becomes at most that much of values and buffers that double.
  * Threads: each has its own.

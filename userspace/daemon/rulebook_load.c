@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/table.h"
@@ -174,6 +175,20 @@ static int live_row(struct start *s, struct rule_entry *e, uint32_t index)
 	return book_keep(s->b, e);
 }
 
+/* What a daemon began that died before it could say so. */
+static int tell(struct start *s, const struct rule_entry *e, const char *verb, uint32_t uid)
+{
+	char args[40];
+	struct audit_row row = { .time = s->c->real,
+				 .uid = uid,
+				 .verb = verb,
+				 .args = args,
+				 .detail = "begun before, finished by this start" };
+
+	snprintf(args, sizeof(args), "{\"handle\":%u}", e->handle);
+	return store_audit(s->b->store, &row);
+}
+
 static int settle_row(struct start *s, struct row *row)
 {
 	struct rule_entry *e = &row->e;
@@ -184,9 +199,11 @@ static int settle_row(struct start *s, struct row *row)
 		if (!index)
 			return end_row(s, e, 0, "abandoned", &s->did->abandoned);
 		s->did->finished++;
-		return store_rule_phase(s->b->store, e->handle, RULE_LIVE) ?: live_row(s, e, index);
+		return store_rule_phase(s->b->store, e->handle, RULE_LIVE)
+			       ?: tell(s, e, "rule.add", e->uid) ?: live_row(s, e, index);
 	case RULE_LEAVING:
-		return end_row(s, e, index, "deleted", &s->did->removed);
+		return tell(s, e, "rule.del", geteuid())
+			       ?: end_row(s, e, index, "deleted", &s->did->removed);
 	default:
 		return live_row(s, e, index);
 	}

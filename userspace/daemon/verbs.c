@@ -274,6 +274,10 @@ void verbs_answer(void *ctx, const struct peer *p, const struct request *q, stru
 		return;
 	}
 	v->run(&c);
+	if (a->exit != EXIT_DONE && !a->data && !a->error.text[0])
+		reason_set(
+			&a->error, -ENOMEM,
+			"not done: out of memory, or the state database failed. Try: winnow status");
 	if (v->writes && !c.audited)
 		audit(&c);
 }

@@ -254,8 +254,10 @@ static bool import_list(struct call *c, const struct how *h, struct rule_entry *
 	char why[400];
 	size_t i;
 
-	if (blast_look(c->d, &view))
+	if (blast_look(c->d, &view)) {
+		fail(c, EXIT_NO, "out of memory");
 		return false;
+	}
 	protect_collect(&guard, text_arg(c, "ssh_connection"));
 	json_array_foreach(texts, i, v) {
 		struct rule_entry *e = &list[i];

@@ -9,6 +9,7 @@
 
 #define MEMBER_LEAST 0.5
 #define MIXED_SHARE  0.3
+#define FIRST_FEW    4
 
 static int waits_from(const uint32_t n[D_BINS], uint32_t all)
 {
@@ -61,9 +62,12 @@ bool member_is(const struct cohort_member *m)
 }
 
 /* A split handshake of unknown D1 - its acknowledgement came with the hello - says
- * neither. */
+ * neither. Of the first few of a newcomer one that waits is enough: asking for no delay
+ * would meet everybody who lives there and has the farm's stack. */
 static bool waits(const struct cohort_member *m)
 {
+	if (m->reborn && m->split_handshakes <= FIRST_FEW)
+		return m->split_waiting;
 	return 2 * m->split_waiting > m->split_handshakes || m->split_waiting > m->split_at_once;
 }
 

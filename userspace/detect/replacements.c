@@ -83,13 +83,6 @@ static bool is_born(const struct replacements_in *in, const struct cohort_member
 	return !in->windows->records[m->record].in_clean && m->first_seen > in->since;
 }
 
-static bool is_measured(const struct cohort_member *m)
-{
-	struct kinds k = kinds_of(m);
-
-	return k.n[WAITS] + k.n[SPLIT] + k.n[DIRECT] + m->direct_waiting > 0;
-}
-
 static bool was_split_here(const struct baseline *b, const struct cohort_member *m)
 {
 	return (baseline_source(b, m->src, m->family) | baseline_prefix(b, m->src, m->family)) &
@@ -99,11 +92,20 @@ static bool was_split_here(const struct baseline *b, const struct cohort_member 
 /* What counts of a birth's handshakes. */
 static struct kinds counted(const struct replacements_in *in, const struct cohort_member *m)
 {
+	const struct record *r = &in->windows->records[m->record];
 	struct kinds k = kinds_of(m);
 
-	if (in->windows->records[m->record].in_noise)
+	if (r->in_noise || r->jammed)
 		k.n[SPLIT] = 0;
+	k.n[WAITS] = fmax(0, k.n[WAITS] - r->jammed);
 	return k;
+}
+
+static bool is_measured(const struct replacements_in *in, const struct cohort_member *m)
+{
+	struct kinds k = counted(in, m);
+
+	return k.n[WAITS] + k.n[SPLIT] + k.n[DIRECT] + m->direct_waiting > 0;
 }
 
 /* Two measurements. */
@@ -236,7 +238,8 @@ static void look_for_jam(const struct replacements_in *in, const struct cohort *
 	*noise = split >= 2 && split > JAM * n;
 }
 
-/* Who began in the newest window remembers what it was. */
+/* Who came in the newest window remembers what it was: who began in it, when D* said nothing;
+ * how often, when waiting did. */
 static void remember_jam(const struct replacements_in *in, const struct cohort *all)
 {
 	uint64_t begun = in->windows->now - in->config->window;
@@ -246,10 +249,10 @@ static void remember_jam(const struct replacements_in *in, const struct cohort *
 	for (size_t i = 0; (jam || noise) && i < all->n; i++) {
 		struct record *r = &in->windows->records[all->members[i].record];
 
-		if (r->first_seen <= begun)
-			continue;
-		r->in_jam |= jam;
-		r->in_noise |= noise;
+		r->in_noise |= noise && r->first_seen > begun;
+		if (jam && r->moved_window == in->windows->number)
+			r->jammed +=
+				r->fresh < UINT8_MAX - r->jammed ? r->fresh : UINT8_MAX - r->jammed;
 	}
 }
 
@@ -274,8 +277,8 @@ static bool are_apart(const struct replacements_in *in, const struct cohort *all
 static bool is_doubtful(const struct replacements_in *in, const struct model *farm,
 			const struct cohort_member *m)
 {
-	return m->together || in->windows->records[m->record].in_jam || !is_split_twice(in, m) ||
-	       (farm->waits && !m->split_waiting) || was_split_here(in->baseline, m);
+	return m->together || !is_split_twice(in, m) ||
+	       (farm->waits && counted(in, m).n[WAITS] < 1) || was_split_here(in->baseline, m);
 }
 
 int replacements_weigh(const struct replacements_in *in, struct cohort *all,
@@ -298,7 +301,7 @@ int replacements_weigh(const struct replacements_in *in, struct cohort *all,
 
 		if (!is_born(in, c))
 			continue;
-		if (!is_measured(c) || c->together || in->windows->records[c->record].in_jam)
+		if (!is_measured(in, c) || c->together)
 			continue;
 		b[out->n].member = i;
 		likelihoods(in, &m, c, &b[out->n++]);

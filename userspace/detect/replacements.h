@@ -27,9 +27,10 @@
  *   - whose address or network had split sources when traffic was clean;
  *   - of whom only one measurement says split, or who never waited where the farm does:
  *     his rule could not tell him from who else is there;
- *   - who was born in a jammed window: one in which, of the stack's sources that were
+ *   - by handshakes in a jammed window: one in which, of the stack's sources that were
  *     direct when clean, a tenth more of the handshakes (and two) waited than did then.
- *     Where only their D* was over the threshold so often, only what waits counts.
+ *     Where only their D* was over the threshold so often when he was born, and where a
+ *     window was jammed, only what waits counts.
  *
  * A single D* passes the threshold in one of a hundred honest handshakes, D1 beside it
  * in far fewer (timing.md 4).

@@ -75,7 +75,8 @@ struct record {
 	uint16_t fresh, fresh_waiting; /* handshakes with both delays in it; those that waited */
 	uint32_t clean_dstar;          /* median of D* when clean, 0.1 ms; 0: not direct then */
 	bool in_clean;                 /* seen while traffic was clean */
-	bool in_jam, in_noise;         /* began in a window when waiting, when D* said nothing */
+	bool in_noise;                 /* began in a window when D* said nothing */
+	uint8_t jammed;                /* handshakes in windows when waiting said nothing */
 	bool anew;                     /* the next row begins from nothing */
 	bool recalled;                 /* looked up what was written of it */
 	uint8_t days;                  /* whose cells are kept */

@@ -203,13 +203,16 @@ static int foreign_program(uint32_t ifindex, const char *device, struct reason *
 	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.name[0])
 		return reason_set(
 			r, -EBUSY,
-			"attach %s: another XDP program is there (id %u, %s); it is never "
-			"replaced. Try: remove it, or run both under a dispatcher",
-			device, id, info.name);
-	return reason_set(r, -EBUSY,
-			  "attach %s: another XDP program is there (id %u); it is never replaced. "
-			  "Try: bpftool prog show id %u",
-			  device, id, id);
+			"attach %s: another XDP program is there (id %u, %s, loaded by uid %u); it "
+			"is never replaced. Try: ip link set %s xdp off, if it is yours to, or run "
+			"both under a dispatcher",
+			device, id, info.name, info.created_by_uid, device);
+	return reason_set(
+		r, -EBUSY,
+		"attach %s: another XDP program is there (id %u); it is never replaced. "
+		"Try: bpftool prog show id %u, for whose it is; ip link set %s xdp off, if "
+		"it is yours to",
+		device, id, id, device);
 }
 
 static int refused(struct kern *k, uint32_t ifindex, const char *device, enum attach_mode mode,

@@ -47,6 +47,21 @@ void farms_clear(struct farms *f)
 	memset(f, 0, sizeof(*f));
 }
 
+static __thread bool missed;
+
+void json_miss(void)
+{
+	missed = true;
+}
+
+bool json_missed(void)
+{
+	bool was = missed;
+
+	missed = false;
+	return was;
+}
+
 json_t *json_time(uint64_t ns)
 {
 	char text[TIME_TEXT];

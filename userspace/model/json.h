@@ -3,6 +3,7 @@
 #ifndef WINNOW_MODEL_JSON_H
 #define WINNOW_MODEL_JSON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -17,5 +18,11 @@ json_t *json_source(uint64_t src, uint8_t family);
 const char *stack_text(uint64_t stack, const struct farm_names *names, char out[STACK_TEXT]);
 json_t *json_stack(uint64_t stack, const struct farm_names *names);
 json_t *json_losses(const struct losses *l);
+
+/* A value could not be made: what would have held it lacks it, and jansson says so to nobody
+ * who does not look at each call. Who answers with a document asks at its end, once. */
+void json_miss(void);
+/* Was one missed since this thread last asked? */
+bool json_missed(void);
 
 #endif

@@ -66,12 +66,13 @@ json_t *plan_rule_json(const struct plan_rule *r, const struct farms *f,
 {
 	char stack[STACK_TEXT];
 	struct rule_entry e;
-	json_t *rule = NULL;
+	json_t *rule;
 
-	if (!plan_rule_entry(r, f->farm[r->farm].id, stack_text(r->stack, names, stack), &e))
-		rule = rule_json(&e, NULL);
-	if (!rule)
+	if (plan_rule_entry(r, f->farm[r->farm].id, stack_text(r->stack, names, stack), &e)) {
+		json_miss();
 		return NULL;
+	}
+	rule = rule_json(&e, NULL);
 	rule_entry_clear(&e);
 	if (!r->handle)
 		json_object_set_new(rule, "handle", json_null());

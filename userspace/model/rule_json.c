@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/time.h"
+#include "model/json.h"
 
 json_t *time_json(uint64_t ns)
 {
@@ -50,8 +51,10 @@ json_t *rule_json(const struct rule_entry *e, const struct rule_hits *hits)
 	_cleanup_(freep) char *text = rule_format(s);
 	const struct rule_hits *h = hits ? hits : &none;
 
-	if (!text)
+	if (!text) {
+		json_miss();
 		return NULL;
+	}
 	return json_pack("{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:b,"
 			 " s:{s:I, s:I, s:I}, s:{s:I}, s:I, s:o, s:f, s:f, s:s, s:b, s:s?}",
 			 "handle", (json_int_t)e->handle, "match", match_json(s), "state",

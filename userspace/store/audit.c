@@ -73,8 +73,8 @@ static int append(struct store *s, const struct audit_row *row)
 	int err;
 
 	err = newest(s, &seq, before);
-	if (!err)
-		err = row_hash(before, seq + 1, row, hash);
+	if (!err && row_hash(before, seq + 1, row, hash))
+		err = store_no_memory(s);
 	if (!err)
 		err = store_run(s, "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "iiissisb",
 				(sqlite3_int64)seq + 1, (sqlite3_int64)row->time,

@@ -31,6 +31,8 @@ struct store {
 
 /* Keeps the sentence and turns SQLite's code into -errno. */
 int store_fail(struct store *s, int code, const char *what);
+/* -ENOMEM, with its sentence. */
+int store_no_memory(struct store *s);
 
 /* Prepares `sql` and binds by `types`: i int64 (as sqlite3_int64), u uint64_t
  * (as 16 hex digits), d double, s text or NULL, b blob (pointer, int). NULL on error. */

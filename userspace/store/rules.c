@@ -83,7 +83,7 @@ int store_rule_text(struct store *s, const struct rule_entry *e)
 	_cleanup_(freep) char *text = rule_format(&e->spec);
 
 	if (!text)
-		return -ENOMEM;
+		return store_no_memory(s);
 	return store_run(s, "UPDATE rules SET text = ? WHERE handle = ?", "si", text,
 			 (sqlite3_int64)e->handle);
 }
@@ -93,7 +93,7 @@ int store_rule_put(struct store *s, const struct rule_entry *e, enum rule_phase 
 	_cleanup_(freep) char *text = rule_format(&e->spec);
 
 	if (!text)
-		return -ENOMEM;
+		return store_no_memory(s);
 	return store_run(s,
 			 "INSERT INTO rules (handle, gen, phase, text, origin, uid, created,"
 			 " expires, ja4_key, stack_key, order_key, holdout, canary, epoch,"

@@ -137,6 +137,12 @@ int store_fail(struct store *s, int code, const char *what)
 	return err;
 }
 
+int store_no_memory(struct store *s)
+{
+	snprintf(s->error, sizeof(s->error), "out of memory");
+	return -ENOMEM;
+}
+
 const char *store_error(const struct store *s)
 {
 	return s->error;

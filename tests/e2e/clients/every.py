@@ -3,7 +3,9 @@
 
     every.py malloc|call end CMD...          a program that ends by itself
     every.py malloc|call start SOCKET CMD... a daemon, until it says that it is ready
-    every.py malloc|call ask SOCKET PID      each request of a daemon that runs already
+    every.py malloc|call ask SOCKET STATE CMD...
+                                             each request of a daemon; what its state directory
+                                             holds at first is in STATE.kept, $STACK was seen
 
 Allocations are told apart by who asks (trouble.c; $TROUBLE_LIBRARY, $TROUBLE_SITES): one of
 each site fails. System calls are failed by strace, each one by its name and number, with an
@@ -14,6 +16,7 @@ Prints what became of how many; exit 1 if something else did.
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -25,13 +28,17 @@ import time
 from trouble import REQUESTS, Asker
 
 SECONDS = 180  # a kernel that was refused its BTF reads a program for half a minute
+TICKS = 2.5  # the daemon's own work comes each second
+LATER = 5    # of it in one life
 SITES = os.environ.get("TROUBLE_SITES", "")
 LIBRARY = os.environ.get("TROUBLE_LIBRARY", "")
+STACK = os.environ.get("STACK", "")
+PIE = 0x555555554000  # where a program begins that setarch -R runs
 
 # What no kernel refuses, what glibc takes no refusal of (brk, futex, signals, threads'
-# own memory), and what has no effect when it fails. Of fcntl strace cannot tell an unlock,
-# which always works, from a lock; e2e/33 holds the database's locks instead.
-CANNOT = set("""arch_prctl brk close dup2 execve exit exit_group fcntl futex getegid geteuid getgid
+# own memory), and what has no effect when it fails (close, madvise). Nor is an unlock
+# refused.
+CANNOT = set("""arch_prctl brk close dup2 execve exit exit_group futex getegid geteuid getgid
     getpid getppid gettid getuid madvise prlimit64 rseq rt_sigaction rt_sigprocmask rt_sigreturn
     restart_syscall sched_getaffinity sched_yield set_robust_list set_tid_address sysinfo umask uname
     wait4""".split())
@@ -47,7 +54,7 @@ ERRORS = {
     "ECONNREFUSED": "connect",
     "ECONNRESET": "recvfrom",
     "EPIPE": "sendto",
-    "ENOLCK": "flock",
+    "ENOLCK": "fcntl flock",
 }
 ERROR = {name: error for error, names in ERRORS.items() for name in names.split()}
 
@@ -78,13 +85,17 @@ class Outcomes:
 class Sites:
     """The table that trouble.c shares."""
 
-    SIZE = 16 << 16
+    ROW = struct.Struct("34Q")
+    SIZE = ROW.size << 14
     WHERE = 256  # behind it: the library whose allocation failed
 
     def __init__(self):
         with open(SITES, "wb") as f:
             f.write(bytes(self.SIZE + self.WHERE))
         self.f = os.open(SITES, os.O_RDWR)
+
+    def clear(self):
+        os.pwrite(self.f, bytes(self.SIZE + self.WHERE), 0)
 
     def fail(self, site):
         os.pwrite(self.f, struct.pack("QQ", site, 0), 0)
@@ -96,33 +107,35 @@ class Sites:
         return os.path.basename(os.pread(self.f, self.WHERE, self.SIZE).split(b"\0")[0].decode())
 
     def seen(self):
+        """{site: who asked, from the inside}"""
         table = os.pread(self.f, self.SIZE, 0)
-        return {who for who, n in struct.iter_unpack("QQ", table[16:]) if who}
+        return {who: rows for who, _, *rows in self.ROW.iter_unpack(table[self.ROW.size:]) if who}
 
 
 def malloc_points(run):
-    """One run for each site, those too that only a failure leads to."""
-    sites, done = Sites(), set()
+    """One run for each site that two runs without a failure came by."""
+    sites = Sites()
     sites.fail(0)
     yield None, run([]), sites
-    while todo := sites.seen() - done:
-        for site in sorted(todo):
-            done.add(site)
-            sites.fail(site)
-            result = run([])
-            if sites.failed():
-                yield f"{site:016x}", result, sites
+    run([])
+    for site in sorted(sites.seen()):
+        sites.fail(site)
+        result = run([])
+        if sites.failed():
+            yield f"{site:016x}", result, sites
 
 
 # ---- system calls, by name and number --------------------------------------------------------
 
 def calls_of(log):
     """Each (name, so-manieth of its thread) that can fail."""
-    n = {}
+    n, points = {}, set()
     for line in log.splitlines():
         if m := re.match(r"(\d+) +(\w+)\(", line):
             n[m.groups()] = n.get(m.groups(), 0) + 1
-    return {(name, i) for (_, name), many in n.items() if name not in CANNOT for i in range(1, many + 1)}
+            if m[2] not in CANNOT and not re.search(r"F_SETLKW?, \{l_type=F_UNLCK", line):
+                points.add((m[2], n[m.groups()]))
+    return points
 
 
 def calls_behind_the_loader(log):
@@ -247,27 +260,177 @@ def start(control, *program):
 
 # ---- requests -------------------------------------------------------------------------------------
 
-def ask_malloc(asker):
-    sites, out, done, never = Sites(), Outcomes(WHAT), set(), 0
-    for verb in REQUESTS:
-        asker.ask(*verb)
-        asker.ask(*verb)
-        while todo := sites.seen() - done:
-            for site in sorted(todo):
-                done.add(site)
+HASTE = {"rule": "src 203.0.115.%d action count reason x", "confirm_within": "1h"}
+# Asked together. Not detach, rule.flush and panic: the blocked source shall stay blocked.
+SCENES = [*([request] for request in REQUESTS),
+          [("attach", {"device": "eth0"})],
+          [("source.show", {"addr": "10.7.0.4"})],
+          [("fp.show", {"name": STACK})],
+          [("fp.label", {"stack": STACK, "label": "x"})],
+          [("rule.import", {"rules": ["src 203.0.114.1 action count reason x"]})],
+          [("rule.add", {"rule": "src 203.0.113.%d action count reason x"}),
+           ("rule.enforce", {"handle": 0}),
+           ("rule.del", {"handle": 0})],
+          [("rule.add", {"rule": "src 203.0.113.%d action drop reason x", "dry_run": True})],
+          [("rule.add", HASTE), ("commit.confirm", {}), ("rule.del", {"handle": 0})],
+          [("rule.add", HASTE), ("commit.rollback", {})],
+          [("allow.add", {"cidr": "192.0.3.1", "reason": "x"}), ("allow.del", {"cidr": "192.0.3.1"})],
+          [("farm.list", {})],
+          [("farm.show", {"id": "f1"})],
+          [("farm.history", {"id": "f1"})],
+          [("farm.mark", {"id": "f1", "mark": "confirmed", "reason": "x"})],
+          [("plan.apply", {"ids": ["f1"], "dry_run": True})],
+          [("plan.apply", {"ids": ["f1"], "count": True})],
+          [("events", {})],
+          [("config.show", {})],
+          [("panic", {"on": False})],
+          [("capture.start", {"rate": 10}), ("capture.fetch", {"id": 0}), ("capture.stop", {"id": 0})],
+          [("audit.verify", {})]]
+WALK = [request for scene in SCENES for request in scene]
+
+
+class Life:
+    """A daemon from its start on, in the state directory as it was kept."""
+
+    def __init__(self, control, state, *program):
+        shutil.rmtree(state)
+        shutil.copytree(state + ".kept", state)
+        self.said = tempfile.TemporaryFile()
+        self.p = subprocess.Popen(command([], program), stdout=self.said, stderr=self.said)
+        assert until_ready(self.p, self.said.fileno(), control), self.words()
+        self.asker = Asker(control, self.p.pid)
+
+    def words(self):
+        return os.pread(self.said.fileno(), 1 << 20, 0)[-600:]
+
+    def end(self):
+        self.p.send_signal(signal.SIGTERM)
+        try:
+            return self.p.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            return self.p.wait()
+
+
+MOVING = {"packets": "as many as came"}
+
+
+def shape(answer):
+    """All of it but the values: what was left out shows."""
+    if isinstance(answer, dict) and "exit" in answer:
+        return f"{answer['exit']} {answer['error']} {shape(answer['data'])}"
+    if isinstance(answer, dict):
+        return str(sorted((k, MOVING.get(k) or shape(v)) for k, v in answer.items()))
+    return str([shape(v) for v in answer]) if isinstance(answer, list) else type(answer).__name__
+
+
+class Walk:
+    """All requests to a new daemon, then what it does by itself. Sites fail when they are come
+    by: `at` {request: site} in that request, `later` [site] after the last one, each in its
+    time, or one `anywhere`."""
+
+    def __init__(self, sites, how, at=(), later=(), anywhere=0):
+        life = Life(*how)
+        ask = life.asker.ask
+        self.sites, self.answers, self.seen = sites, [], {}
+        self.hits = {}  # {site: (request, or None for between them; the library)}
+        learning = not at and not later
+        sites.clear()
+        sites.fail(anywhere)
+        for i, request in enumerate(WALK):
+            if not anywhere:
+                sites.fail(dict(at).get(i, 0))
+            self.answers.append(ask(*request))
+            self.note(anywhere or dict(at).get(i), i)
+            if learning and not anywhere:
+                self.seen = {site: (i, who) for site, who in sites.seen().items()} | self.seen
+        for site in [anywhere] if anywhere or learning else later:
+            if not anywhere:
                 sites.fail(site)
-                answer = asker.ask(*verb)
-                if not sites.failed():
-                    answer = asker.ask(*verb)
-                if not asker.alive():
-                    out.wrong(f"{site:016x}", f"{verb[0]}: the daemon died, {sites.where()}")
-                    return False
-                if not sites.failed():
-                    never += 1
-                else:
-                    out.add("the request went through" if asker.good(answer) else "the request failed")
-                sites.fail(0)
-    print(f"{never} of {len(done)} sites did not come again")
+            until = time.time() + TICKS
+            while time.time() < until and site not in self.hits:
+                time.sleep(0.01)
+                self.note(site, None)
+        self.seen = {site: (None, who) for site, who in sites.seen().items()} | self.seen
+        sites.fail(0)
+        self.whole = all(life.asker.good(ask(verb, {})) for verb in ("status", "audit.verify"))
+        self.code, self.words = life.end(), life.words()
+
+    def note(self, site, request):
+        if site and site not in self.hits and self.sites.failed():
+            self.hits[site] = request, self.sites.where()
+
+    def judge(self, site, shapes):
+        """Whether that was right, and what it was."""
+        request, where = self.hits[site]
+        at = "between requests" if request is None else WALK[request][0]
+        answer = None if request is None else self.answers[request]
+        if self.code or not self.whole:
+            return False, f"{at}: exit {self.code}, {where}, {self.words!r}"
+        if request is None:
+            return True, at
+        if answer is None or (answer["exit"] and answer["error"]):
+            return True, "the request failed"
+        if shape(answer) in shapes[request]:
+            return True, "it was answered whole"
+        return False, f"{at}: not whole: {str(answer)[:300]}"
+
+
+def named(rows, program):
+    """The functions of the program itself that led there, from the inside."""
+    addresses = [f"{a - PIE:#x}" for a in rows if PIE <= a < PIE + os.path.getsize(program)]
+    said = subprocess.run(["addr2line", "-f", "-e", program, *addresses], capture_output=True, text=True)
+    return " < ".join(said.stdout.split("\n")[0:-1:2])
+
+
+def learn(sites, how):
+    """Two lives without a failure: {site: (its first request, who asks)}, and all shapes that
+    each answer had."""
+    lives = [Walk(sites, how) for _ in range(2)]
+    assert all(life.whole and not life.code for life in lives), [life.words for life in lives]
+    bad = [WALK[i][0] for i, answer in enumerate(lives[0].answers) if not Asker.good(answer)]
+    print(f"not done with nothing failing: {' '.join(bad) or 'none'}", flush=True)
+    return lives[1].seen | lives[0].seen, [{shape(x.answers[i]) for x in lives} for i in range(len(WALK))]
+
+
+def in_company(sites, how, who, shapes, out):
+    """Many fail in one life, no two of them in one request. Returns those that it is not
+    certain of: not come by, or not right."""
+    queue, left = {}, []
+    for site, (request, _) in sorted(who.items()):
+        queue.setdefault(request, []).append(site)
+    print("sites:", ", ".join(f"{len(q)} {'between' if i is None else WALK[i][0]}"
+                              for i, q in queue.items()), flush=True)
+    while any(queue.values()):
+        at = {i: q.pop() for i, q in queue.items() if q and i is not None}
+        later = [queue[None].pop() for _ in range(min(LATER, len(queue.get(None, []))))]
+        walk = Walk(sites, how, at, later)
+        for site in [*at.values(), *later]:
+            right, text = walk.judge(site, shapes) if site in walk.hits else (False, "")
+            if right:
+                out.add(text)
+            else:
+                left.append(site)
+    return left
+
+
+def ask_malloc(*how):
+    """Each site that is come by when nothing fails; most are only once in a life. What is not
+    when it shall fail, in three lives of its own, is listed."""
+    sites, out, never = Sites(), Outcomes(WHAT), 0
+    who, shapes = learn(sites, how)
+    for site in in_company(sites, how, who, shapes, out):
+        name = named(who[site][1], how[2])
+        for _ in range(3):
+            walk = Walk(sites, how, anywhere=site)
+            if walk.hits:
+                right, text = walk.judge(site, shapes)
+                (out.add if right else lambda text: out.wrong(name, text))(text)
+                break
+        else:
+            never += 1
+            print(f"did not come again: {name}", flush=True)
+    print(f"{never} of {len(who)} sites did not come again")
     return out.end()
 
 
@@ -275,7 +438,7 @@ class Attached:
     """strace at work on a process that runs."""
 
     def __init__(self, pid, *options):
-        self.p = subprocess.Popen(["strace", "-f", "-o", LOG, *options, "-p", pid], stderr=subprocess.PIPE)
+        self.p = subprocess.Popen(["strace", "-f", "-o", LOG, *options, "-p", str(pid)], stderr=subprocess.PIPE)
         self.p.stderr.readline()  # "Process N attached"
 
     def __enter__(self):
@@ -286,27 +449,38 @@ class Attached:
         self.p.communicate()
 
 
-def ask_call(asker):
-    out = Outcomes(WHAT)
-    for verb in REQUESTS:
-        with Attached(asker.pid):
-            asker.ask(*verb)
+def ask_call(*how):
+    """Each of one life's, scene by scene."""
+    life, out, never = Life(*how), Outcomes(WHAT), []
+
+    def play(*options):
+        with Attached(life.asker.pid, *options):
+            return all([life.asker.good(life.asker.ask(*request)) for request in scene])
+
+    for scene in SCENES:
+        play()
         for name, n in sorted(calls_of(log())):
-            with Attached(asker.pid, *inject(name, n)):
-                answer = asker.ask(*verb)
-            if not asker.alive():
-                out.wrong(f"{name} {n}", f"{verb[0]}: the daemon died")
+            for _ in range(3):
+                good = play(*inject(name, n))
+                if "(INJECTED)" in log():
+                    out.add("the request went through" if good else "the request failed")
+                    break
+            else:
+                never.append(f"{scene[0][0]}: {name} {n}")
+            if not life.asker.alive():
+                out.wrong(f"{name} {n}", f"{scene[0][0]}: the daemon died, {life.words()!r}")
                 return False
-            if "(INJECTED)" in log():
-                out.add("the request went through" if asker.good(answer) else "the request failed")
-    return out.end()
+    for text in never:
+        print(f"did not come again: {text}")
+    print(f"{len(never)} did not come again in three requests")
+    return life.end() == 0 and out.end()
 
 
 WHAT, HOW, *REST = sys.argv[1:]
 LOG = tempfile.NamedTemporaryFile(prefix="every.", delete=False).name
 try:
     if HOW == "ask":
-        fine = {"malloc": ask_malloc, "call": ask_call}[WHAT](Asker(*REST))
+        fine = {"malloc": ask_malloc, "call": ask_call}[WHAT](*REST)
     else:
         fine = end(REST) if HOW == "end" else start(*REST)
 finally:

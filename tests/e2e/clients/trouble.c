@@ -9,10 +9,10 @@
  *	mallocs, calls	how many there were
  *
  * With a second file, $TROUBLE_SITES, allocations are told apart by who asks: it holds
- * pairs of 64-bit numbers, first the site that shall fail once (0: none) and how many did,
- * then each site that was seen and how often; behind them 256 bytes, the file of the code
- * whose allocation failed. A site is a hash of the return addresses up to main; `setarch -R`
- * makes them the same in each run.
+ * rows of 34 64-bit numbers, first the site that shall fail once (0: none) and how many did,
+ * then each site that was seen, how often and its innermost 32 return addresses; behind them
+ * 256 bytes, the file of the code whose allocation failed. A site is a hash of the return
+ * addresses up to main; `setarch -R` makes them the same in each run.
  *
  * pthread_mutex and others are left alone: they do not fail.
  */
@@ -23,6 +23,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -32,14 +33,15 @@
 #include <unistd.h>
 #include <unwind.h>
 
-#define SITES (1 << 16)
+#define SITES (1 << 14)
+#define DEPTH 32
 #define WHERE 256
 
 struct trouble {
 	int64_t clock, malloc_in, call_in, mallocs, calls;
 };
 struct site {
-	uint64_t who, n;
+	uint64_t who, n, from[DEPTH];
 };
 
 static struct trouble *shared;
@@ -64,12 +66,19 @@ __attribute__((constructor)) static void begin(void)
 
 /* ---- who asks ------------------------------------------------------------------------------ */
 
-static _Unwind_Reason_Code mix(struct _Unwind_Context *at, void *hash)
-{
-	uint64_t *h = hash;
+struct walk {
+	uint64_t hash, n, from[DEPTH];
+};
 
-	*h = (*h ^ _Unwind_GetIP(at)) * 0x9e3779b97f4a7c15;
-	*h ^= *h >> 29;
+static _Unwind_Reason_Code mix(struct _Unwind_Context *at, void *walk)
+{
+	struct walk *w = walk;
+	uint64_t ip = _Unwind_GetIP(at);
+
+	w->hash = (w->hash ^ ip) * 0x9e3779b97f4a7c15;
+	w->hash ^= w->hash >> 29;
+	if (w->n < DEPTH)
+		w->from[w->n++] = ip;
 	return _URC_NO_REASON;
 }
 
@@ -87,19 +96,22 @@ static void say_where(void *caller)
 static int site_hit(void *caller)
 {
 	static __thread int inside;
-	uint64_t h = 1, nobody = 0;
+	struct walk w = { .hash = 1 };
+	uint64_t h, nobody;
 
 	if (!sites || inside)
 		return 0;
 	inside = 1;
-	_Unwind_Backtrace(mix, &h);
+	_Unwind_Backtrace(mix, &w);
 	inside = 0;
+	h = w.hash;
 	for (uint64_t i = h % (SITES - 1) + 1;; i = i % (SITES - 1) + 1) {
 		nobody = 0;
 		if (__atomic_compare_exchange_n(&sites[i].who, &nobody, h, 0, __ATOMIC_RELAXED,
 						__ATOMIC_RELAXED) ||
 		    nobody == h) {
-			__atomic_fetch_add(&sites[i].n, 1, __ATOMIC_RELAXED);
+			if (!__atomic_fetch_add(&sites[i].n, 1, __ATOMIC_RELAXED))
+				memcpy(sites[i].from, w.from, sizeof(w.from));
 			break;
 		}
 	}

@@ -8,6 +8,8 @@ import os
 import socket
 import struct
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 
 POINTS, FAR = 60, 400  # one by one at first, then in steps
 
@@ -38,11 +40,12 @@ def receive(s, n):
 
 
 class Asker:
-    """Asks a daemon; what it adds has another number each time, what it deletes was added."""
+    """Asks a daemon; what it adds has another number each time, what it deletes was added,
+    and what it confirms comes from a new session."""
 
     def __init__(self, control, pid):
         self.control, self.pid = control, pid
-        self.serial, self.added = 0, []
+        self.serial, self.added, self.capture = 0, [], 0
 
     def alive(self):
         try:
@@ -54,11 +57,19 @@ class Asker:
         """The answer, or None if there was none."""
         self.serial += 1
         args = {k: v % (self.serial % 250 + 1) if "%d" in str(v) else v for k, v in args.items()}
+        if "handle" in args:
+            args["handle"] = self.added[-1] if self.added else 1 << 30
         if verb == "rule.del":
-            args["handle"] = self.added.pop() if self.added else 1 << 30
-        answer = self._exchange({"verb": verb, "args": args})
+            self.added[-1:] = []
+        if "id" in args and verb.startswith("capture"):
+            args["id"] = self.capture
+        with ProcessPoolExecutor(1, initializer=os.setsid) if verb == "commit.confirm" else nullcontext() as session:
+            request = {"verb": verb, "args": args}
+            answer = session.submit(self._exchange, request).result() if session else self._exchange(request)
         if verb == "rule.add" and self.good(answer):
             self.added += [r["handle"] for r in (answer.get("data") or {}).get("rules", [])]
+        if verb == "capture.start" and self.good(answer):
+            self.capture = answer["data"]["id"]
         return answer
 
     @staticmethod
