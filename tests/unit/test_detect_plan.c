@@ -45,12 +45,12 @@ static void sixty_sure_members_are_a_plan(void **state)
 	struct plan_collateral c;
 
 	(void)state;
-	doubts(rules, 30, 5e-4); /* mean .03: P(0) = 1 / 1.03 = .971 */
+	doubts(rules, 30, 5e-4); /* mean .03: P(0) = .971 */
 	c = collateral_of(rules, 30, 0, 0, &site);
 	assert_true(c.upper95 == 0 && c.precision == 1);
-	doubts(rules, 60, 5e-4); /* .06: P(0) = .943, P(1) = .0534, of which an eighth is needed */
+	doubts(rules, 60, 5e-4); /* .06: P(0) = .942, P(1) = .0557, of which a seventh is needed */
 	c = collateral_of(rules, 60, 0, 0, &site);
-	assert_true(c.upper95 == 1 && fabs(c.precision - (1 - .1235 / 60)) < 1e-4);
+	assert_true(c.upper95 == 1 && fabs(c.precision - (1 - .1397 / 60)) < 1e-4);
 	doubts(rules, 60, 2e-3); /* one may be innocent, half a one is not expected */
 	c = collateral_of(rules, 60, 0, 0, &site);
 	assert_true(c.upper95 == 1 && c.precision > .99 && c.precision < .991);
@@ -63,9 +63,9 @@ static void sixty_sure_members_are_a_plan(void **state)
 	assert_true(c.upper95 == 1.2);
 }
 
-/* Mean .1 of 100 rules: one is hit with p = 1 / 11, and more than the bound with p * 5 / 9:
- * of 41 sources that made 0 to 40 exchanges the quantile .45 made 18. Of 200, mean .2: p =
- * 1 / 6, the quantile .7, 28. Members and who is not known are left aside. */
+/* Mean .1 of 100 rules: one is hit with p = .0940, and more than the bound in .05 / p of
+ * those cases: of 41 sources that made 0 to 40 exchanges the quantile .468 made 18.73. Of 200,
+ * mean .2: p = .1773, the quantile .718, 28.72. Members and who is not known are left aside. */
 static void an_innocent_is_one_of_the_stacks_others(void **state)
 {
 	struct cohort_member them[44];
@@ -86,11 +86,11 @@ static void an_innocent_is_one_of_the_stacks_others(void **state)
 	assert_true(collateral_busy(&all, .95) == 38);
 	doubts(rules, 100, 1e-3);
 	c = collateral_of(rules, 100, 0, 0, &t);
-	assert_true(c.upper95 == 1 && fabs(c.share_all - 18 / (1e6 + 18)) < 1e-10);
-	assert_true(fabs(c.share_stack - 18 / (1e5 + 18)) < 1e-10);
+	assert_true(c.upper95 == 1 && fabs(c.share_all - 18.734 / 1e6) < 1e-8);
+	assert_true(fabs(c.share_stack - 18.734 / 1e5) < 1e-7);
 	doubts(rules, 200, 1e-3);
 	c = collateral_of(rules, 200, 0, 0, &t);
-	assert_true(c.upper95 == 1 && fabs(c.share_all - 28 / (1e6 + 28)) < 1e-10);
+	assert_true(c.upper95 == 1 && fabs(c.share_all - 28.720 / 1e6) < 1e-8);
 	all.n = 0;
 	assert_true(collateral_busy(&all, .95) == 0);
 }
@@ -100,7 +100,7 @@ static void who_is_in_doubt_is_left_out_of_a_plan(void **state)
 	struct plan_rule rules[RULES];
 
 	(void)state;
-	/* 60 rules hold .1206 innocent: 58 * .0018 + .009 = .1134, but not another .009 + .009. */
+	/* 60 rules hold .122 innocent: 58 * .0018 + .009 = .1134, but not another .009 + .009. */
 	doubts(rules, 60, 1.8e-3);
 	rules[7].doubt = rules[30].doubt = .009;
 	assert_int_equal(collateral_keep(rules, 60, 0, 0, .99), 59);

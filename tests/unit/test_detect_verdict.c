@@ -568,11 +568,11 @@ static void little_known_is_no_member_and_no_certainty(void **state)
 
 /* ---- collateral and plans -------------------------------------------------------- */
 
-/* 300 rules with a doubt of 0.001: 0.3 expected, P(0) .769, P(1) .178, P(2) .041; upper95 2
- * of 5 exchanges each, as all others make, beside 990. */
+/* 300 rules with a doubt of 0.001: 0.3 expected, upper95 1; he makes 10 exchanges, as all
+ * others do, beside 990. */
 static void collateral_by_hand(void **state)
 {
-	struct cohort_member other = { .split = DELAY_DIRECT, .exchanges = 5 };
+	struct cohort_member other = { .split = DELAY_DIRECT, .exchanges = 10 };
 	struct cohort all = { .members = &other, .n = 1 };
 	const struct collateral_traffic site = { 990, 90, &all };
 	struct plan_rule rules[300];
@@ -582,11 +582,11 @@ static void collateral_by_hand(void **state)
 		rules[i] = (struct plan_rule){ .doubt = 0.001, .exchanges = 10 };
 	c = collateral_of(rules, 300, 0, 0, &site);
 	assert_true(fabs(c.sources - 0.3) < 1e-9);
-	assert_true(c.upper95 == 2);
-	assert_true(c.precision > 298.0 / 300 && c.precision < 299.0 / 300);
+	assert_true(c.upper95 == 1);
+	assert_true(c.precision > 299.0 / 300 && c.precision < 1);
 	assert_true(fabs(c.share_all - 0.01) < 1e-9);
 	assert_true(fabs(c.share_stack - 0.1) < 1e-9);
-	assert_true(collateral_of(rules, 300, 2.7, 0, &site).upper95 == 10);
+	assert_true(collateral_of(rules, 300, 2.7, 0, &site).upper95 == 7);
 	assert_true(collateral_of(rules, 300, 0, 7.5, &site).upper95 == 7.5); /* the larger claim */
 	assert_true(collateral_of(rules, 0, 5, 7, &site).sources == 0);
 }

@@ -11,17 +11,17 @@
  * between them. So no doubt counts less than what the posterior is held at (members.h).
  *
  * Doubts share a model, so they are wrong together: all are times one factor, a Gamma of
- * mean 1 and shape DOUBT_SHAPE. With shape 1 - of a factor only its mean is known - the
- * innocent among the ruled are geometric. upper95 is the smallest count it keeps to in
+ * mean 1 and shape DOUBT_SHAPE. The innocent among the ruled are then
+ * a negative binomial. upper95 is the smallest count it keeps to in
  * 95% of cases. precision is 1 - U / rules, U its 95% quantile between whole counts: with
  * whole ones a plan of fewer than 100 rules held a bound of .99 only if none was innocent,
  * one of 100 if one was, and 99 good members were a worse plan than 100. At a bound of .99
- * the expected share of innocent rules is below .0034 whatever the size (30 rules: .0025,
- * 60: .0020, 100: .0029, 300: .0030).
+ * the expected share of innocent rules is below .004 whatever the size (30 rules: .0024,
+ * 60: .0020, 100: .0033, 300: .0039).
  *
  * Exchanges: the farm's rate says nothing of an innocent's, so he is taken for one of the
  * stack's other sources, which differ in that by orders of magnitude. One is hit at all with
- * probability p = C / (1 + C), and more than the bound in 5% of cases, so each of those under
+ * probability p = 1 - P(0), and more than the bound in 5% of cases, so each of those under
  * upper95 is taken to be as busy as the quantile 1 - .05 / p of the others.
  *
  * collateral_keep(): as many of the surest rules as still hold the bound. A farm of 60
@@ -43,7 +43,7 @@
 #include "model/plan.h"
 
 #define DOUBT_LEAST (1 - POSTERIOR_MAX)
-#define DOUBT_SHAPE 1.0
+#define DOUBT_SHAPE 4.0
 
 struct collateral_traffic {
 	double others, others_in_stack; /* exchanges lately of everybody who is not ruled */
