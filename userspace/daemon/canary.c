@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "daemon/farms_internal.h"
+#include "model/json.h"
 #include "model/rule_json.h"
 
 struct canary {
@@ -33,15 +34,19 @@ static const char *key_of(const char *what, const char *farm, char out[48])
 	return out;
 }
 
-static bool canary_read(struct daemon *d, const char *farm, struct canary *out)
+/* -ENOENT: there is none. Half of one is none either, and no reason to roll anything back. */
+static int canary_read(struct daemon *d, const char *farm, struct canary *out)
 {
 	char key[48];
+	int err;
 
 	*out = (struct canary){};
-	if (!d->store || store_number(d->store, key_of("since", farm, key), &out->since))
-		return false;
-	store_number(d->store, key_of("bound", farm, key), &out->bound);
-	return out->since != 0;
+	if (!d->store)
+		return -ENOENT;
+	err = store_number(d->store, key_of("since", farm, key), &out->since);
+	if (!err && !out->since)
+		return -ENOENT;
+	return err ?: store_number(d->store, key_of("bound", farm, key), &out->bound);
 }
 
 static void canary_write(struct daemon *d, const char *farm, const struct canary *c)
@@ -205,7 +210,7 @@ void canary_tick(struct daemon *d, const struct clock *now)
 		uint16_t stage;
 		size_t hits;
 
-		if (!canary_read(d, f->id, &c))
+		if (canary_read(d, f->id, &c))
 			continue;
 		hits = benign_hits(d, f);
 		stage = canary_stage(d, f->id);
@@ -220,8 +225,11 @@ json_t *canary_json(struct daemon *d, const char *farm)
 {
 	const struct farm *f = farm_find(d->verdicts, farm);
 	struct canary c;
+	int err = f ? canary_read(d, farm, &c) : -ENOENT;
 
-	if (!f || !canary_read(d, farm, &c))
+	if (err && err != -ENOENT)
+		json_miss();
+	if (err)
 		return json_null();
 	return json_pack("{s:f, s:o, s:I, s:f}", "share", canary_stage(d, farm) / 10000.0, "since",
 			 time_json(c.since), "benign_hits", (json_int_t)benign_hits(d, f),
