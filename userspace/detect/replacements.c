@@ -262,7 +262,7 @@ static void remember_jam(const struct replacements_in *in, const struct cohort *
 		struct record *r = &in->windows->records[all->members[i].record];
 
 		r->in_noise |= noise && r->first_seen > begun;
-		if (jam && r->last_moved == in->windows->now)
+		if (jam && record_moved(in->windows, r))
 			r->jammed +=
 				r->fresh < UINT8_MAX - r->jammed ? r->fresh : UINT8_MAX - r->jammed;
 	}
