@@ -45,11 +45,20 @@ size_t collateral_keep(struct plan_rule *rules, size_t n, double strangers, doub
 double collateral_busy(const struct cohort *all, double quantile)
 {
 	_cleanup_(freep) double *v = malloc((all->n + 1) * sizeof(*v));
+	double most = 0;
 	size_t n = 0;
 
-	for (size_t i = 0; v && i < all->n; i++)
-		if (all->members[i].split != DELAY_UNKNOWN && !member_is(&all->members[i]))
-			v[n++] = all->members[i].exchanges;
+	for (size_t i = 0; i < all->n; i++) {
+		const struct cohort_member *m = &all->members[i];
+
+		if (m->split == DELAY_UNKNOWN || member_is(m))
+			continue;
+		most = fmax(most, m->exchanges);
+		if (v)
+			v[n++] = m->exchanges;
+	}
+	if (!v)
+		return most;
 	return n ? stats_quantile(v, n, fmax(quantile, 0)) : 0;
 }
 

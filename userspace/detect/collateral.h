@@ -11,13 +11,13 @@
  * between them. So no doubt counts less than what the posterior is held at (members.h).
  *
  * Doubts share a model, so they are wrong together: all are times one factor, a Gamma of
- * mean 1 and shape DOUBT_SHAPE. The innocent among the ruled are then
- * a negative binomial. upper95 is the smallest count it keeps to in
- * 95% of cases. precision is 1 - U / rules, U its 95% quantile between whole counts: with
- * whole ones a plan of fewer than 100 rules held a bound of .99 only if none was innocent,
- * one of 100 if one was, and 99 good members were a worse plan than 100. At a bound of .99
- * the expected share of innocent rules is below .004 whatever the size (30 rules: .0024,
- * 60: .0020, 100: .0033, 300: .0039).
+ * mean 1 and shape DOUBT_SHAPE. The innocent among the ruled are then a negative
+ * binomial. upper95 is the smallest count it keeps to in 95% of cases. precision is
+ * 1 - U / rules, U its 95% quantile between whole counts: with whole ones a plan of fewer
+ * than 100 rules held a bound of .99 only if none was innocent, one of 100 if one was, and
+ * 99 good members were a worse plan than 100. At a bound of .99 the expected share of
+ * innocent rules is below .004 whatever the size (30 rules: .0024, 60: .0020, 100: .0033,
+ * 300: .0039).
  *
  * Exchanges: the farm's rate says nothing of an innocent's, so he is taken for one of the
  * stack's other sources, which differ in that by orders of magnitude. One is hit at all with
@@ -51,7 +51,7 @@ struct collateral_traffic {
 };
 
 /* Exchanges of one source: a quantile of those that are no members and of which delays
- * are known. */
+ * are known; without memory the greatest of them. */
 double collateral_busy(const struct cohort *all, double quantile);
 
 /* The rules of one farm, one after the other. */
