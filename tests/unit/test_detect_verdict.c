@@ -495,6 +495,21 @@ static void a_newcomer_that_waited_once_gets_a_predicate(void **state)
 	}
 }
 
+/* 49: not even one of whom nothing but earlier days is known. */
+static void a_member_without_a_leg_gets_no_rule(void **state)
+{
+	struct cohort_member m = member(0, 0, 0);
+	struct plan_rule rule = {};
+	char why[PLAN_REASON];
+
+	(void)state;
+	m.kept = 100;
+	assert_true(member_rule(&m, false, &config, 50, &rule, why));
+	m.unsplit = true;
+	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+	assert_non_null(strstr(why, "no delay tells it from who lives there"));
+}
+
 /* 44: who lives there is nearer than the farm. */
 static void what_is_far_is_the_farms(void **state)
 {
@@ -650,6 +665,7 @@ int main(void)
 		T(honest_and_farm_under_one_stack_get_a_predicate),
 		T(a_predicate_asks_for_most_of_the_leg),
 		T(a_newcomer_that_waited_once_gets_a_predicate),
+		T(a_member_without_a_leg_gets_no_rule),
 		T(what_is_far_is_the_farms),
 		T(honest_and_farm_that_look_alike_get_no_rule_and_a_reason),
 		T(direct_while_clean_asks_for_a_predicate_however_long_ago),

@@ -122,6 +122,11 @@ bool member_rule(const struct cohort_member *m, bool direct_when_clean,
 			 c->posterior);
 		return false;
 	}
+	if (m->unsplit) {
+		snprintf(why, PLAN_REASON,
+			 "TLS ends at the exit: no delay tells it from who lives there");
+		return false;
+	}
 	if (!m->reborn && m->kept < c->min_handshakes &&
 	    m->direct_handshakes + m->split_handshakes < c->min_handshakes) {
 		snprintf(why, PLAN_REASON, "%u handshakes of this source so far, needs %u",
