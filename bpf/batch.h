@@ -12,9 +12,9 @@
 #include <linux/types.h>
 
 #define BATCHES      16
-#define BATCH_FRAMES 2048        /* a power of two */
+#define BATCH_FRAMES 512         /* a power of two */
 #define BATCH_RUN    256         /* of them in one test run */
-#define BATCH_BYTES  (512 << 10) /* where a frame may begin; a power of two */
+#define BATCH_BYTES  (128 << 10) /* where a frame may begin; a power of two */
 /* A test run has room for 3,520 bytes before a frame is in fragments. */
 #define BATCH_FRAME 3072
 #define BATCH_FIRST 64 /* bytes that the test run itself is given */

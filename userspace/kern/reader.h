@@ -6,8 +6,9 @@
  * are handed over as they come (`n` grows), so that a slow pipe is followed; a batch
  * whose frames have been used is given back.
  *
- * Memory: sixteen batches of half a megabyte, and for each a frame that is too large for
- *         it. With four, the three threads of a replay waited for each other on two cores.
+ * Memory: sixteen batches of an eighth of a megabyte, and for each a frame that is too
+ *         large for it. With four, the three threads of a replay waited for each other on
+ *         two cores; four times as large, what one wrote had left its cache for the next.
  * Errors: -errno; how the capture ended is in the last batch.
  */
 #ifndef WINNOW_KERN_READER_H
