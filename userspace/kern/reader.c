@@ -14,6 +14,8 @@
 #include "kern/thread.h"
 
 #define PAUSE_NS 50000000L
+/* Batches that a reader who has none waits for: to be woken for each costs more. */
+#define FREE_AT_ONCE (BATCHES / 4)
 /* A SYN|ACK or a connection id is told by the first bytes. */
 #define EGRESS_BYTES 2048
 
@@ -26,19 +28,24 @@ struct reader {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
-	bool free[BATCHES], quit; /* under the lock */
+	/* Under the lock: */
+	bool free[BATCHES], quit;
+	unsigned int n_free;
 };
 
 /* ---- the thread ------------------------------------------------------------- */
 
+/* Who is ahead of the others by all batches sleeps until there is something to do. */
 static bool wait_free(struct reader *r, unsigned int which)
 {
 	bool go;
 
 	pthread_mutex_lock(&r->lock);
-	while (!r->free[which] && !r->quit)
-		pthread_cond_wait(&r->change, &r->lock);
+	if (!r->free[which])
+		while (r->n_free < FREE_AT_ONCE && !r->quit)
+			pthread_cond_wait(&r->change, &r->lock);
 	r->free[which] = false;
+	r->n_free--;
 	go = !r->quit;
 	pthread_mutex_unlock(&r->lock);
 	return go;
@@ -150,6 +157,7 @@ int reader_new(struct capture *c, struct kern *k, const struct ports *ports, str
 	for (unsigned int i = 0; i < BATCHES; i++) {
 		r->room[i] = kern_batch(k, i);
 		r->free[i] = true;
+		r->n_free++;
 		r->large[i] = malloc(ETH_HLEN + CAPTURE_FRAME_MAX);
 		if (!r->large[i])
 			err = -ENOMEM;
@@ -227,6 +235,7 @@ void reader_return(struct reader *r, unsigned int which)
 {
 	pthread_mutex_lock(&r->lock);
 	r->free[which] = true;
-	pthread_cond_broadcast(&r->change);
+	if (++r->n_free >= FREE_AT_ONCE)
+		pthread_cond_broadcast(&r->change);
 	pthread_mutex_unlock(&r->lock);
 }
