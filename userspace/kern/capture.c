@@ -35,6 +35,7 @@ struct capture {
 	uint64_t last_ns;
 	int link;
 	bool any;
+	char stream[STREAM_BYTES];
 	uint8_t buf[ETH_HLEN + FRAME_MAX];
 };
 
@@ -118,7 +119,8 @@ static int source_open(struct capture *c, const char *path, struct reason *r)
 		source_close(c);
 		return reason_set(r, -ENOMEM, "out of memory");
 	}
-	setvbuf(c->file, NULL, _IOFBF, STREAM_BYTES);
+	/* Asked for a buffer of a size without one, glibc takes one of its own size. */
+	setvbuf(c->file, c->stream, _IOFBF, sizeof(c->stream));
 	if (!fstat(c->fd, &st) && S_ISDIR(st.st_mode)) {
 		fclose(c->file);
 		return reason_set(r, -EISDIR, "open %s: is a directory", path);

@@ -4,13 +4,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define SECTION      0x0a0d0d0aU /* block types; this one reads the same both ways */
-#define INTERFACE    1
-#define BYTE_MAGIC   0x1a2b3c4dU
-#define HEAD         12   /* type, length, a section's byte order */
-#define SNAPLEN_AT   HEAD /* of an interface: type, length, link type, this */
-#define BLOCK_MIN    12
-#define STREAM_BYTES 65536
+#define SECTION    0x0a0d0d0aU /* block types; this one reads the same both ways */
+#define INTERFACE  1
+#define BYTE_MAGIC 0x1a2b3c4dU
+#define HEAD       12   /* type, length, a section's byte order */
+#define SNAPLEN_AT HEAD /* of an interface: type, length, link type, this */
+#define BLOCK_MIN  12
 
 struct even {
 	FILE *in;
@@ -106,7 +105,5 @@ FILE *pcapng_even(FILE *in, uint32_t snaplen)
 	out = fopencookie(e, "r", io);
 	if (!out)
 		free(e);
-	else
-		setvbuf(out, NULL, _IOFBF, STREAM_BYTES);
-	return out;
+	return out; /* with a small buffer: a pipe is waited for until it is full */
 }
