@@ -374,6 +374,7 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 {
 	_cleanup_(freep) struct cohort_id *keys = NULL;
 	const struct table *cohorts = &d->windows.cohorts;
+	struct farms unused = {};
 	bool one_more = true;
 	size_t n = 0;
 	int err;
@@ -401,9 +402,10 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 
 		err = judge_group(d, &keys[i], &d->survey.groups[table_row(cohorts, at)]);
 		k = table_find(&d->reports, &keys[i]);
-		if (!err && k && *k && farms)
-			err = report_farm(*k, farms, plan);
+		if (!err && k && *k && (farms || plan))
+			err = report_farm(*k, farms ? farms : &unused, plan);
 	}
+	farms_clear(&unused);
 	return err;
 }
 
@@ -443,7 +445,6 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	uint64_t now = s->time + s->epoch;
 	bool clean = d->config.baseline_until ? now <= d->config.baseline_until
 					      : d->windows.number < d->config.baseline_windows;
-	struct farms unused = {};
 	uint32_t over;
 	int err = 0;
 
@@ -475,10 +476,9 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	if (!err && !clean)
 		err = baseline_drift(&d->baseline, &d->windows, &d->config);
 	if (!err && !clean)
-		err = judge_all(d, farms ? farms : &unused, plan);
+		err = judge_all(d, farms, plan);
 	if (farms)
 		farms->n_randomisers =
 			windows_randomisers(&d->windows, farms->randomiser, RANDOMISERS_TOLD);
-	farms_clear(&unused);
 	return err;
 }
