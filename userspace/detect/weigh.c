@@ -77,8 +77,8 @@ static struct habits habits_of(const struct mixture *kinds, const struct mixture
 	struct habits h = {};
 
 	for (size_t k = 0; k < kinds->n; k++)
-		h.sum += h.kind[k] = kinds->class[k].weight *
-				     mixture_product(kinds->class[k].theta, today);
+		h.sum += h.kind[k] =
+			kinds->class[k].weight * mixture_product(kinds->class[k].theta, today);
 	return h;
 }
 
