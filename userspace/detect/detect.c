@@ -256,10 +256,12 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 /* Large cohorts change slowly and cost much: one of n sources is judged once in
  * n / 500 minutes, at least once in 30; of an own stack, where minutes count, and of one
  * whose farm is being replaced, ten times as often. One in which nothing was found is
- * looked at again in 30, or when a tenth more of its sources, and five, are split. Windows
- * shorter than a minute count as one (a lab). */
+ * looked at again in 60, or when a tenth more of its sources, and five, are split; one
+ * whose plan waits for an operator once in 60 at least. Windows shorter than a minute count
+ * as one (a lab). */
 #define LOOK_SOURCES 500
 #define LOOK_MINUTES 30
+#define LOOK_LATEST  60
 #define QUIET_MORE   5
 
 static bool is_quiet(const struct cohort_state *state, const struct group *g)
@@ -274,11 +276,13 @@ static bool is_due(const struct detect *d, const struct cohort_id *key,
 	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
 	bool own = !s || s->sources < POOL_SOURCES;
 	bool banned = state && state->verdict.state == FARM_ENFORCE;
+	bool waits = state && state->verdict.state == FARM_PROPOSE, quiet = is_quiet(state, g);
 	uint64_t minute = 60 * NSEC_PER_SEC, window = d->config.window;
 	uint64_t every = 1 + g->sources / (own || banned ? 10 * LOOK_SOURCES : LOOK_SOURCES);
+	uint64_t latest = quiet || waits ? LOOK_LATEST : LOOK_MINUTES;
 
-	if (every > LOOK_MINUTES || is_quiet(state, g))
-		every = LOOK_MINUTES;
+	if (every > latest || quiet)
+		every = latest;
 	if (window > minute)
 		every = (every * minute + window - 1) / window;
 	return !state || !state->looked_at || d->windows.number - state->looked_at >= every;
