@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/cleanup.h"
 #include "detect/internal.h"
 
 void survey_init(struct survey *y)
@@ -139,27 +140,46 @@ int survey_take(struct detect *d)
 		begin_anew(d);
 	y->taken = false;
 	err = make_room(d);
-	for (size_t i = 0; all && !err && i < y->n; i++)
+	for (size_t i = 0; all && !err && i < y->n; i++) {
+		if (i + RECORDS_AHEAD < y->n)
+			record_ask_counts(&d->windows, i + RECORDS_AHEAD);
 		err = glance(d, i);
+	}
 	for (size_t i = 0; !all && !err && i < d->windows.n_moved; i++)
 		err = glance(d, d->windows.moved[i]);
 	y->taken = !err; /* or all is taken again */
 	return err;
 }
 
+/* Its sources that did anything lately: how many. */
+static size_t active_of(const struct survey *y, const struct group *g, uint32_t *out)
+{
+	size_t n = 0;
+
+	for (uint32_t i = g->first; i != NO_RECORD; i = y->next[i]) {
+		if (y->glances[i].active)
+			out[n++] = i;
+	}
+	return n;
+}
+
 int survey_cohort(const struct detect *d, const struct cohort_id *key, const struct group *g,
 		  struct cohort *c, struct mixture_row **rows, uint8_t **holds)
 {
+	_cleanup_(freep) uint32_t *at = malloc((g->sources + 1) * sizeof(*at));
 	uint64_t begun = windows_since(&d->windows);
+	size_t n;
 
 	c->stack = key->stack;
 	c->service = key->service;
 	c->members = calloc(g->sources + 1, sizeof(*c->members));
 	*rows = calloc(g->sources + 1, sizeof(**rows));
 	*holds = calloc(g->sources + 1, sizeof(**holds));
-	if (!c->members || !*rows || !*holds)
+	if (!at || !c->members || !*rows || !*holds)
 		return -ENOMEM;
-	for (uint32_t i = g->first; i != NO_RECORD; i = d->survey.next[i]) {
+	n = active_of(&d->survey, g, at);
+	for (size_t k = 0; k < n; k++) {
+		uint32_t i = at[k];
 		const struct record_id *id = record_id(&d->windows, i);
 		const struct record *r = &d->windows.records[i];
 		struct source_id source = { id->src, id->family };
@@ -169,8 +189,10 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 		struct counts counts;
 		struct view lately;
 
-		if (!d->survey.glances[i].active)
-			continue;
+		if (k + RECORDS_AHEAD < n)
+			record_ask(&d->windows, at[k + RECORDS_AHEAD]);
+		if (k + RECORDS_AHEAD / 2 < n)
+			record_ask_counts(&d->windows, at[k + RECORDS_AHEAD / 2]);
 		record_counts(&d->windows, i, &counts);
 		lately = counts_lately(&counts);
 		delays = delays_of(&d->baseline, &d->config, &counts.row, &lately);
@@ -179,6 +201,7 @@ int survey_cohort(const struct detect *d, const struct cohort_id *key, const str
 		m->held = held(d, id, r, &counts.clean);
 		m->split = delays.state;
 		others = table_find(&d->survey.split, &source);
+		m->was_direct = counts.clean.direct > 0;
 		m->shared = others && *others > (m->split == DELAY_SPLIT);
 		m->tcp_key = counts.row.tcp_key;
 		m->connections = lately.connections;

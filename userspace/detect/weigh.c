@@ -144,10 +144,12 @@ static struct sessions farm_sessions(const struct detect *d, const struct cohort
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct record *r = &d->windows.records[all->members[i].record];
-		struct sessions_seen seen = sessions_seen(r->connections, r->resumed);
+		struct sessions_seen seen;
 
-		if (w[cell_of(&rows[i])] >= 0.5)
-			sessions_add(&sum, &seen);
+		if (w[cell_of(&rows[i])] < 0.5)
+			continue;
+		seen = sessions_seen(r->connections, r->resumed);
+		sessions_add(&sum, &seen);
 	}
 	return sessions_of(&sum);
 }
@@ -239,6 +241,8 @@ static void weigh_lives(struct weighing *k, struct cohort *all)
 		const struct mixture_row *row = &k->rows[i];
 		double p = k->w[cell_of(row)];
 
+		if (i + RECORDS_AHEAD < all->n)
+			__builtin_prefetch(&k->d->windows.records[m[RECORDS_AHEAD].record]);
 		m->weight = 0;
 		k->nats[i] = -INFINITY;
 		if (k->holds[i] || (p < 0.01 && m->split != DELAY_SPLIT))
