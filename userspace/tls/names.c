@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* EVP's own book-keeping took a seventh of what a hello's names take. */
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/md5.h>
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 
 #include "base/cleanup.h"
 #include "mix.h"
@@ -26,6 +23,8 @@ struct list {
 };
 
 struct namer {
+	EVP_MD_CTX *sha256; /* one for each: a change of digest allocates */
+	EVP_MD_CTX *md5;
 	struct names names;
 	struct list ciphers, extensions, sigalgs, groups, sorted;
 	const char *suites; /* in hex, sorted */
@@ -36,6 +35,20 @@ struct namer {
 	struct hello_buf buf;
 };
 
+/* Ready for EVP_DigestInit_ex2() without a digest; NULL: no memory, or no such digest. */
+static EVP_MD_CTX *digest_new(const char *name)
+{
+	EVP_MD *md = EVP_MD_fetch(NULL, name, NULL);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (!md || !ctx || !EVP_DigestInit_ex2(ctx, md, NULL)) {
+		EVP_MD_CTX_free(ctx);
+		ctx = NULL;
+	}
+	EVP_MD_free(md); /* the context has its own hold of it */
+	return ctx;
+}
+
 int namer_new(struct namer **out)
 {
 	_cleanup_(namer_freep) struct namer *n = NULL;
@@ -43,12 +56,20 @@ int namer_new(struct namer **out)
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
+	n->sha256 = digest_new("SHA256");
+	n->md5 = digest_new("MD5");
+	if (!n->sha256 || !n->md5)
+		return -ENOMEM;
 	*out = take_ptr(n);
 	return 0;
 }
 
 void namer_free(struct namer *n)
 {
+	if (!n)
+		return;
+	EVP_MD_CTX_free(n->sha256);
+	EVP_MD_CTX_free(n->md5);
 	free(n);
 }
 
@@ -244,49 +265,32 @@ static char *put_head(char *at, const struct hello *h, unsigned int n_extensions
 }
 
 /* The first `digits` of a digest in hex, and a NUL. */
-static void put_digits(const unsigned char *sum, char *out, size_t digits)
+static int put_digest(EVP_MD_CTX *ctx, const char *from, size_t len, char *out, size_t digits)
 {
 	static const char hex[] = "0123456789abcdef";
+	unsigned char sum[EVP_MAX_MD_SIZE];
 
+	if (!EVP_DigestInit_ex2(ctx, NULL, NULL) || !EVP_DigestUpdate(ctx, from, len) ||
+	    !EVP_DigestFinal_ex(ctx, sum, NULL))
+		return -EIO;
 	for (size_t i = 0; i < digits; i++)
 		out[i] = hex[i & 1 ? sum[i / 2] & 15 : sum[i / 2] >> 4];
 	out[digits] = '\0';
-}
-
-static void put_sha256(const char *from, size_t len, char *out, size_t digits)
-{
-	unsigned char sum[SHA256_DIGEST_LENGTH];
-	SHA256_CTX ctx;
-
-	SHA256_Init(&ctx);
-	SHA256_Update(&ctx, from, len);
-	SHA256_Final(sum, &ctx);
-	put_digits(sum, out, digits);
-}
-
-static void put_md5(const char *from, size_t len, char *out)
-{
-	unsigned char sum[MD5_DIGEST_LENGTH];
-	MD5_CTX ctx;
-
-	MD5_Init(&ctx);
-	MD5_Update(&ctx, from, len);
-	MD5_Final(sum, &ctx);
-	put_digits(sum, out, 2 * sizeof(sum));
+	return 0;
 }
 
 /* A list that is empty is printed as zeros, not as the hash of nothing. */
-static void put_part(const char *from, size_t len, bool empty, char *out)
+static int put_part(struct namer *n, const char *from, size_t len, bool empty, char *out)
 {
 	out[0] = '_';
-	if (empty)
-		memcpy(out + 1, "000000000000", 13);
-	else
-		put_sha256(from, len, out + 1, 12);
+	if (!empty)
+		return put_digest(n->sha256, from, len, out + 1, 12);
+	memcpy(out + 1, "000000000000", 13);
+	return 0;
 }
 
 /* What JA4 and the stack have in common: the cipher suites, in n->at, and their part. */
-static void ciphers_write(struct namer *n)
+static int ciphers_write(struct namer *n)
 {
 	char *end;
 
@@ -295,16 +299,17 @@ static void ciphers_write(struct namer *n)
 	n->suites = n->at;
 	n->suites_len = end - n->at;
 	n->at = end;
-	put_part(n->suites, n->suites_len, !n->suites_len, n->suites_part);
+	return put_part(n, n->suites, n->suites_len, !n->suites_len, n->suites_part);
 }
 
 /* JA4 and JA4_r, or the stack's, from the sorted extensions. */
-static void ja4_write(struct namer *n, const struct hello *h, enum keep keep, char *ja4,
-		      const char **raw)
+static int ja4_write(struct namer *n, const struct hello *h, enum keep keep, char *ja4,
+		     const char **raw)
 {
 	unsigned int count = keep == KEEP_STACK ? h->n_stack_extensions : h->n_extensions;
 	char *at = n->at, *extensions;
 	bool empty;
+	int err;
 
 	*raw = at;
 	at = put_head(at, h, count);
@@ -321,12 +326,13 @@ static void ja4_write(struct namer *n, const struct hello *h, enum keep keep, ch
 		*at++ = '_';
 		at = put_hex(at, &n->sigalgs, KEEP_ALL);
 	}
-	put_part(extensions, at - extensions, empty, ja4 + 23);
+	err = put_part(n, extensions, at - extensions, empty, ja4 + 23);
 	*at++ = '\0';
 	n->at = at;
+	return err;
 }
 
-static void ja3_write(struct namer *n, const struct hello *h, const uint8_t *points, size_t len)
+static int ja3_write(struct namer *n, const struct hello *h, const uint8_t *points, size_t len)
 {
 	char *at = n->at;
 	size_t n_points = 0;
@@ -346,7 +352,7 @@ static void ja3_write(struct namer *n, const struct hello *h, const uint8_t *poi
 	}
 	n->at = at + 1;
 	*at = '\0';
-	put_md5(n->names.ja3_text, at - n->names.ja3_text, n->names.ja3);
+	return put_digest(n->md5, n->names.ja3_text, at - n->names.ja3_text, n->names.ja3, 32);
 }
 
 /* ---- SNI and ALPN ------------------------------------------------------------- */
@@ -401,17 +407,27 @@ int namer_name(struct namer *n, const uint8_t *msg, size_t len, const struct hel
 	err = extensions_read(n, msg + h->extensions_off, h->extensions_len);
 	if (err)
 		return err;
-	put_sha256(names->order_r, strlen(names->order_r), names->order, 12);
-	ciphers_write(n);
+	err = put_digest(n->sha256, names->order_r, strlen(names->order_r), names->order, 12);
+	if (err)
+		return err;
+	err = ciphers_write(n);
+	if (err)
+		return err;
 	list_sort(&n->sorted, &n->extensions);
-	ja4_write(n, h, KEEP_LISTED, names->ja4, &names->ja4_r);
+	err = ja4_write(n, h, KEEP_LISTED, names->ja4, &names->ja4_r);
+	if (err)
+		return err;
 	if (h->n_stack_extensions == h->n_extensions) {
 		memcpy(names->stack, names->ja4, sizeof(names->stack));
 		names->stack_r = names->ja4_r;
 	} else {
-		ja4_write(n, h, KEEP_STACK, names->stack, &names->stack_r);
+		err = ja4_write(n, h, KEEP_STACK, names->stack, &names->stack_r);
+		if (err)
+			return err;
 	}
-	ja3_write(n, h, msg + h->points_off, h->points_len);
+	err = ja3_write(n, h, msg + h->points_off, h->points_len);
+	if (err)
+		return err;
 	names->sni = sni_read(msg + h->sni_off, h->sni_len);
 	names->n_alpn = alpn_read(msg + h->alpn_off, h->alpn_len, names->alpn);
 	*out = names;

@@ -8,8 +8,8 @@
  *         002c, which come and go with what a client remembers of a server.
  * Order:  the first 12 hex digits of SHA-256 over the extension types as sent
  *         ("GREASE,001b,0000,..."), 0029 left out.
- * Errors: -EINVAL when `h` does not fit the message; namer_new() -ENOMEM. A hello that
- *         parsed always has names.
+ * Errors: -EINVAL when `h` does not fit the message; -ENOMEM and -EIO from
+ *         OpenSSL. A hello that parsed always has names.
  * Source: JA4: FoxIO, technical_details/JA4.md, BSD-3-Clause. JA3: Althouse,
  *         Atkinson, Atkins 2017; GREASE left out.
  */
@@ -43,7 +43,7 @@ struct names {
 	size_t n_alpn;
 };
 
-/* Room for the longest names: one a thread. */
+/* Digests fetched once and room for the longest names: one a thread. */
 struct namer;
 
 int namer_new(struct namer **out);
