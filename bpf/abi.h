@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <linux/types.h>
 
-#define WINNOW_ABI_VERSION	7	/* bump when a pinned shape changes */
+#define WINNOW_ABI_VERSION	8	/* bump when a pinned shape changes */
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -310,7 +310,7 @@ struct syn_raw {
 	__u8 tcp_len;		/* header with options, 20..60 */
 	__u16 payload;		/* bytes of data in the SYN */
 	__u8 tcp[60];		/* the TCP header */
-};
+} __attribute__((aligned(4)));	/* copied by words */
 
 enum syn_ip_flag {
 	SYN_DF = 1, SYN_MBZ = 2, SYN_ID_ZERO = 4, SYN_ECN = 8, SYN_FLOW_LABEL = 16,
@@ -318,9 +318,24 @@ enum syn_ip_flag {
 
 /* ---- handshake: a connection that has proved nothing yet ----------------------- */
 
+/* A SYN that its client has not followed up; in the order in which they came, the oldest is
+ * overwritten. */
+struct syn_record {
+	__u64 key;		/* keyed hash of the 4-tuple */
+	__u64 time;		/* ns */
+	__u32 lock;		/* held by who writes or reads it; see handshake.bpf.h */
+	__u32 isn_c, isn_s;	/* initial sequence numbers; isn_s if HS_HAS_ISN */
+	__u32 flags;		/* HS_HAS_ISN, HS_STALE */
+	__u32 tcp_key;
+	__u16 mss;
+	__u16 pad;
+	struct syn_raw raw;
+	__u32 pad2;
+};
+_Static_assert(sizeof(struct syn_record) == 112, "a SYN's record has a hole");
+
 /* Times are us since the SYN, 0 = unset, exactly as timing.md's rules want them. */
 struct handshake {
-	/* the first half: all that a SYN writes */
 	__u64 key;		/* keyed hash of the 4-tuple */
 	__u64 t_syn;		/* ns; of the first packet when the SYN was not seen */
 	__u32 isn_c, isn_s;	/* initial sequence numbers; isn_s if HS_HAS_ISN */
@@ -336,9 +351,6 @@ struct handshake {
 	__u16 mss;
 	__u8 state;		/* enum handshake_state */
 	__u8 proof;		/* enum proof_mode that has been satisfied */
-
-	/* the second: of another connection until the client has answered, see
-	 * handshake_open() */
 	__u64 ja4, stack, order;	/* keys of the hello */
 	__u64 alt_ja4, alt_stack, alt_order;	/* of a second hello at the same place */
 	__u32 d_ch, d_chc, d_p1, d_pl, d_f2, d_f2x;
@@ -352,20 +364,25 @@ struct handshake {
 	__u8 segments, records;
 	__u8 pad[5];
 };
-_Static_assert(sizeof(struct handshake) == 248, "eight and their tags are half a page");
-_Static_assert(offsetof(struct handshake, ja4) == 128, "a SYN writes two lines");
+_Static_assert(sizeof(struct handshake) == 248, "handshake has a hole");
 
 enum handshake_state {
 	HS_FREE, HS_SYN, HS_HELLO, HS_NAMED, HS_DONE,
 };
 
-/* Two to a page: to find a page in memory costs as much as to find a line. */
-struct handshake_set {
+/* What lies in a set of handshakes: all that a SYN waits for. */
+struct handshake_head {
 	__u32 tag[WAYS];
 	__u32 heat[WAYS];	/* when last used, by the table's own clock */
-	struct handshake slot[WAYS];
+	__u32 syn[WAYS];	/* place of a SYN's record + 1; 0: it is a whole one */
+	__u32 asked;		/* written to have the line, never read */
+	__u32 pad[WAYS - 1];
 } __attribute__((aligned(64)));
-_Static_assert(sizeof(struct handshake_set) == 2048, "a set is half a page");
+_Static_assert(sizeof(struct handshake_head) == 128, "a head is two lines");
+
+struct handshake_set {
+	struct handshake slot[WAYS];
+};
 
 /* ---- QUIC: what joins a hello, an id of the server's and a verdict (quic.bpf.h) - */
 

@@ -58,20 +58,35 @@ __noinline int socket_established(struct xdp_md *ctx)
 	return yes;
 }
 
+/* Where the next SYN's record goes: behind the one before, until others have gone on so far
+ * that it would soon be overwritten there. */
+static __always_inline struct syn_record *syn_next(struct work *w, __u32 *place)
+{
+	__u32 at = w->syn_at;
+
+	if (!(at & (SYN_CHUNK - 1)) || *(volatile __u32 *)&syns_given.n - at > syn_places / 8)
+		at = __sync_fetch_and_add(&syns_given.n, SYN_CHUNK);
+	w->syn_at = at + 1;
+	at &= syn_places;
+	*place = at;
+	return bpf_map_lookup_elem(&syns, &at);
+}
+
 /* A SYN: a fresh record, or one more of the same. With data w->h gets the copy. */
 __noinline int syn_step(struct xdp_md *ctx)
 {
 	struct control *c = control_get();
 	struct work *w = work_get();
-	__u32 way, lost = 0, stale = 0;
+	__u32 way, lost = 0, stale = 0, i = 0;
 	struct syn_walk o = {};
+	struct syn_record *s;
 	struct handshake *h;
 	struct place at;
 
 	if (!c || !w || !handshake_place(w->key, &at))
 		return 0;
 	count(COUNTER_SYN);
-	syn_read(ctx, w);
+	syn_read(ctx, &w->p, &w->h.syn);
 	syn_options(&w->h.syn, &o);
 	if (o.bad)
 		count(COUNTER_PARSE_BAD_OPTION);
@@ -79,11 +94,11 @@ __noinline int syn_step(struct xdp_md *ctx)
 		stale = socket_established(ctx);
 
 	lock_take(&at.lock->lock);
-	way = handshake_find(&at, w->key);
+	way = handshake_whole(&at, w->key);
 	if (way < WAYS) {
 		h = &at.set->slot[way & (WAYS - 1)];
 		h->stamp = stamp_of(w->t);
-		at.set->heat[way & (WAYS - 1)] = record_heat(h, w->t);
+		at.head->heat[way & (WAYS - 1)] = record_heat(h, w->t);
 		if (h->state != HS_DONE && h->isn_c == w->p.seq && !(h->flags & HS_NO_SYN)) {
 			h->flags |= HS_SYN_RETX;
 			goto out;
@@ -99,18 +114,24 @@ __noinline int syn_step(struct xdp_md *ctx)
 		lost = handshake_lost(&at, way, w->t);
 	}
 	way = way_kept(w, way);
-	handshake_begin(&at, way, w->key, w->t);
-	h = &at.set->slot[way & (WAYS - 1)];
-	h->isn_c = w->p.seq;
-	h->hello_base = w->p.seq + 1;
-	h->high = w->p.seq + 1;
-	h->mss = o.mss;
-	h->tcp_key = o.key;
-	h->syn = w->h.syn;
-	if (stale)
-		h->flags |= HS_STALE;
-	if (w->p.payload_len) {
-		handshake_open(h);
+	s = syn_next(w, &i);
+	if (!s)
+		goto out;
+	lock_take(&s->lock);
+	s->key = w->key;
+	s->time = w->t;
+	s->isn_c = w->p.seq;
+	s->isn_s = 0;
+	s->flags = stale ? HS_STALE : 0;
+	s->mss = o.mss;
+	s->tcp_key = o.key;
+	s->raw = w->h.syn;
+	lock_give(&s->lock);
+	at.head->tag[way] = tag_of(w->key);
+	at.head->heat[way] = record_time(w->t) - AGE_CLASS;
+	at.head->syn[way] = i + 1;
+	if (w->p.payload_len && syn_whole(w->key, way)) {
+		h = &at.set->slot[way];
 		h->flags |= HS_SYN_DATA;
 		w->h = *h;
 	}
@@ -164,9 +185,9 @@ __noinline int segment_step(struct xdp_md *ctx)
 	begins = midstream(w) && c->emit_all;
 	if (!handshake_place(w->key, &at))
 		return ACT_OUT;
-	touch_set(at.set, w->key);
+	handshake_touch_at(&at, w->key);
 	lock_take(&at.lock->lock);
-	way = handshake_find(&at, w->key);
+	way = handshake_whole(&at, w->key);
 	if (way >= WAYS || at.set->slot[way & (WAYS - 1)].state == HS_DONE) {
 		if (!begins) {
 			w->act = ACT_OUT | ACT_GONE;
@@ -185,12 +206,10 @@ __noinline int segment_step(struct xdp_md *ctx)
 	}
 	if (w->p.payload_len)
 		h->flags &= ~HS_CLOSED;
-	if (h->state == HS_SYN && !h->d_ack && !(h->flags & HS_SYN_DATA))
-		handshake_open(h);
 	handshake_step(h, &w->p, &w->k, w->t, c->proof == PROOF_EGRESS, &w->act);
 	if (!(w->act & ACT_OUT)) {
 		h->stamp = stamp_of(w->t);
-		at.set->heat[way] = record_heat(h, w->t);
+		at.head->heat[way] = record_heat(h, w->t);
 	}
 	w->h = *h;
 out:
@@ -319,7 +338,7 @@ __noinline __u32 record_mark(__u32 flags, __u32 done, __u32 verdict)
 		if (done)
 			h->state = HS_DONE;
 		if (done || flags & HS_CLOSED)
-			at.set->heat[way & (WAYS - 1)] = record_heat(h, w->t);
+			at.head->heat[way & (WAYS - 1)] = record_heat(h, w->t);
 		h->proof = w->h.proof;
 	}
 	lock_give(&at.lock->lock);

@@ -110,21 +110,19 @@ __noinline int syn_options(struct syn_raw *s, struct syn_walk *o)
 	return 0;
 }
 
-/* Fills w->h.syn from the packet; the record itself is filled by the caller. */
-static __always_inline void syn_read(struct xdp_md *ctx, struct work *w)
+static __always_inline void syn_read(struct xdp_md *ctx, const struct packet *p, struct syn_raw *s)
 {
-	struct syn_raw *s = &w->h.syn;
-	__u32 len = w->p.tcp_len;
+	__u32 len = p->tcp_len;
 
 	__builtin_memset(s, 0, sizeof(*s));
-	s->family = w->p.family;
-	s->ttl = w->p.ttl;
-	s->ip_olen = w->p.ip_olen;
-	s->ip_flags = w->p.ip_flags;
-	s->payload = w->p.payload_len > 0xffff ? 0xffff : w->p.payload_len;
+	s->family = p->family;
+	s->ttl = p->ttl;
+	s->ip_olen = p->ip_olen;
+	s->ip_flags = p->ip_flags;
+	s->payload = p->payload_len > 0xffff ? 0xffff : p->payload_len;
 	if (!between(len, 20, 60))
 		return;
-	if (bpf_xdp_load_bytes(ctx, w->p.l4_off, s->tcp, len))
+	if (bpf_xdp_load_bytes(ctx, p->l4_off, s->tcp, len))
 		return;
 	s->tcp_len = len;
 	s->present = 1;

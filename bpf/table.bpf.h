@@ -176,15 +176,20 @@ static __always_inline __u32 way_victim(const __u32 tag[WAYS], const __u32 heat[
 		asm volatile("%0 = *(u64 *)(%1 + 0)" : "=r"(touched_) : "r"(p)); \
 	})
 
-/* The line that says what is in a set, and those of the row where a key is likely to be:
- * one wait for all of them, ahead of the lock. */
-#define touch_set(set, key)                                                                    \
+/* The lines of the row where a key is likely to be. */
+#define touch_row(set, key)                                                                    \
 	({                                                                                     \
 		const char *row_ = (const char *)&(set)->slot[way_home(key) & (WAYS - 1)];     \
                                                                                                \
-		touch(&(set)->tag[0]);                                                         \
 		_Pragma("unroll") for (__u32 at_ = 0; at_ < sizeof((set)->slot[0]); at_ += 64) \
 			touch(row_ + at_);                                                     \
+	})
+
+/* And the line that says what is in the set: one wait for all of them, ahead of the lock. */
+#define touch_set(set, key)            \
+	({                             \
+		touch(&(set)->tag[0]); \
+		touch_row(set, key);   \
 	})
 
 #endif

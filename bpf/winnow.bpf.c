@@ -173,7 +173,7 @@ static __always_inline int tcp_packet(struct xdp_md *ctx, struct control *c, str
 		if (w->p.tcp_flags & (TCP_ACK | TCP_RST | TCP_FIN))
 			return verdict_pass(w);
 		w->t = now();
-		handshake_touch_tags(w->key);
+		handshake_ask(w->key);
 		flow_forget(w->key, w->t, c->emit_all);
 		w->h.isn_c = w->p.seq - 1;
 		syn_step(ctx);
@@ -371,6 +371,26 @@ __noinline int winnow_classify(struct xdp_md *ctx)
 	return ctx ? classify(ctx, 0) : XDP_PASS;
 }
 
+/* Under the lock. The SYN whose record is at `place` has its answer; 0: it is not this one. */
+static __always_inline int syn_answered(__u32 place, __u64 key, const struct packet *p)
+{
+	struct syn_record *s;
+	int yes;
+
+	place &= syn_places;
+	s = bpf_map_lookup_elem(&syns, &place);
+	if (!s)
+		return 0;
+	lock_take(&s->lock);
+	yes = s->key == key && s->isn_c + 1 == p->ack;
+	if (yes) {
+		s->isn_s = p->seq;
+		s->flags |= HS_HAS_ISN;
+	}
+	lock_give(&s->lock);
+	return yes;
+}
+
 /* The server's number, which only the owner of the client's address gets to see. */
 __noinline int synack_step(void)
 {
@@ -391,7 +411,14 @@ __noinline int synack_step(void)
 		return 0;
 	t = now();
 	lock_take(&at.lock->lock);
-	way = handshake_find(&at, key);
+	way = tag_way(at.head->tag, tag_of(key));
+	if (way < WAYS) {
+		__u32 syn = at.head->syn[way & (WAYS - 1)];
+
+		if (syn && syn_answered(syn - 1, key, p))
+			goto out;
+	}
+	way = handshake_whole(&at, key);
 	if (way >= WAYS) {
 		/* Its SYN was lost to a flood, or came before the program. */
 		way = handshake_victim(&at, way, key, t);

@@ -99,6 +99,7 @@ struct work {
 	__u32 stopped;    /* 1: a rule acts on this second flight */
 	__u32 way;        /* of the row at hand: see way_kept() */
 	__u32 device;     /* device_slot() of where the frame came in */
+	__u32 syn_at;     /* where this CPU's next SYN goes: see syn_next() */
 	__u32 passed;     /* 1: a `pass` rule on the source */
 	__u32 r;          /* enum parse_result */
 	struct addr peer; /* the packet's own source, once p.src is a header's */

@@ -277,16 +277,37 @@ uint64_t bench_digest(const struct bench *b)
 
 int bench_handshake(const struct bench *b, const struct path *p, struct handshake *out)
 {
-	int fd = kern_map_fd(b->k, "handshakes");
+	int heads = kern_map_fd(b->k, "handshake_heads"), sets = kern_map_fd(b->k, "handshakes");
+	int syns = kern_map_fd(b->k, "syns");
 	uint64_t key = flow_key(b, p);
+	struct handshake_head head;
 	struct handshake_set set;
+	struct syn_record syn;
 
-	for (uint32_t i = 0; !bpf_map_lookup_elem(fd, &i, &set); i++)
-		for (int w = 0; w < WAYS; w++)
-			if (set.tag[w] && set.slot[w].key == key) {
+	for (uint32_t i = 0; !bpf_map_lookup_elem(heads, &i, &head); i++)
+		for (int w = 0; w < WAYS; w++) {
+			uint32_t at = head.syn[w] - 1;
+
+			if (!head.tag[w])
+				continue;
+			if (!head.syn[w]) {
+				assert_int_equal(bpf_map_lookup_elem(sets, &i, &set), 0);
 				*out = set.slot[w];
-				return 0;
+			} else {
+				assert_int_equal(bpf_map_lookup_elem(syns, &at, &syn), 0);
+				*out = (struct handshake){ .key = syn.key,
+							   .t_syn = syn.time,
+							   .isn_c = syn.isn_c,
+							   .isn_s = syn.isn_s,
+							   .flags = syn.flags,
+							   .tcp_key = syn.tcp_key,
+							   .mss = syn.mss,
+							   .syn = syn.raw,
+							   .state = HS_SYN };
 			}
+			if (out->key == key)
+				return 0;
+		}
 	return -ENOENT;
 }
 

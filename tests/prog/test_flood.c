@@ -113,12 +113,54 @@ static void a_flood_of_spoofed_syns_costs_the_others_under_one_percent(void **st
 	expect_count(b, SYN, flooded + SOURCES);
 }
 
+/* What a SYN leaves is overwritten by the 1,024th behind it; whoever has answered has a record
+ * of their own. A SYN|ACK begins anew what is lost. */
+static void a_flood_overwrites_syns_and_no_answered_ones(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct conn waits, answered, late;
+	struct path p = path_v4(9, 9);
+	struct handshake h;
+	struct bytes msg;
+
+	hello_build(&msg, &(struct hello_spec){});
+	frame_tcp(&syn4, &p, false, &(struct segment){ .flags = SYN });
+	conn_new(&waits, b, (struct path[]){ path_v4(1, 1) });
+	conn_new(&answered, b, (struct path[]){ path_v4(2, 1) });
+	conn_new(&late, b, (struct path[]){ path_v4(3, 1) });
+	conn_syn(&waits);
+	conn_synack(&waits);
+	conn_syn(&late);
+	conn_open(&answered);
+	bench_mark(b);
+	for (int i = 0; i < 1100; i++) {
+		put32(syn4.b + syn4.l3 + 12, 0x0b000000 | i);
+		assert_int_equal(bench_in(b, &syn4), XDP_PASS);
+	}
+	assert_int_not_equal(bench_handshake(b, &waits.p, &h), 0);
+	assert_int_equal(bench_handshake(b, &answered.p, &h), 0);
+	conn_ack(&waits);
+	expect_count(b, NO_RECORD, 1);
+	conn_synack(&late);
+	conn_ack(&late);
+	expect_count(b, NO_RECORD, 1);
+	conn_hello(&answered, &msg);
+	conn_finish(&answered);
+	conn_hello(&late, &msg);
+	conn_finish(&late);
+	assert_int_equal(bench_tally(b, &answered.p, 0)->connections, 1);
+	assert_int_equal(bench_tally(b, &late.p, 0)->connections, 1);
+	assert_null(bench_tally(b, &waits.p, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_flood_of_spoofed_syns_costs_the_others_under_one_percent, bench_setup,
 			bench_teardown),
+		cmocka_unit_test_setup_teardown(a_flood_overwrites_syns_and_no_answered_ones,
+						bench_setup, bench_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kern/internal.h"
 #include "key.h"
 #include "lib_kern.h"
 
@@ -139,6 +140,61 @@ static struct flow *flow_of(struct kern *k, uint32_t src)
 	return NULL;
 }
 
+/* Of odd sources a whole record, of even ones what a SYN has left; of those that SYN has
+ * been overwritten by another connection's in every third place. */
+static bool is_overwritten(uint32_t src)
+{
+	return src % 6 == 0;
+}
+
+static uint32_t sets_at(struct kern *k, uint64_t key)
+{
+	const struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), "handshakes");
+
+	return key & (bpf_map__max_entries(m) - 1);
+}
+
+static void put_handshake(struct kern *k, uint32_t src)
+{
+	int heads = kern_map_fd(k, "handshake_heads"), sets = kern_map_fd(k, "handshakes");
+	int syns = kern_map_fd(k, "syns"), w = 0;
+	uint64_t key = flow_key(src);
+	uint32_t at = sets_at(k, key);
+	struct handshake_head head;
+	struct handshake_set set;
+	struct syn_record syn = {
+		.key = is_overwritten(src) ? mix64(key) : key,
+		.time = src,
+		.isn_c = 10 + src,
+		.isn_s = 20 + src,
+		.flags = HS_HAS_ISN,
+		.tcp_key = 30 + src,
+		.mss = 40,
+		.raw = { .present = 1, .ttl = 50, .tcp_len = 60, .tcp = { [59] = 70 } },
+	};
+
+	assert_int_equal(map_get(heads, &at, &head), 0);
+	assert_int_equal(map_get(sets, &at, &set), 0);
+	while (head.tag[w])
+		assert_true(++w < WAYS);
+	head.tag[w] = key >> 32;
+	head.heat[w] = src;
+	if (src % 2) {
+		set.slot[w] = (struct handshake){
+			.key = key, .isn_c = src, .state = HS_NAMED, .stack = STACK
+		};
+		if (src % 3)
+			set.slot[w].rule = 61, set.slot[w].rule_gen = 21;
+		assert_int_equal(map_put(sets, &at, &set, BPF_ANY), 0);
+	} else {
+		head.syn[w] = src;
+		at = src - 1;
+		assert_int_equal(map_put(syns, &at, &syn, BPF_ANY), 0);
+		at = sets_at(k, key);
+	}
+	assert_int_equal(map_put(heads, &at, &head, BPF_ANY), 0);
+}
+
 static void fill(struct kern *k)
 {
 	struct cidr lan = net(0xc0a80000, 16);
@@ -160,6 +216,7 @@ static void fill(struct kern *k)
 	for (uint32_t src = 1; src <= SOURCES; src++) {
 		put_tally(k, src);
 		put_flow(k, src, src % 2 ? 61 : 0, src % 2 ? 21 : 0);
+		put_handshake(k, src);
 	}
 }
 
@@ -177,6 +234,64 @@ static struct rule *rule_by(struct kern *k, uint32_t handle, uint32_t *index)
 		}
 	fail_msg("rule %u is gone", handle);
 	return NULL;
+}
+
+/* Where the new programs find it, whole. */
+static bool handshake_of(struct kern *k, uint32_t src, struct handshake *out)
+{
+	int heads = kern_map_fd(k, "handshake_heads"), sets = kern_map_fd(k, "handshakes");
+	uint64_t key = flow_key(src);
+	uint32_t at = sets_at(k, key);
+	struct handshake_head head;
+	struct handshake_set set;
+
+	assert_int_equal(map_get(heads, &at, &head), 0);
+	assert_int_equal(map_get(sets, &at, &set), 0);
+	for (int w = 0; w < WAYS; w++) {
+		if (head.tag[w] != key >> 32)
+			continue;
+		assert_int_equal(head.syn[w], 0);
+		assert_int_equal(head.heat[w], src);
+		assert_int_equal(set.slot[w].key, key);
+		*out = set.slot[w];
+		return true;
+	}
+	return false;
+}
+
+static void has_the_handshakes(struct kern *k)
+{
+	struct handshake h;
+	uint32_t index = 0;
+
+	for (uint32_t src = 1; src <= SOURCES; src++) {
+		if (is_overwritten(src)) {
+			assert_false(handshake_of(k, src, &h));
+			continue;
+		}
+		assert_true(handshake_of(k, src, &h));
+		if (src % 2) {
+			assert_int_equal(h.isn_c, src);
+			assert_int_equal(h.state, HS_NAMED);
+			assert_int_equal(h.stack, STACK);
+			if (src % 3)
+				rule_by(k, 103, &index);
+			assert_int_equal(h.rule, src % 3 ? index : 0);
+			continue;
+		}
+		assert_int_equal(h.state, HS_SYN);
+		assert_int_equal(h.t_syn, src);
+		assert_int_equal(h.isn_c, 10 + src);
+		assert_int_equal(h.isn_s, 20 + src);
+		assert_int_equal(h.hello_base, 11 + src);
+		assert_int_equal(h.high, 11 + src);
+		assert_int_equal(h.flags, HS_HAS_ISN);
+		assert_int_equal(h.tcp_key, 30 + src);
+		assert_int_equal(h.mss, 40);
+		assert_int_equal(h.d1, US_UNKNOWN);
+		assert_int_equal(h.syn.ttl, 50);
+		assert_int_equal(h.syn.tcp[59], 70);
+	}
 }
 
 static void count_allow(void *ctx, const struct cidr *c)
@@ -232,6 +347,7 @@ static void has_the_clients(struct kern *k)
 	}
 	for (uint32_t i = 1; i <= RULES; i++)
 		assert_int_equal(rule_by(k, 100 + i, &index)->hits, 1000 + i);
+	has_the_handshakes(k);
 }
 
 static void moves_to(const struct kern_config *c, uint32_t abi)
@@ -269,6 +385,7 @@ static void moves_to(const struct kern_config *c, uint32_t abi)
 	assert_int_equal(moved.rules, RULES);
 	assert_int_equal(moved.tallies, SOURCES);
 	assert_int_equal(moved.flows, SOURCES);
+	assert_int_equal(moved.handshakes, SOURCES - SOURCES / 6);
 	after = xdp_id();
 	assert_true(after && after != before);
 	has_the_rules(k);

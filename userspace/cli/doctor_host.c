@@ -172,7 +172,9 @@ uint64_t doctor_table_bytes(const struct kern_config *c)
 	return c->tallies * (uint64_t)sizeof(struct tally_set) / WAYS +
 	       c->orders * (uint64_t)sizeof(struct order_set) / WAYS +
 	       c->flows * (uint64_t)sizeof(struct flow_set) / WAYS +
-	       c->handshakes * (uint64_t)sizeof(struct handshake_set) / WAYS +
+	       c->handshakes *
+		       ((sizeof(struct handshake_head) + sizeof(struct handshake_set)) / WAYS +
+			sizeof(struct syn_record)) +
 	       c->rules * (uint64_t)(sizeof(struct rule) + sizeof(struct match_key) + 64) +
 	       c->rules * 90ULL + /* bpf/nets.h, both sets */
 	       c->prefixes * 80ULL +

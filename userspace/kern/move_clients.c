@@ -147,12 +147,12 @@ static uint64_t handshake_key(const struct kern *k, const void *row)
 	return ((const struct handshake *)row)->key;
 }
 
-static const struct sets all_sets[] = {
-	{ "tallies", sizeof(struct tally), fit_tally, tally_key },
-	{ "orders", sizeof(struct order_tally), fit_order, order_key },
-	{ "handshakes", sizeof(struct handshake), fit_handshake, handshake_key },
-	{ "flows", sizeof(struct flow), fit_flow, flow_key },
-};
+static const struct sets tally_sets = { "tallies", sizeof(struct tally), fit_tally, tally_key };
+static const struct sets order_sets = { "orders", sizeof(struct order_tally), fit_order,
+					order_key };
+static const struct sets handshake_sets = { "handshakes", sizeof(struct handshake), fit_handshake,
+					    handshake_key };
+static const struct sets flow_sets = { "flows", sizeof(struct flow), fit_flow, flow_key };
 
 /* A set as it lies in memory, whatever its rows are. */
 struct any_set {
@@ -176,20 +176,14 @@ static uint32_t place_row(struct any_set *set, uint64_t key, const struct any_se
 	return NOWHERE;
 }
 
-/* The new table in memory: mapped where userspace may map it. */
-static void *image_of(struct kern *k, const char *table, size_t *n, void **owned)
+/* The new table, which userspace maps. */
+static void *image_of(struct kern *k, const char *table, size_t *n)
 {
-	const struct bpf_map *m = bpf_object__find_map_by_name(kern_object(k), table);
-
-	*n = bpf_map__max_entries(m);
-	*owned = NULL;
 	if (!strcmp(table, "tallies"))
 		return (void *)kern_tallies(k, n);
 	if (!strcmp(table, "orders"))
 		return (void *)kern_orders(k, n);
-	if (!strcmp(table, "flows"))
-		return kern_flows(k, n);
-	return *owned = calloc(*n, bpf_map__value_size(m));
+	return kern_flows(k, n);
 }
 
 static bool empty(const struct any_set *set)
@@ -199,16 +193,6 @@ static bool empty(const struct any_set *set)
 	for (int w = 0; w < WAYS; w++)
 		any |= set->tag[w];
 	return !any;
-}
-
-static int write_image(struct kern *k, const char *table, const char *image, size_t n, size_t size)
-{
-	int fd = kern_map_fd(k, table), err = 0;
-
-	for (uint32_t i = 0; !err && i < n; i++)
-		if (!empty((const void *)(image + i * size)))
-			err = map_put(fd, &i, image + i * size, BPF_ANY);
-	return err;
 }
 
 struct target {
@@ -252,7 +236,6 @@ static int move_sets(struct kern *k, const struct sets *x, size_t *moved)
 {
 	_cleanup_(old_close) struct old_table t;
 	_cleanup_(freep) struct any_set *set = NULL;
-	_cleanup_(freep) void *owned = NULL;
 	struct target to = { .size = sizeof(struct any_set) + WAYS * x->row };
 	int err = old_open(k, x->table, &t);
 
@@ -263,7 +246,7 @@ static int move_sets(struct kern *k, const struct sets *x, size_t *moved)
 	if (err)
 		return err;
 	set = malloc(to.size);
-	to.image = image_of(k, x->table, &to.n, &owned);
+	to.image = image_of(k, x->table, &to.n);
 	to.same_n = to.n == t.info.max_entries;
 	to.where = strcmp(x->table, "tallies") ? NULL : k->move->tally_now;
 	if (!set || !to.image)
@@ -276,7 +259,131 @@ static int move_sets(struct kern *k, const struct sets *x, size_t *moved)
 		conversion_apply(&t.value, was, set);
 		*moved += move_set(k, x, &to, set, s);
 	}
-	return owned ? write_image(k, x->table, to.image, to.n, to.size) : 0;
+	return 0;
+}
+
+/* ---- handshakes: their heads lie apart, and what a SYN leaves is elsewhere ------------- */
+
+struct whole_set {
+	uint32_t tag[WAYS];
+	uint32_t heat[WAYS];
+	struct handshake slot[WAYS];
+};
+
+/* As syn_whole() of handshake.bpf.h has it. */
+static void whole_of(const struct syn_record *s, struct handshake *out)
+{
+	*out = (struct handshake){
+		.key = s->key,
+		.t_syn = s->time,
+		.isn_c = s->isn_c,
+		.isn_s = s->isn_s,
+		.flags = s->flags,
+		.hello_base = s->isn_c + 1,
+		.high = s->isn_c + 1,
+		.mss = s->mss,
+		.tcp_key = s->tcp_key,
+		.syn = s->raw,
+		.state = HS_SYN,
+		.d1 = US_UNKNOWN,
+	};
+}
+
+struct old_handshakes {
+	struct old_table heads, sets, syns;
+};
+
+static void old_handshakes_close(struct old_handshakes *t)
+{
+	old_close(&t->heads);
+	old_close(&t->sets);
+	old_close(&t->syns);
+}
+
+static int old_handshakes_read(const struct kern *k, struct old_handshakes *t)
+{
+	int err[] = { old_open(k, "handshake_heads", &t->heads),
+		      old_open(k, "handshakes", &t->sets), old_open(k, "syns", &t->syns) };
+
+	for (size_t i = 0; i < sizeof(err) / sizeof(err[0]); i++)
+		if (err[i])
+			return err[i];
+	if (t->heads.value.to_size != sizeof(struct handshake_head) ||
+	    t->sets.value.to_size != sizeof(struct handshake_set) ||
+	    t->syns.value.to_size != sizeof(struct syn_record) ||
+	    t->heads.info.max_entries != t->sets.info.max_entries)
+		return -EINVAL;
+	err[0] = old_read(&t->heads);
+	err[1] = old_read(&t->sets);
+	err[2] = old_read(&t->syns);
+	return err[0] ?: err[1] ?: err[2];
+}
+
+/* Old set s, its records whole; false: none. A place that a later SYN has overwritten holds
+ * another tag's record. */
+static bool old_handshakes_set(const struct old_handshakes *t, size_t s, struct whole_set *out)
+{
+	struct handshake_head head;
+	struct syn_record syn;
+	bool any = false;
+
+	conversion_apply(&t->heads.value, old_row(&t->heads, s), &head);
+	for (int w = 0; w < WAYS; w++)
+		any = any || head.tag[w];
+	if (!any)
+		return false;
+	conversion_apply(&t->sets.value, old_row(&t->sets, s), out->slot);
+	memcpy(out->tag, head.tag, sizeof(out->tag));
+	memcpy(out->heat, head.heat, sizeof(out->heat));
+	for (int w = 0; w < WAYS; w++) {
+		if (head.tag[w] && head.syn[w] && head.syn[w] <= t->syns.info.max_entries) {
+			conversion_apply(&t->syns.value, old_row(&t->syns, head.syn[w] - 1), &syn);
+			whole_of(&syn, &out->slot[w]);
+		}
+		if (out->tag[w] != tag_of(out->slot[w].key))
+			out->tag[w] = 0;
+	}
+	return true;
+}
+
+static int write_handshakes(struct kern *k, const struct whole_set *image, size_t n)
+{
+	int heads = kern_map_fd(k, "handshake_heads"), sets = kern_map_fd(k, "handshakes"), err = 0;
+
+	for (uint32_t i = 0; !err && i < n; i++) {
+		struct handshake_head head = {};
+
+		if (empty((const void *)&image[i]))
+			continue;
+		memcpy(head.tag, image[i].tag, sizeof(head.tag));
+		memcpy(head.heat, image[i].heat, sizeof(head.heat));
+		err = map_put(sets, &i, image[i].slot, BPF_ANY)
+			      ?: map_put(heads, &i, &head, BPF_ANY);
+	}
+	return err;
+}
+
+static int move_handshakes(struct kern *k, size_t *moved)
+{
+	const struct bpf_map *m =
+		bpf_object__find_map_by_name(kern_object(k), handshake_sets.table);
+	_cleanup_(old_handshakes_close) struct old_handshakes t;
+	_cleanup_(freep) struct whole_set *image = NULL, *set = NULL;
+	struct target to = { .n = bpf_map__max_entries(m), .size = sizeof(*set) };
+	int err = old_handshakes_read(k, &t);
+
+	if (err)
+		return err;
+	image = calloc(to.n, sizeof(*image));
+	set = malloc(sizeof(*set));
+	if (!image || !set)
+		return -ENOMEM;
+	to.image = (char *)image;
+	to.same_n = to.n == t.heads.info.max_entries;
+	for (size_t s = 0; s < t.heads.info.max_entries; s++)
+		if (old_handshakes_set(&t, s, set))
+			*moved += move_set(k, &handshake_sets, &to, (struct any_set *)set, s);
+	return write_handshakes(k, image, to.n);
 }
 
 struct entries {
@@ -314,8 +421,6 @@ static void move_hashes(struct kern *k)
 
 int move_clients(struct kern *k)
 {
-	size_t *moved[] = { &k->moved.tallies, &k->moved.orders, &k->moved.handshakes,
-			    &k->moved.flows };
 	struct move *v = k->move;
 	_cleanup_(old_close) struct old_table t;
 	int err = old_open(k, "tallies", &t);
@@ -330,9 +435,11 @@ int move_clients(struct kern *k)
 	err = find_rules(k);
 	if (err)
 		return err;
-	for (size_t i = 0; i < sizeof(all_sets) / sizeof(all_sets[0]); i++)
-		if (move_sets(k, &all_sets[i], moved[i]) == -ENOMEM)
-			return -ENOMEM;
+	if (move_sets(k, &tally_sets, &k->moved.tallies) == -ENOMEM ||
+	    move_sets(k, &order_sets, &k->moved.orders) == -ENOMEM ||
+	    move_handshakes(k, &k->moved.handshakes) == -ENOMEM ||
+	    move_sets(k, &flow_sets, &k->moved.flows) == -ENOMEM)
+		return -ENOMEM;
 	move_hashes(k);
 	return 0;
 }

@@ -68,6 +68,12 @@ static uint32_t sets_of(uint32_t rows)
 	return power_of_two((rows + WAYS - 1) / WAYS);
 }
 
+/* As many as handshakes; what processors have reserved is then an eighth of it at most. */
+static uint32_t syns_of(uint32_t rows)
+{
+	return sets_of(rows) * WAYS < ROWS_MIN ? ROWS_MIN : sets_of(rows) * WAYS;
+}
+
 static bool capable(const struct __user_cap_data_struct d[2], int cap)
 {
 	return d[cap / 32].effective & 1U << cap % 32;
@@ -121,7 +127,9 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 		{ "tallies", sets_of(c->tallies) },
 		{ "orders", sets_of(c->orders) },
 		{ "flows", sets_of(c->flows) },
+		{ "handshake_heads", sets_of(c->handshakes) },
 		{ "handshakes", sets_of(c->handshakes) },
+		{ "syns", syns_of(c->handshakes) },
 		{ "rules", c->rules },
 		{ "match", c->rules },
 		{ "drops", drops_words(c->rules) * k->n_cpus },
@@ -152,6 +160,7 @@ static int set_sizes(struct kern *k, const struct kern_config *c, struct reason 
 	k->skel->rodata->order_sets = sets_of(c->orders) - 1;
 	k->skel->rodata->flow_sets = sets_of(c->flows) - 1;
 	k->skel->rodata->handshake_sets = sets_of(c->handshakes) - 1;
+	k->skel->rodata->syn_places = syns_of(c->handshakes) - 1;
 	k->skel->rodata->reassembly_slots = power_of_two(c->reassembly) - 1;
 	k->skel->rodata->net_root_bits = nets.root_bits;
 	k->skel->rodata->net_deep_mask = nets.deep - 1;
