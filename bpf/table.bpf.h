@@ -185,6 +185,8 @@ static __always_inline __u32 way_victim(const __u32 tag[WAYS], const __u32 heat[
 		touch(&(set)->tag[0]);                                                         \
 		_Pragma("unroll") for (__u32 at_ = 0; at_ < sizeof((set)->slot[0]); at_ += 64) \
 			touch(row_ + at_);                                                     \
+		if (sizeof((set)->slot[0]) % 64)                                               \
+			touch(row_ + sizeof((set)->slot[0]) - 8);                              \
 	})
 
 #endif

@@ -94,12 +94,12 @@ static const struct secret *secret(const struct kern *k)
 
 static bool fit_tally(const struct kern *k, void *row)
 {
-	return !(((struct tally *)row)->gen & 1);
+	return !(((struct tally_row *)row)->gen & 1);
 }
 
 static uint64_t tally_key(const struct kern *k, const void *row)
 {
-	const struct tally *t = row;
+	const struct tally_row *t = row;
 
 	return key_tally(secret(k), t->src, t->stack, t->service, t->family, t->proto);
 }
@@ -148,7 +148,7 @@ static uint64_t handshake_key(const struct kern *k, const void *row)
 }
 
 static const struct sets all_sets[] = {
-	{ "tallies", sizeof(struct tally), fit_tally, tally_key },
+	{ "tallies", sizeof(struct tally_row), fit_tally, tally_key },
 	{ "orders", sizeof(struct order_tally), fit_order, order_key },
 	{ "handshakes", sizeof(struct handshake), fit_handshake, handshake_key },
 	{ "flows", sizeof(struct flow), fit_flow, flow_key },
