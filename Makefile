@@ -22,10 +22,12 @@ LIBS    := $(shell pkg-config --libs $(PKGS)) -lm -lpthread
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	   -Wwrite-strings -Wvla -Wno-unused-parameter
 CFLAGS  ?= -O2 -g
-CFLAGS  += -std=gnu11 $(WARN) $(SANFLAGS) $(EXTRA_CFLAGS)
+# -fms-extensions: a struct that is part of another by its name alone, as in abi.h.
+DIALECT := -std=gnu11 -fms-extensions
+CFLAGS  += $(DIALECT) $(WARN) $(SANFLAGS) $(EXTRA_CFLAGS)
 CHARTJS ?= /usr/share/javascript/chart.js/chart.min.js
 CPPFLAGS := -D_GNU_SOURCE -DCHARTJS='"$(CHARTJS)"' -I. -Iuserspace -Ibpf -I$(B) $(PKGFLAGS) $(CPPFLAGS)
-BPFFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter \
+BPFFLAGS := -O2 -g $(DIALECT) -Wall -Wextra -Wno-unused-parameter -Wno-microsoft-anon-tag \
 	    -Wno-gnu-variable-sized-type-not-at-end -Werror -target bpf -mcpu=v3 \
 	    -Ibpf -I/usr/include/$(ARCH)
 
@@ -191,9 +193,9 @@ $(B)/tests/fuzz/fuzz_layout: $(wildcard tests/prog/lib_*.[ch]) $(wildcard tests/
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(LIBSRC) Makefile
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) -g -O1 -std=gnu11 -fsanitize=fuzzer,address,undefined \
+	$(Q)$(CLANG) $(CPPFLAGS) -g -O1 $(DIALECT) -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end \
-		-MMD -MP -MF $@.d -o $@ $< $(FUZZSRC) $(LIBS) $(FUZZLIB)
+		-Wno-microsoft-anon-tag -MMD -MP -MF $@.d -o $@ $< $(FUZZSRC) $(LIBS) $(FUZZLIB)
 
 # ---- installation ---------------------------------------------------------------
 PREFIX     ?= /usr

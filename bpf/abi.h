@@ -191,31 +191,39 @@ enum tally_flag {
 	TALLY_CCS_TWICE	= 1 << 5,
 };
 
-struct tally {
-	/* line 1: each data packet */
+/* As a table has it. When it was last seen is the set's heat[]. Together lie what says
+ * whose it is, what each data packet writes, and what handshakes and exchanges write. */
+struct tally_row {
 	__u64 src;		/* see "a source in one word" */
 	__u64 stack;		/* stack_key; 0: no ClientHello was named */
 	__u16 service;		/* protected port */
 	__u8 family;		/* 4 or 6 */
 	__u8 proto;		/* IPPROTO_TCP or IPPROTO_UDP */
-	__u32 gen;		/* odd while the key changes; a reader skips and counts */
 	__u32 connections;
 	__u32 exchanges;
+	__u32 gen;		/* odd while the key changes; a reader skips and counts */
 	__u64 bytes_in;		/* from the client, payload */
 	__u64 bytes_out;	/* to the client, from its ACK numbers */
 	__u32 tcp_key;		/* of the newest SYN; 0: none seen */
-	__u32 first_seen;	/* stamps */
-	__u32 last_seen;
-	__u32 exchange_seen;	/* start of the newest exchange */
-
-	/* line 2: each handshake and exchange */
+	__u32 exchange_seen;	/* stamps: start of the newest exchange */
+	__u32 first_seen;
+	__u16 resumed;		/* connections that offered a PSK or ticket; saturates */
+	__u16 piggy;		/* kernel ACK and TLS answer in one segment; saturates */
 	__u8 d1dstar[D_BINS * D_BINS];	/* row D1, column D*; halved when one is full */
 	__u8 gaps[GAP_BINS];		/* between exchanges; halved when one is full */
 	__u8 state;			/* bits 0..2: where the next D* goes; enum tally_flag */
 	__u16 dstar[DSTAR_KEPT];	/* 0.1 ms, DSTAR_RESUMED or'ed in; DSTAR_NONE */
 	__u16 rtt_min;			/* 0.1 ms; 0: unknown */
-	__u16 resumed;			/* connections that offered a PSK or ticket; saturates */
-	__u16 piggy;			/* kernel ACK and TLS answer in one segment; saturates */
+};
+_Static_assert(sizeof(struct tally_row) == 120, "eight and their tags are a quarter of a page");
+
+/* As everybody else reads it: the fields of the row, and when it was last seen. */
+struct tally {
+	union {
+		struct tally_row;
+		struct tally_row row;
+	};
+	__u32 last_seen;	/* stamp */
 	__u32 spare;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct tally) == 128, "a tally is two cache lines");
@@ -225,10 +233,10 @@ _Static_assert(sizeof(struct tally) == 128, "a tally is two cache lines");
 #define WAYS			8
 struct tally_set {
 	__u32 tag[WAYS];	/* keyed hash of the slot's key, never 0 when used */
-	__u32 heat[WAYS];	/* when last used, by the table's own clock */
-	struct tally slot[WAYS];
-};
-_Static_assert(sizeof(struct tally_set) == 64 + WAYS * 128, "tally_set has a hole");
+	__u32 heat[WAYS];	/* stamp: when last seen */
+	struct tally_row slot[WAYS];
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct tally_set) == 1024, "no set lies in two pages");
 
 /* One extension order of one stack: a genuine permuting browser never repeats
  * one, a replayed hello is the same from every source. */

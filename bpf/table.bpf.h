@@ -183,6 +183,8 @@ static __always_inline __u32 way_victim(const __u32 tag[WAYS], const __u32 heat[
                                                                                                \
 		_Pragma("unroll") for (__u32 at_ = 0; at_ < sizeof((set)->slot[0]); at_ += 64) \
 			touch(row_ + at_);                                                     \
+		if (sizeof((set)->slot[0]) % 64)                                               \
+			touch(row_ + sizeof((set)->slot[0]) - 8);                              \
 	})
 
 /* And the line that says what is in the set: one wait for all of them, ahead of the lock. */

@@ -31,8 +31,8 @@ static __always_inline struct stripe *tally_lock_at(__u32 set)
 	return bpf_map_lookup_elem(&tally_locks, &i);
 }
 
-static __always_inline int tally_is(const struct tally *t, __u64 src, __u64 stack, __u16 service,
-				    __u8 family, __u8 proto)
+static __always_inline int tally_is(const struct tally_row *t, __u64 src, __u64 stack,
+				    __u16 service, __u8 family, __u8 proto)
 {
 	return t->src == src && t->stack == stack && t->service == service && t->family == family &&
 	       t->proto == proto;
@@ -58,7 +58,7 @@ static __always_inline void tally_peek(const struct control *c, const struct wor
 		       tally_is(&set->slot[w_], src, w->hello.stack_key, w->p.dport, w->p.family,
 				w->p.proto));
 	if (way < WAYS) {
-		struct tally *t = &set->slot[way & (WAYS - 1)];
+		struct tally_row *t = &set->slot[way & (WAYS - 1)];
 
 		*seen = t->connections;
 		*age = row_age(stamp, t->first_seen);
@@ -93,8 +93,8 @@ __noinline __u32 tally_join(struct tally_join *j)
 	struct control *c = control_get();
 	struct tally_set *set;
 	struct stripe *lock;
-	struct tally *t;
-	__u32 way, evicted = 0, index;
+	struct tally_row *t;
+	__u32 way, evicted = 0, index, *seen;
 	__u64 key;
 
 	if (!c || !j)
@@ -125,16 +125,20 @@ __noinline __u32 tally_join(struct tally_join *j)
 		t->bytes_out = 0;
 		t->tcp_key = 0;
 		t->exchange_seen = 0;
-		__builtin_memset(t->d1dstar, 0, 64);
+		t->resumed = 0;
+		t->piggy = 0;
+		__builtin_memset(t->d1dstar, 0, sizeof(*t) - offsetof(struct tally_row, d1dstar));
 		tally_begin(t, j->stamp);
 		set->tag[way] = tag_of(key);
+		set->heat[way] = j->stamp;
 		row_close(t);
 	}
 	t = &set->slot[way & (WAYS - 1)];
+	seen = &set->heat[way & (WAYS - 1)];
 	if (j->join)
-		tally_connection(t, j->stamp, j->tcp_key, j->resumed);
-	tally_bytes(t, j->stamp, j->bytes_in, j->bytes_out);
-	set->heat[way & (WAYS - 1)] = t->last_seen;
+		tally_connection(t, j->tcp_key, j->resumed);
+	tally_bytes(t, j->bytes_in, j->bytes_out);
+	*seen = tally_seen(*seen, j->stamp);
 	j->gen = t->gen;
 	lock_give(&lock->lock);
 	if (evicted)
@@ -147,7 +151,9 @@ __noinline int tally_add(const struct moved *m, __u32 stamp)
 {
 	struct tally_set *set;
 	struct stripe *lock;
+	struct tally_row *t;
 	int same_row = 0;
+	__u32 *seen;
 
 	if (!m)
 		return 1;
@@ -155,20 +161,20 @@ __noinline int tally_add(const struct moved *m, __u32 stamp)
 	lock = tally_lock_at(m->tally >> 3);
 	if (!set || !lock)
 		return 1;
+	t = &set->slot[m->tally & (WAYS - 1)];
+	seen = &set->heat[m->tally & (WAYS - 1)];
 	touch(&set->tag[0]);
-	touch(&set->slot[m->tally & (WAYS - 1)]);
-	touch(&set->slot[m->tally & (WAYS - 1)].d1dstar[0]);
+	touch(&t->exchanges); /* what is written: 32 bytes from here, and the gaps */
+	touch(&t->tcp_key);
+	touch(&t->d1dstar[D_BINS * D_BINS - 1]);
+	touch(&t->gaps[GAP_BINS - 3]);
 	lock_take(&lock->lock);
-	{
-		struct tally *t = &set->slot[m->tally & (WAYS - 1)];
-
-		if (t->gen == m->tally_gen) {
-			same_row = 1;
-			tally_bytes(t, stamp, m->in, m->out);
-			if (m->exchange)
-				tally_exchange(t, stamp);
-			set->heat[m->tally & (WAYS - 1)] = t->last_seen;
-		}
+	if (t->gen == m->tally_gen) {
+		same_row = 1;
+		tally_bytes(t, m->in, m->out);
+		if (m->exchange)
+			tally_exchange(t, stamp);
+		*seen = tally_seen(*seen, stamp);
 	}
 	lock_give(&lock->lock);
 	return same_row;
@@ -180,15 +186,20 @@ __noinline int tally_measured(__u32 ref, __u32 gen, const struct timing *m, __u3
 	struct tally_set *set = tally_set_at(ref >> 3);
 	struct stripe *lock = tally_lock_at(ref >> 3);
 	__u32 rtt, d1, dstar;
+	struct tally_row *t;
 
 	if (!set || !lock || !m)
 		return 0;
+	t = &set->slot[ref & (WAYS - 1)];
+	touch(&t->exchanges); /* the word of the generation, and what is written */
+	touch(&t->d1dstar[0]);
+	touch(&t->dstar[2]);
 	rtt = tally_tenths(m->rtt);
 	d1 = tally_tenths(m->d1);
 	dstar = tally_tenths(m->dstar);
 	lock_take(&lock->lock);
-	if (set->slot[ref & (WAYS - 1)].gen == gen)
-		tally_handshake(&set->slot[ref & (WAYS - 1)], rtt, d1, dstar, flags);
+	if (t->gen == gen)
+		tally_handshake(t, rtt, d1, dstar, flags);
 	lock_give(&lock->lock);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
 /*
- * tally.h - the arithmetic of one struct tally, shared by the kernel program,
+ * tally.h - the arithmetic of one tally's row, shared by the kernel program,
  * the event inlet and the tests, so that a score offline means something on
- * the wire.
+ * the wire. When it was last seen lies elsewhere: tally_seen() says what it is after
+ * any of the others.
  *
  * Runs under the row's lock in BPF: no calls, no helpers, only loops that are
  * unrolled. The caller owns locking, the key, `gen` and the choice of the row.
@@ -63,10 +64,9 @@ tally_inline __u32 tally_gap_bin(__u32 stamps)
 }
 
 /* A row that has just been given its key; everything else is zero. */
-tally_inline void tally_begin(struct tally *t, __u32 stamp)
+tally_inline void tally_begin(struct tally_row *t, __u32 stamp)
 {
 	t->first_seen = stamp;
-	t->last_seen = stamp;
 	t->dstar[0] = DSTAR_NONE;
 	t->dstar[1] = DSTAR_NONE;
 	t->dstar[2] = DSTAR_NONE;
@@ -75,10 +75,9 @@ tally_inline void tally_begin(struct tally *t, __u32 stamp)
 }
 
 /* A proved connection whose hello was proved. `tcp_key` 0: its SYN was not seen. */
-tally_inline void tally_connection(struct tally *t, __u32 stamp, __u32 tcp_key, int resumed)
+tally_inline void tally_connection(struct tally_row *t, __u32 tcp_key, int resumed)
 {
 	t->connections++;
-	t->last_seen = stamp;
 	if (tcp_key)
 		t->tcp_key = tcp_key;
 	if (resumed && t->resumed != 0xffff)
@@ -91,7 +90,8 @@ tally_inline void tally_connection(struct tally *t, __u32 stamp, __u32 tcp_key, 
  * because its median decides. `rtt` is unknown unless a pure first ACK gave it.
  * `flags`: enum handshake_flag.
  */
-tally_inline void tally_handshake(struct tally *t, __u32 rtt, __u32 d1, __u32 dstar, __u32 flags)
+tally_inline void tally_handshake(struct tally_row *t, __u32 rtt, __u32 d1, __u32 dstar,
+				  __u32 flags)
 {
 	if (flags & HS_PIGGY && t->piggy != 0xffff)
 		t->piggy++;
@@ -135,7 +135,7 @@ tally_inline void tally_handshake(struct tally *t, __u32 rtt, __u32 d1, __u32 ds
 }
 
 /* An exchange begins. One that is stamped before the newest counts as at once. */
-tally_inline void tally_exchange(struct tally *t, __u32 stamp)
+tally_inline void tally_exchange(struct tally_row *t, __u32 stamp)
 {
 	__u32 gap = stamp - t->exchange_seen;
 	__u32 bin;
@@ -154,7 +154,6 @@ tally_inline void tally_exchange(struct tally *t, __u32 stamp)
 	t->exchanges++;
 	if (!(gap >> 31) || t->exchanges == 1)
 		t->exchange_seen = stamp;
-	t->last_seen = stamp;
 }
 
 /* An extension order seen from `src`; `hash` is a keyed hash of it. `o` has its
@@ -181,12 +180,17 @@ tally_inline void tally_order(struct order_tally *o, __u64 src, __u64 hash, __u3
 }
 
 /* Payload moved, from the client and to it. */
-tally_inline void tally_bytes(struct tally *t, __u32 stamp, __u32 in, __u32 out)
+tally_inline void tally_bytes(struct tally_row *t, __u32 in, __u32 out)
 {
 	t->bytes_in += in;
 	t->bytes_out += out;
-	if (!((stamp - t->last_seen) >> 31)) /* bytes that were held are old news */
-		t->last_seen = stamp;
+}
+
+/* When a row that was last seen at `was` is that after `stamp`: bytes that were held are
+ * old news. */
+tally_inline __u32 tally_seen(__u32 was, __u32 stamp)
+{
+	return (stamp - was) >> 31 ? was : stamp;
 }
 
 #endif

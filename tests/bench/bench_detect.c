@@ -39,7 +39,7 @@ static double unit(void)
 	return (double)(draw(&seed) >> 11) / (1ULL << 53);
 }
 
-static struct tally *row_at(struct site *s, size_t i)
+static struct tally_row *row_at(struct site *s, size_t i)
 {
 	return &s->sets[i / WAYS].slot[i % WAYS];
 }
@@ -47,29 +47,29 @@ static struct tally *row_at(struct site *s, size_t i)
 /* One connection of two exchanges: to one in fifty over a relay. */
 static void visit(struct site *s, size_t i)
 {
-	struct tally *t = row_at(s, i);
+	struct tally_row *t = row_at(s, i);
 	uint32_t stamp = (uint32_t)(s->now >> STAMP_SHIFT) - (uint32_t)(unit() * 1000);
 	bool relay = i % 50 == 0;
 	uint32_t dstar = (relay ? 400 : 5) + (uint32_t)(30 * unit());
 
-	tally_connection(t, stamp, 1 + i % 7, draw(&seed) % 3 == 0);
+	tally_connection(t, 1 + i % 7, draw(&seed) % 3 == 0);
 	tally_handshake(t, 100 + i % 300, 3 + i % 20, dstar, 0);
 	tally_exchange(t, stamp);
 	tally_exchange(t, stamp + 100);
-	tally_bytes(t, stamp + 100, 900, 12000);
-	s->sets[i / WAYS].heat[i % WAYS] = t->last_seen;
+	tally_bytes(t, 900, 12000);
+	s->sets[i / WAYS].heat[i % WAYS] = stamp + 100;
 }
 
 static void begin(struct site *s, size_t i)
 {
-	struct tally *t = row_at(s, i);
+	struct tally_row *t = row_at(s, i);
 	double popular = unit();
 
-	*t = (struct tally){ .src = draw(&seed) >> 32,
-			     .stack = 1 + (uint64_t)(STACKS * popular * popular * popular),
-			     .service = SERVICE,
-			     .family = 4,
-			     .proto = 6 };
+	*t = (struct tally_row){ .src = draw(&seed) >> 32,
+				 .stack = 1 + (uint64_t)(STACKS * popular * popular * popular),
+				 .service = SERVICE,
+				 .family = 4,
+				 .proto = 6 };
 	tally_begin(t, s->now >> STAMP_SHIFT);
 	s->sets[i / WAYS].tag[i % WAYS] = 1;
 	visit(s, i);

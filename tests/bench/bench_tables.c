@@ -7,9 +7,11 @@
  *
  * read:   a million tallies, made by a million connections, read and ranked as the
  *         daemon does for `source list` (the newest 10,000 come out); LRU_HASH: read by
- *bpf_map_lookup_batch(). memory: bytes a slot, and bytes a row that is held with at most 1 in 1,000
- *lost. fill:   connections through the programs that a daemon has pinned, each from a source of its
- *own.
+ *         bpf_map_lookup_batch().
+ * memory: bytes that each slot more takes, and bytes a row that is held with at most 1 in
+ *         1,000 lost.
+ * fill:   connections through the programs that a daemon has pinned, each from a source
+ *         of its own.
  */
 #include <errno.h>
 #include <limits.h>
@@ -89,6 +91,20 @@ static double map_bytes(int fd)
 		if (sscanf(line, "memlock: %llu", &bytes) == 1)
 			return bytes;
 	die("%s does not say what a map takes", path);
+}
+
+/* What it charges for that many sets of tallies. */
+static double sets_bytes(uint32_t n)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sets", 4, sizeof(struct tally_set), n, &o);
+	double bytes;
+
+	if (fd < 0)
+		die("make %u sets: %s", n, strerror(errno));
+	bytes = map_bytes(fd);
+	close(fd);
+	return bytes;
 }
 
 static size_t rows_used(struct kern *k, size_t *slots)
@@ -247,6 +263,8 @@ static uint32_t lru_usable(uint32_t slots, double *bytes)
 	return usable;
 }
 
+#define FEW_SETS 64 /* whole pages, whatever a set's size */
+
 static void memory(void)
 {
 	uint32_t rows = quick ? 16384 : 262144, step = rows / 64, given = 0, peer_usable;
@@ -274,7 +292,7 @@ static void memory(void)
 	peer_usable = lru_usable(rows, &peer_bytes);
 	if (!usable || !peer_usable)
 		die("a table holds nothing");
-	series_add(&slot, bytes / slots);
+	series_add(&slot, (bytes - sets_bytes(FEW_SETS)) / (slots - FEW_SETS * WAYS));
 	result_say(&(struct result){ .name = "bytes a slot of the tallies",
 				     .unit = "B",
 				     .value = &slot,

@@ -63,7 +63,7 @@ check "connections are there" eval 'asks live 0 answered && asks dead 0 answered
 f=$(add src $F stack "$STACK" action drop)
 check "one of them is cut by a rule" cut dead 1
 check "a source and stack is dropped" not visit python $A
-was=$(rules) exchanges=$(tally exchanges $B) hits=$(rule_field "$h" .hits.connections) loaded=$(program)
+was=$(rules) exchanges=$(tally exchanges $B) seen=$(tally last_seen $D) hits=$(rule_field "$h" .hits.connections) loaded=$(program)
 check "with hits ($hits)" test "$hits" -ge 1
 
 on "$WORLD" timeout 120 python3 "$CLIENTS/probe.py" $C $EDGE4 $PORT "$TMP/stop" >"$TMP/probes" &
@@ -80,6 +80,13 @@ check "another program is there" test "$(program)" != "$loaded"
 same_rules() { [ "$(rules)" = "$was" ] || { rules; false; }; }
 check "the rules are the same" same_rules
 check "and go on counting" test "$(rule_field "$h" .hits.connections)" -ge "$hits"
+seen_then() {
+	local now since
+	now=$(tally last_seen $D)
+	since=$(($(date -d "${now//\"/}" +%s) - $(date -d "${seen//\"/}" +%s)))
+	[ ${since#-} -le 1 ] || { echo "$D was last seen $now, not $seen"; false; }
+}
+check "a source was last seen when it was" seen_then
 check "tallies go on" test "$(tally exchanges $B)" -ge "$exchanges" -a "$exchanges" -gt 0
 check "a live connection is served" asks live 1 answered
 more() { [ "$(tally exchanges $B)" -gt "$exchanges" ]; }
@@ -92,6 +99,7 @@ check "a source and stack is still dropped" not visit python $A
 loaded=$(program)
 replace "$OTHER"
 check "the old daemon takes back what it can read" switched
+check "a source was last seen when it was" seen_then
 check "with its own program" test "$(program)" != "$loaded"
 check "the rules are the same" same_rules
 check "the live connection is served" asks live 2 answered

@@ -180,16 +180,16 @@ size_t bench_tallies(const struct bench *b)
 	return n;
 }
 
-const struct tally *bench_tally(const struct bench *b, const struct path *p, uint64_t stack)
+const struct tally_row *bench_tally(const struct bench *b, const struct path *p, uint64_t stack)
 {
 	size_t n_sets;
 	const struct tally_set *sets = kern_tallies(b->k, &n_sets);
-	const struct tally *found = NULL;
+	const struct tally_row *found = NULL;
 	uint8_t family;
 	uint64_t src = source_of(p->client, &family);
 
 	for (size_t i = 0; i < n_sets * WAYS; i++) {
-		const struct tally *t = &sets[i / WAYS].slot[i % WAYS];
+		const struct tally_row *t = &sets[i / WAYS].slot[i % WAYS];
 
 		if (!sets[i / WAYS].tag[i % WAYS] || t->src != src || t->family != family ||
 		    t->service != p->dport || (stack && t->stack != stack))

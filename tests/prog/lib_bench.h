@@ -82,7 +82,7 @@ void bench_events(struct bench *b);
 
 /* Rows in use, and the one of a source; the only one of `stack` if that is not 0. */
 size_t bench_tallies(const struct bench *b);
-const struct tally *bench_tally(const struct bench *b, const struct path *p, uint64_t stack);
+const struct tally_row *bench_tally(const struct bench *b, const struct path *p, uint64_t stack);
 const struct order_tally *bench_order(const struct bench *b, uint64_t stack, uint64_t order);
 struct flow *bench_flow(const struct bench *b, const struct path *p);
 size_t bench_flows(const struct bench *b);

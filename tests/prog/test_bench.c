@@ -37,7 +37,7 @@ static void a_whole_connection_is_one_row_with_its_bytes_and_times(void **state)
 	keys = bench_keys(b, &msg);
 	assert_int_not_equal(keys.stack_key, 0);
 	for (size_t i = 0; i < 2; i++) {
-		const struct tally *t;
+		const struct tally_row *t;
 		struct conn c;
 
 		bench_mark(b);

@@ -45,7 +45,7 @@ static void go_on(struct conn *c)
 /* The name the connection was tallied under: it must be one connection. */
 static uint64_t name_of(struct bench *b, const struct path *p)
 {
-	const struct tally *t = bench_tally(b, p, 0);
+	const struct tally_row *t = bench_tally(b, p, 0);
 
 	assert_non_null(t);
 	assert_int_equal(t->connections, 1);

@@ -83,7 +83,7 @@ static void a_flood_of_spoofed_syns_costs_the_others_under_one_percent(void **st
 	}
 	for (int i = 0; i < SOURCES; i++) {
 		struct path p = LINE(i);
-		const struct tally *t = bench_tally(b, &p, 0);
+		const struct tally_row *t = bench_tally(b, &p, 0);
 
 		if (!t)
 			continue;

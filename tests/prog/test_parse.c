@@ -360,7 +360,7 @@ static void padding_is_no_payload(void **state)
 {
 	struct bench *b = bench_of(state);
 	struct path p = path_v4(1, 9);
-	const struct tally *t;
+	const struct tally_row *t;
 	struct conn c;
 
 	hello_build(&msg, &(struct hello_spec){});

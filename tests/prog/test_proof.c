@@ -17,9 +17,9 @@ static void prepared(struct bench *b)
 	record_wrap(&wire, &msg);
 }
 
-static const struct tally *proved_once(struct bench *b, const struct path *p)
+static const struct tally_row *proved_once(struct bench *b, const struct path *p)
 {
-	const struct tally *t = bench_tally(b, p, bench_keys(b, &msg).stack_key);
+	const struct tally_row *t = bench_tally(b, p, bench_keys(b, &msg).stack_key);
 
 	assert_non_null(t);
 	assert_int_equal(t->connections, 1);
@@ -123,7 +123,7 @@ static void a_syn_cookie_proves_without_a_record_of_the_syn(void **state)
 {
 	struct bench *b = bench_of(state);
 	struct path p = path_v4(1, 1);
-	const struct tally *t;
+	const struct tally_row *t;
 	struct conn c;
 
 	prepared(b);
@@ -328,7 +328,7 @@ static void a_reused_port_is_a_new_connection_and_the_newest_wins(void **state)
 	prepared(b);
 	for (int closed = 0; closed < 2; closed++)
 		for (uint32_t i = 1; i <= 3; i++) {
-			const struct tally *t;
+			const struct tally_row *t;
 
 			conn_new(&c, b, &p);
 			c.isn_c += i * 100000000 + closed;
@@ -433,7 +433,7 @@ static void a_whole_hello_in_the_syn_is_named_and_proved(void **state)
 	for (int data_acked = 0; data_acked < 2; data_acked++) {
 		struct path p = path_v4(data_acked, 1);
 		static struct frame f;
-		const struct tally *t;
+		const struct tally_row *t;
 		struct conn c;
 
 		conn_new(&c, b, &p);

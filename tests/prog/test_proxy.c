@@ -60,7 +60,7 @@ static void send_cut(struct bench *b, struct conn *c, const struct path *p, cons
 static void is_the_victims(struct bench *b, uint64_t connections)
 {
 	struct path who = victim(), proxy = path_v4(1, 0);
-	const struct tally *t = bench_tally(b, &who, 0);
+	const struct tally_row *t = bench_tally(b, &who, 0);
 	struct hello keys = bench_keys(b, &msg);
 
 	bench_events(b);
@@ -242,7 +242,7 @@ static void version_two_has_local_unspec_and_tlvs(void **state)
 	believe(b);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct path p = path_v4(1, 4000 + i), who = victim(), proxy = path_v4(1, 0);
-		const struct tally *t = bench_tally(b, &who, 0), *q = bench_tally(b, &proxy, 0);
+		const struct tally_row *t = bench_tally(b, &who, 0), *q = bench_tally(b, &proxy, 0);
 		uint32_t hers = t ? t->connections : 0, its = q ? q->connections : 0;
 
 		memcpy(head, v2_head, sizeof(v2_head));
@@ -322,7 +322,7 @@ static void a_forgotten_header_is_counted_and_nobodys(void **state)
 {
 	struct bench *b = bench_of(state);
 	struct path p = path_v4(1, 6500), who = victim();
-	struct tally before;
+	struct tally_row before;
 	struct conn c;
 	uint64_t key = 0;
 	int fd = kern_map_fd(b->k, "proxied");

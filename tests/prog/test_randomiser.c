@@ -60,7 +60,7 @@ static void random_hellos_fill_the_table_and_hide_no_farm(void **state)
 	evicted = bench_count(b, COUNTER_TALLY_EVICTED);
 	for (int i = 0; i < FARM; i++) {
 		struct path p = path_v6(i, 0);
-		const struct tally *t = bench_tally(b, &p, stack);
+		const struct tally_row *t = bench_tally(b, &p, stack);
 
 		kept += t != NULL;
 		counted += t ? t->connections : 0;

@@ -492,7 +492,7 @@ static void a_rule_on_both_delays_acts_on_the_second_flight(void **state)
 	struct path p = path_v4(1, 5);
 	struct rule_match m = { .src = cidr_of("198.51.100.1"), .stack = keys.stack_key };
 	uint32_t i = bench_rule(b, &waits, &m);
-	const struct tally *t;
+	const struct tally_row *t;
 	struct conn c;
 
 	assert_int_equal(late(&c, b, p, &msg, 1 * MSEC, 31 * MSEC), XDP_PASS);

@@ -20,7 +20,7 @@ static const struct path *one(struct path p)
 	return &kept;
 }
 
-static const struct tally *opened(struct bench *b, struct conn *c, struct path p)
+static const struct tally_row *opened(struct bench *b, struct conn *c, struct path p)
 {
 	hello_build(&msg, &(struct hello_spec){});
 	record_wrap(&wire, &msg);
@@ -32,7 +32,7 @@ static const struct tally *opened(struct bench *b, struct conn *c, struct path p
 static void connections_of_one_source_and_stack_are_one_row(void **state)
 {
 	struct bench *b = bench_of(state);
-	const struct tally *t = NULL;
+	const struct tally_row *t = NULL;
 	struct bytes other;
 	struct conn c;
 
@@ -92,7 +92,7 @@ static void bytes_are_exact_where_sequence_numbers_wrap(void **state)
 
 	for (size_t i = 0; i < 5; i++) {
 		struct path p = path_v4(i, 9);
-		const struct tally *t;
+		const struct tally_row *t;
 		struct conn c;
 
 		hello_build(&msg, &(struct hello_spec){});
@@ -118,7 +118,7 @@ static void bytes_are_exact_where_sequence_numbers_wrap(void **state)
 static void retransmissions_and_old_acks_add_no_bytes(void **state)
 {
 	struct bench *b = bench_of(state);
-	const struct tally *t;
+	const struct tally_row *t;
 	struct conn c;
 
 	t = opened(b, &c, path_v4(1, 9));
@@ -187,7 +187,7 @@ static void an_exchange_is_a_request_of_a_hundred_bytes_and_what_follows(void **
 	for (size_t i = 0; i < sizeof(exchange_cases) / sizeof(exchange_cases[0]); i++) {
 		const struct exchange_case *e = &exchange_cases[i];
 		struct conn c;
-		const struct tally *t = opened(b, &c, path_v4(i, 9));
+		const struct tally_row *t = opened(b, &c, path_v4(i, 9));
 
 		assert_int_equal(t->exchanges, 0);
 		for (int k = 0; e->step[k].act; k++) {
@@ -211,7 +211,7 @@ static void a_request_that_rides_with_the_finished_counts(void **state)
 	for (int i = 0; i < 3; i++) {
 		struct path p = path_v4(i, 9);
 		uint8_t both[64 + 400];
-		const struct tally *t;
+		const struct tally_row *t;
 		struct conn c;
 		size_t skip = i == 2 ? 6 : 0;
 
@@ -249,7 +249,7 @@ static void tickets_are_no_answer_and_the_answer_is_one(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct path p = path_v4(i, 9);
-		const struct tally *t;
+		const struct tally_row *t;
 		struct conn c;
 
 		hello_build(&msg, &(struct hello_spec){});
@@ -286,7 +286,7 @@ static void gaps_between_exchanges_go_into_octaves_of_seconds(void **state)
 		     { 131072000, 17 }, { 900000000, 17 } };
 	struct bench *b = bench_of(state);
 	uint8_t bins[GAP_BINS] = {};
-	const struct tally *t;
+	const struct tally_row *t;
 	struct conn c;
 
 	t = opened(b, &c, path_v4(1, 9));
@@ -351,7 +351,7 @@ static void an_evicted_row_is_rejoined_as_no_new_connection(void **state)
 {
 	struct bench *b = resized(state, &(struct bench_sizes){ .tallies = 8 });
 	struct path p = path_v4(200, 9);
-	const struct tally *t;
+	const struct tally_row *t;
 	struct conn c, other;
 
 	opened(b, &c, p);
@@ -377,7 +377,7 @@ static void an_evicted_row_is_rejoined_as_no_new_connection(void **state)
 static void an_evicted_flow_moves_no_tally_and_is_counted(void **state)
 {
 	struct bench *b = resized(state, &(struct bench_sizes){ .flows = 8 });
-	const struct tally *t;
+	const struct tally_row *t;
 	struct conn c, other;
 
 	t = opened(b, &c, path_v4(200, 9));
@@ -442,7 +442,7 @@ static void *works(void *arg)
 static void two_cpus_on_one_row_lose_nothing(void **state)
 {
 	struct bench *b = bench_of(state);
-	const struct tally *t = NULL;
+	const struct tally_row *t = NULL;
 	struct worker w[2] = { { .cpu = 0 }, { .cpu = 1 } };
 	uint32_t gaps = 0;
 

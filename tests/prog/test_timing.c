@@ -408,7 +408,7 @@ static void handshakes_fill_the_cells_and_the_ring_of_their_row(void **state)
 	};
 	struct bench *b = bench_of(state);
 	uint8_t cells[25] = {};
-	const struct tally *t = NULL;
+	const struct tally_row *t = NULL;
 
 	hello_build(&msg, &(struct hello_spec){});
 	for (size_t i = 0; i < 7; i++) {

@@ -419,15 +419,15 @@ static void plant_tally(struct tally_set *sets, size_t i, uint32_t src, uint64_t
 {
 	uint32_t stamp = clock_read(CLOCK_MONOTONIC) >> STAMP_SHIFT;
 
-	sets[i / WAYS].slot[i % WAYS] = (struct tally){ .src = src,
-							.stack = stack,
-							.family = 4,
-							.proto = 6,
-							.service = 443,
-							.connections = 10,
-							.exchanges = 20,
-							.first_seen = stamp,
-							.last_seen = stamp };
+	sets[i / WAYS].slot[i % WAYS] = (struct tally_row){ .src = src,
+							    .stack = stack,
+							    .family = 4,
+							    .proto = 6,
+							    .service = 443,
+							    .connections = 10,
+							    .exchanges = 20,
+							    .first_seen = stamp };
+	sets[i / WAYS].heat[i % WAYS] = stamp;
 	sets[i / WAYS].tag[i % WAYS] = 1;
 }
 

@@ -43,10 +43,10 @@ static struct tally source(uint64_t src, uint64_t stack, uint32_t rtt, uint32_t 
 {
 	struct tally t = { .src = src, .stack = stack, .service = 443, .family = 4, .proto = 6 };
 
-	tally_begin(&t, 100);
+	tally_begin(&t.row, 100);
 	for (int i = 0; i < 5; i++) {
-		tally_connection(&t, 100 + i, 77, 0);
-		tally_handshake(&t, rtt, d1, dstar, 0);
+		tally_connection(&t.row, 77, 0);
+		tally_handshake(&t.row, rtt, d1, dstar, 0);
 	}
 	return t;
 }
@@ -135,9 +135,9 @@ static void two_handshakes_say_nothing(void **state)
 	struct tally t = { .stack = 5 };
 
 	learn_plain();
-	tally_begin(&t, 1);
-	tally_handshake(&t, 200, 420, 410, 0);
-	tally_handshake(&t, 200, 420, 410, 0);
+	tally_begin(&t.row, 1);
+	tally_handshake(&t.row, 200, 420, 410, 0);
+	tally_handshake(&t.row, 200, 420, 410, 0);
 	assert_int_equal(delays(&t).state, DELAY_UNKNOWN);
 }
 

@@ -40,7 +40,8 @@ static struct tally row(void)
 {
 	struct tally t = { .src = 1, .stack = 2, .service = 443, .family = 4, .proto = 6 };
 
-	tally_begin(&t, now >> STAMP_SHIFT);
+	t.last_seen = now >> STAMP_SHIFT;
+	tally_begin(&t.row, t.last_seen);
 	return t;
 }
 
@@ -64,11 +65,11 @@ static void only_what_is_new_counts(void **state)
 	struct tally t = row();
 	const struct slice *r;
 
-	tally_connection(&t, 1, 7, 0);
-	tally_exchange(&t, 1);
+	tally_connection(&t.row, 7, 0);
+	tally_exchange(&t.row, 1);
 	look(&t, false);
-	tally_connection(&t, 2, 7, 1);
-	tally_handshake(&t, 100, 5, 400, HS_RESUMED);
+	tally_connection(&t.row, 7, 1);
+	tally_handshake(&t.row, 100, 5, 400, HS_RESUMED);
 	r = look(&t, false);
 	assert_int_equal(r->connections, 2);
 	assert_int_equal(r->resumed, 1);
@@ -84,12 +85,12 @@ static void a_halved_histogram_gives_the_excess(void **state)
 	const struct slice *r;
 
 	for (int i = 0; i < 255; i++) {
-		tally_connection(&t, 1, 7, 0);
-		tally_handshake(&t, 100, 5, 5, 0);
+		tally_connection(&t.row, 7, 0);
+		tally_handshake(&t.row, 100, 5, 5, 0);
 	}
 	look(&t, false);
-	tally_connection(&t, 2, 7, 0);
-	tally_handshake(&t, 100, 5, 5, 0);
+	tally_connection(&t.row, 7, 0);
+	tally_handshake(&t.row, 100, 5, 5, 0);
 	r = look(&t, false);
 	assert_int_equal(t.d1dstar[0], 128);
 	assert_int_equal(counts_lately(&counts).connections, 256);
@@ -102,10 +103,10 @@ static void a_row_that_went_backwards_was_evicted_and_is_all_new(void **state)
 	struct tally t = row();
 
 	for (int i = 0; i < 9; i++)
-		tally_connection(&t, 1, 7, 0);
+		tally_connection(&t.row, 7, 0);
 	look(&t, false);
 	t = row();
-	tally_connection(&t, 2, 7, 0);
+	tally_connection(&t.row, 7, 0);
 	assert_int_equal(look(&t, false)->connections, 10);
 }
 
@@ -117,8 +118,8 @@ static void more_handshakes_than_are_kept_are_classed_by_those_kept(void **state
 
 	look(&t, false);
 	for (int i = 0; i < 7; i++) {
-		tally_connection(&t, 1, 7, 0);
-		tally_handshake(&t, 100, 5, i < 4 ? 5 : 400, 0);
+		tally_connection(&t.row, 7, 0);
+		tally_handshake(&t.row, 100, 5, i < 4 ? 5 : 400, 0);
 	}
 	r = look(&t, false);
 	assert_int_equal(r->direct, 2);
@@ -129,9 +130,9 @@ static void clean_time_is_history_and_not_lately(void **state)
 {
 	struct tally t = row();
 
-	tally_connection(&t, 1, 7, 0);
+	tally_connection(&t.row, 7, 0);
 	look(&t, true);
-	tally_connection(&t, 2, 7, 0);
+	tally_connection(&t.row, 7, 0);
 	look(&t, false);
 	assert_int_equal(counts.clean.connections, 1);
 	assert_int_equal(counts_lately(&counts).connections, 1);
@@ -143,7 +144,7 @@ static void what_is_older_than_the_horizon_is_forgotten(void **state)
 {
 	struct tally t = row();
 
-	tally_connection(&t, 1, 7, 0);
+	tally_connection(&t.row, 7, 0);
 	for (int i = 0; i < 9; i++)
 		look(&t, false);
 	assert_int_equal(counts_lately(&counts).connections, 0);
@@ -206,8 +207,8 @@ static void a_generation_that_comes_round_is_empty(void **state)
 	struct tally t = row();
 
 	for (uint32_t i = 0; i < 3 * SLICES; i++) {
-		tally_connection(&t, i, 7, 0);
-		tally_exchange(&t, i);
+		tally_connection(&t.row, 7, 0);
+		tally_exchange(&t.row, i);
 		assert_int_equal(look(&t, false)->connections, i == 1 ? 2 : 1);
 	}
 	assert_int_equal(counts_lately(&counts).connections, SLICES);
@@ -219,11 +220,11 @@ static void median_takes_resumed_and_full_handshakes_apart(void **state)
 	struct tally t = row();
 	uint32_t n;
 
-	tally_handshake(&t, 1, 1, 500, 0);
-	tally_handshake(&t, 1, 1, 520, 0);
-	tally_handshake(&t, 1, 1, 10, HS_RESUMED);
-	tally_handshake(&t, 1, 1, 540, 0);
-	tally_handshake(&t, 1, 1, 12, HS_RESUMED);
+	tally_handshake(&t.row, 1, 1, 500, 0);
+	tally_handshake(&t.row, 1, 1, 520, 0);
+	tally_handshake(&t.row, 1, 1, 10, HS_RESUMED);
+	tally_handshake(&t.row, 1, 1, 540, 0);
+	tally_handshake(&t.row, 1, 1, 12, HS_RESUMED);
 	assert_int_equal(record_dstar(&t, 3, &n), 520);
 	assert_int_equal(n, 3);
 }
@@ -264,7 +265,7 @@ static void a_record_that_is_still_for_long_is_forgotten_whole(void **state)
 	busy.src = 7;
 	busy.stack = 9;
 	for (int i = 0; i < 4 * 3 + 4; i++) {
-		tally_connection(&busy, 1, 7, 0);
+		tally_connection(&busy.row, 7, 0);
 		busy.last_seen = now >> STAMP_SHIFT;
 		look(&busy, false);
 	}

@@ -69,7 +69,7 @@ static uint64_t row_key(struct kern *k, uint32_t src)
 	return key_tally(&kern_control(k)->secret, src, STACK, 443, 4, 6);
 }
 
-static struct tally *tally_of(struct kern *k, uint32_t src, uint32_t *row)
+static struct tally_row *tally_of(struct kern *k, uint32_t src, uint32_t *row)
 {
 	uint64_t key = row_key(k, src);
 	size_t n;
@@ -93,7 +93,7 @@ static void put_tally(struct kern *k, uint32_t src)
 	while (set->tag[w])
 		assert_true(++w < WAYS);
 	set->tag[w] = key >> 32;
-	set->slot[w] = (struct tally){
+	set->slot[w] = (struct tally_row){
 		.src = src,
 		.stack = STACK,
 		.service = 443,
@@ -328,7 +328,7 @@ static void has_the_clients(struct kern *k)
 	uint32_t row, index = 0;
 
 	for (uint32_t src = 1; src <= SOURCES; src++) {
-		struct tally *t = tally_of(k, src, &row);
+		struct tally_row *t = tally_of(k, src, &row);
 		struct flow *f = flow_of(k, src);
 
 		assert_non_null(t);

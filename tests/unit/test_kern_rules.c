@@ -331,10 +331,10 @@ static void a_sweep_marks_flows_of_the_source_and_stack_only(void **state)
 	tallies = (struct tally_set *)kern_tallies(k, &n);
 	flows = kern_flows(k, &n);
 	for (int i = 0; i < 4; i++) {
-		tallies[2].slot[i] = (struct tally){ .src = 0xc0000201 + (i == 1),
-						     .stack = 3 + 2 * (i == 2),
-						     .family = 4,
-						     .gen = 8 };
+		tallies[2].slot[i] = (struct tally_row){ .src = 0xc0000201 + (i == 1),
+							 .stack = 3 + 2 * (i == 2),
+							 .family = 4,
+							 .gen = 8 };
 		flows[i].tag[6] = 1;
 		flows[i].slot[6] = (struct flow){
 			.key = 1, .tally = 2 * WAYS + i, .tally_gen = i == 3 ? 6 : 8, .gen = 2

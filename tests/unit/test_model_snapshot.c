@@ -31,11 +31,8 @@ static size_t fill(uint64_t with, unsigned int share, uint32_t ages)
 	seed = with;
 	memset(sets, 0, sizeof(sets));
 	for (size_t i = 0; i < SETS * WAYS; i++) {
-		struct tally *t = &sets[i / WAYS].slot[i % WAYS];
-
-		t->src = i;
-		t->last_seen = (uint32_t)(NOW >> STAMP_SHIFT) - some() % ages + 2;
-		sets[i / WAYS].heat[i % WAYS] = t->last_seen;
+		sets[i / WAYS].slot[i % WAYS].src = i;
+		sets[i / WAYS].heat[i % WAYS] = (uint32_t)(NOW >> STAMP_SHIFT) - some() % ages + 2;
 		if (some() % 16 >= share)
 			continue;
 		sets[i / WAYS].tag[i % WAYS] = 1;

@@ -10,9 +10,9 @@
 
 #include "tally.h"
 
-static struct tally fresh(void)
+static struct tally_row fresh(void)
 {
-	struct tally t = {};
+	struct tally_row t = {};
 
 	tally_begin(&t, 100);
 	return t;
@@ -46,7 +46,7 @@ static void gap_bin_is_the_floor_of_log2_of_seconds_plus_one(void **state)
 
 static void unknown_d1_is_not_a_small_d1(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	tally_handshake(&t, TALLY_UNKNOWN, TALLY_UNKNOWN, 412, 0);
@@ -58,7 +58,7 @@ static void unknown_d1_is_not_a_small_d1(void **state)
 
 static void no_dstar_leaves_ring_and_histogram_alone(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	tally_handshake(&t, 200, 5, TALLY_UNKNOWN, HS_CCS_TWICE);
@@ -71,7 +71,7 @@ static void no_dstar_leaves_ring_and_histogram_alone(void **state)
 
 static void ring_keeps_the_last_five_with_their_resumed_bit(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	for (uint32_t i = 1; i <= 7; i++)
@@ -85,7 +85,7 @@ static void ring_keeps_the_last_five_with_their_resumed_bit(void **state)
 
 static void the_longest_resumed_dstar_is_not_an_empty_slot(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	tally_handshake(&t, 200, 5, 1000000, HS_RESUMED);
@@ -95,7 +95,7 @@ static void the_longest_resumed_dstar_is_not_an_empty_slot(void **state)
 
 static void full_histogram_is_halved_and_keeps_its_shape(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	for (int i = 0; i < 100; i++)
@@ -108,7 +108,7 @@ static void full_histogram_is_halved_and_keeps_its_shape(void **state)
 
 static void exchanges_count_gaps_between_them(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 	uint32_t now = 1000;
 
 	(void)state;
@@ -124,7 +124,7 @@ static void exchanges_count_gaps_between_them(void **state)
 
 static void an_earlier_stamp_is_a_gap_of_nothing(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	tally_exchange(&t, 5000);
@@ -135,7 +135,7 @@ static void an_earlier_stamp_is_a_gap_of_nothing(void **state)
 
 static void gaps_survive_the_wrap_of_the_stamp(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	tally_exchange(&t, UINT32_MAX - 10);
@@ -143,13 +143,22 @@ static void gaps_survive_the_wrap_of_the_stamp(void **state)
 	assert_int_equal(t.gaps[9], 1);
 }
 
+static void bytes_that_were_held_do_not_move_when_it_was_seen_back(void **state)
+{
+	(void)state;
+	assert_int_equal(tally_seen(1000, 1001), 1001);
+	assert_int_equal(tally_seen(1001, 1000), 1001);
+	assert_int_equal(tally_seen(UINT32_MAX, 3), 3);
+	assert_int_equal(tally_seen(3, UINT32_MAX), 3);
+}
+
 static void small_counters_saturate(void **state)
 {
-	struct tally t = fresh();
+	struct tally_row t = fresh();
 
 	(void)state;
 	for (int i = 0; i < 70000; i++) {
-		tally_connection(&t, i, 7, 1);
+		tally_connection(&t, 7, 1);
 		tally_handshake(&t, 0, 1, 1, HS_PIGGY);
 	}
 	assert_int_equal(t.connections, 70000);
@@ -171,6 +180,7 @@ int main(void)
 		cmocka_unit_test(exchanges_count_gaps_between_them),
 		cmocka_unit_test(an_earlier_stamp_is_a_gap_of_nothing),
 		cmocka_unit_test(gaps_survive_the_wrap_of_the_stamp),
+		cmocka_unit_test(bytes_that_were_held_do_not_move_when_it_was_seen_back),
 		cmocka_unit_test(small_counters_saturate),
 	};
 

@@ -94,12 +94,12 @@ static const struct secret *secret(const struct kern *k)
 
 static bool fit_tally(const struct kern *k, void *row)
 {
-	return !(((struct tally *)row)->gen & 1);
+	return !(((struct tally_row *)row)->gen & 1);
 }
 
 static uint64_t tally_key(const struct kern *k, const void *row)
 {
-	const struct tally *t = row;
+	const struct tally_row *t = row;
 
 	return key_tally(secret(k), t->src, t->stack, t->service, t->family, t->proto);
 }
@@ -147,7 +147,7 @@ static uint64_t handshake_key(const struct kern *k, const void *row)
 	return ((const struct handshake *)row)->key;
 }
 
-static const struct sets tally_sets = { "tallies", sizeof(struct tally), fit_tally, tally_key };
+static const struct sets tally_sets = { "tallies", sizeof(struct tally_row), fit_tally, tally_key };
 static const struct sets order_sets = { "orders", sizeof(struct order_tally), fit_order,
 					order_key };
 static const struct sets handshake_sets = { "handshakes", sizeof(struct handshake), fit_handshake,

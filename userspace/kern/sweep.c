@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 
-static bool tally_matches(const struct tally *t, const struct rule_match *m)
+static bool tally_matches(const struct tally_row *t, const struct rule_match *m)
 {
 	struct addr a = source_addr(t->src, t->family);
 
@@ -78,7 +78,7 @@ static int sort_out(const struct rule_sweep *list, size_t n, struct table *exact
 }
 
 static const struct rule_sweep *rule_of(const struct rule_sweep *list, const struct table *exact,
-					const struct table *others, const struct tally *t)
+					const struct table *others, const struct tally_row *t)
 {
 	struct addr a = source_addr(t->src, t->family);
 	struct exact key = { a.hi, a.lo, t->stack };
@@ -120,7 +120,7 @@ static int sweep(struct kern *k, const struct rule_sweep *list, size_t n)
 			uint32_t gen = __atomic_load_n(&f->gen, __ATOMIC_ACQUIRE);
 			uint32_t at = f->tally, tally_gen = f->tally_gen;
 			const struct rule_sweep *r;
-			const struct tally *t;
+			const struct tally_row *t;
 
 			if (!flows[s].tag[w] || gen & 1 || f->flags & FLOW_SILENT ||
 			    at / WAYS >= n_tallies)

@@ -84,6 +84,19 @@ static bool copy_steady(void *to, const void *from, size_t len, const __u32 *gen
 	return __atomic_load_n(gen, __ATOMIC_RELAXED) == before;
 }
 
+/* The row at one place of a set, and when it was last seen, as of one key. */
+static bool copy_tally(struct tally *to, const struct tally_set *set, unsigned int way)
+{
+	const struct tally_row *from = &set->slot[way];
+
+	if (!copy_steady(&to->row, from, sizeof(to->row), &from->gen))
+		return false;
+	to->last_seen = __atomic_load_n(&set->heat[way], __ATOMIC_RELAXED);
+	to->spare = 0;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&from->gen, __ATOMIC_RELAXED) == to->gen;
+}
+
 int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
 		      const struct order_set *orders, size_t n_order_sets)
 {
@@ -92,11 +105,9 @@ int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n
 	int err;
 
 	for (size_t i = 0; i < n_sets * WAYS; i++) {
-		const struct tally *from = &sets[i / WAYS].slot[i % WAYS];
-
 		if (!__atomic_load_n(&sets[i / WAYS].tag[i % WAYS], __ATOMIC_RELAXED))
 			continue;
-		if (!copy_steady(&row, from, sizeof(row), &from->gen)) {
+		if (!copy_tally(&row, &sets[i / WAYS], i % WAYS)) {
 			s->losses.rows_skipped++;
 			continue;
 		}
@@ -246,16 +257,15 @@ int snapshot_add_newest(struct snapshot *s, const struct tally_set *sets, size_t
 	qsort(l.v, l.n, sizeof(l.v[0]), by_value);
 	for (size_t i = 0; !err && i < l.n; i++) {
 		uint32_t at = l.v[i];
-		const struct tally *from = &sets[at / WAYS].slot[at % WAYS];
-
 		if (i + AHEAD < l.n) {
 			uint32_t later = l.v[i + AHEAD];
-			const struct tally *row_later = &sets[later / WAYS].slot[later % WAYS];
+			const struct tally_row *row_later = &sets[later / WAYS].slot[later % WAYS];
 
 			__builtin_prefetch(row_later);
 			__builtin_prefetch(row_later->d1dstar);
+			__builtin_prefetch(&row_later->rtt_min);
 		}
-		if (copy_steady(&row, from, sizeof(row), &from->gen))
+		if (copy_tally(&row, &sets[at / WAYS], at % WAYS))
 			err = snapshot_add(s, &row);
 		else
 			s->losses.rows_skipped++;

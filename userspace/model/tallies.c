@@ -159,11 +159,14 @@ int tallies_advance(struct tallies *t, uint64_t time)
 {
 	while (t->n && t->heap[0].time <= time) {
 		struct pending p = heap_pop(t);
+		struct tally *row;
 
 		if (mark(&t->rows_changed, p.row))
 			return -ENOMEM;
-		tally_exchange(&t->rows[p.row], stamp_of(p.time));
-		tally_bytes(&t->rows[p.row], stamp_of(p.time), p.in, p.out);
+		row = &t->rows[p.row];
+		tally_exchange(&row->row, stamp_of(p.time));
+		tally_bytes(&row->row, p.in, p.out);
+		row->last_seen = tally_seen(row->last_seen, stamp_of(p.time));
 	}
 	if (time > t->now)
 		t->now = time;
@@ -220,8 +223,9 @@ static size_t row_of(struct tallies *t, const struct tally_id *id, uint32_t stam
 				     .stack = id->stack,
 				     .service = id->service,
 				     .family = id->family,
-				     .proto = id->proto };
-	tally_begin(&t->rows[i], stamp);
+				     .proto = id->proto,
+				     .last_seen = stamp };
+	tally_begin(&t->rows[i].row, stamp);
 	t->rows_changed.changed[i] = false;
 	return i;
 }
@@ -252,8 +256,9 @@ int tallies_connection(struct tallies *t, const struct event_conn *e,
 		return -ENOMEM;
 	row = &t->rows[number];
 	flags = (e->piggy ? HS_PIGGY : 0) | (e->psk ? HS_RESUMED : 0);
-	tally_connection(row, stamp_of(at), e->tcp_key, e->psk);
-	tally_handshake(row, tally_tenths(e->rtt_us), tally_tenths(e->d1_us),
+	tally_connection(&row->row, e->tcp_key, e->psk);
+	row->last_seen = tally_seen(row->last_seen, stamp_of(at));
+	tally_handshake(&row->row, tally_tenths(e->rtt_us), tally_tenths(e->d1_us),
 			tally_tenths(e->dstar_us), flags);
 	stack_flags = table_add(&t->stacks, &name->stack, NULL);
 	if (!stack_flags)
