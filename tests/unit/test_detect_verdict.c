@@ -410,6 +410,16 @@ static void the_gate_says_what_is_missing(void **state)
 	in.coordinate = 1;
 	verdict_step(&v, &in, &config, gate, sizeof(gate));
 	assert_string_equal(gate, "coordination bits 1.00, needs 3.00");
+	/* 300 members are not what is missing. */
+	in.calibrated = true;
+	in.p = .1;
+	verdict_step(&v, &in, &config, gate, sizeof(gate));
+	assert_string_equal(gate, "log10 of P(a clean day) -1.00, needs -3.00");
+	in.gain = 5;
+	in.members = 10;
+	in.e = 100;
+	verdict_step(&v, &in, &config, gate, sizeof(gate));
+	assert_string_equal(gate, "members 10.00, needs 20.00; nats 5.00, needs 12.00");
 }
 
 /* ---- members ------------------------------------------------------------------ */

@@ -62,15 +62,28 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 	return !gate[0];
 }
 
+/* One more kind than when clean, and of a clean day unlikely. */
+static bool is_something(const struct verdict_input *in, const struct detect_config *c, char *gate,
+			 size_t size)
+{
+	if (in->members < c->min_members)
+		missing(gate, size, "members", in->members, c->min_members);
+	if (!(in->gain >= c->watch_nats))
+		missing(gate, size, "nats", in->gain, c->watch_nats);
+	if (in->calibrated && !(in->p < WATCH_P || in->e >= WATCH_E))
+		missing(gate, size, "log10 of P(a clean day)", log10(in->p), log10(WATCH_P));
+	return !gate[0];
+}
+
 void verdict_step(struct verdict *v, const struct verdict_input *in, const struct detect_config *c,
 		  char *gate, size_t size)
 {
-	bool something = in->gain >= c->watch_nats && in->members >= c->min_members &&
-			 (!in->calibrated || in->p < WATCH_P || in->e >= WATCH_E);
+	bool something;
 	uint32_t passed = in->windows ? in->windows : 1;
 	bool held = false;
 
 	gate[0] = '\0';
+	something = is_something(in, c, gate, size);
 	if (v->state == FARM_NONE && in->unsplit && in->bits <= 0)
 		something = false;
 	if (something) {
@@ -82,8 +95,6 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 		}
 		v->windows += v->windows ? passed : 1;
 		held = gate_holds(v, in, c, gate, size);
-	} else if (v->state != FARM_NONE) {
-		missing(gate, size, "members", in->members, c->min_members);
 	}
 	v->idle = something ? 0 : v->idle + 1;
 	v->hits = v->hits << 1 | held;
