@@ -74,7 +74,32 @@ static void quantile_lies_between_ranks(void **state)
 	near(stats_quantile(v, 4, 0.5), 2.5, 1e-12);
 	near(stats_quantile(v, 4, 1), 4, 0);
 	near(stats_quantile(v, 0, 0.5), 0, 0);
-	near(stats_mad(v, 4, 2.5), 1.4826, 1e-9);
+	near(stats_mad_sorted(v, 4, 2.5), 1.4826, 1e-9);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void mad_is_the_median_of_distances(void **state)
+{
+	uint64_t seed = 7;
+
+	(void)state;
+	for (size_t n = 0; n < 40; n++) {
+		double v[40], apart[40], median;
+
+		for (size_t i = 0; i < n; i++)
+			v[i] = (double)(stats_random(&seed) % 9); /* some are equal */
+		qsort(v, n, sizeof(*v), by_value);
+		median = stats_quantile_sorted(v, n, 0.5);
+		for (size_t i = 0; i < n; i++)
+			apart[i] = fabs(v[i] - median);
+		near(stats_mad_sorted(v, n, median), 1.4826 * stats_quantile(apart, n, 0.5), 1e-12);
+	}
 }
 
 int main(void)
@@ -86,6 +111,7 @@ int main(void)
 		cmocka_unit_test(share_of_nothing_has_an_upper_bound),
 		cmocka_unit_test(upper_bound_of_rare_events_is_the_poisson_quantile),
 		cmocka_unit_test(quantile_lies_between_ranks),
+		cmocka_unit_test(mad_is_the_median_of_distances),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -451,8 +451,8 @@ static void honest_and_farm_under_one_stack_get_a_predicate(void **state)
 	struct plan_rule rule = {};
 	char why[PLAN_REASON];
 
-	assert_true(member_mixed(&m, false));
-	assert_true(member_rule(&m, false, &config, 50, &rule, why));
+	assert_true(member_mixed(&m));
+	assert_true(member_rule(&m, &config, 50, &rule, why));
 	assert_int_equal(rule.d1_min, 100);
 	assert_int_equal(rule.dstar_min, 100);
 }
@@ -480,14 +480,14 @@ static void a_predicate_asks_for_most_of_the_leg(void **state)
 		m.far = cases[i].far;
 		m.nearest = 999999; /* not asked: someone lives there */
 		m.waiting_d1 = cases[i].waiting_d1;
-		assert_true(member_rule(&m, false, &config, 50, &rule, why));
+		assert_true(member_rule(&m, &config, 50, &rule, why));
 		assert_int_equal(rule.d1_min, cases[i].d1);
 		assert_int_equal(rule.dstar_min, cases[i].dstar);
 		m = member(0, 20, 20);
 		m.far = 999999; /* the exit's own delays, some of them */
 		m.nearest = cases[i].far;
 		m.waiting_d1 = cases[i].waiting_d1;
-		assert_true(member_rule(&m, false, &config, 50, &rule, why));
+		assert_true(member_rule(&m, &config, 50, &rule, why));
 		assert_int_equal(rule.dstar_min, cases[i].dstar);
 	}
 }
@@ -510,7 +510,7 @@ static void a_newcomer_that_waited_once_gets_a_predicate(void **state)
 		m.reborn = true;
 		m.nearest = 488;
 		m.waiting_d1 = 2;
-		assert_true(member_rule(&m, false, &config, 50, &rule, why));
+		assert_true(member_rule(&m, &config, 50, &rule, why));
 		assert_int_equal(rule.dstar_min, cases[i].dstar);
 		assert_int_equal(!rule.d1_min, !cases[i].dstar);
 	}
@@ -525,9 +525,9 @@ static void a_member_without_a_leg_gets_no_rule(void **state)
 
 	(void)state;
 	m.kept = 100;
-	assert_true(member_rule(&m, false, &config, 50, &rule, why));
+	assert_true(member_rule(&m, &config, 50, &rule, why));
 	m.unsplit = true;
-	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+	assert_false(member_rule(&m, &config, 50, &rule, why));
 	assert_non_null(strstr(why, "no delay tells it from who lives there"));
 }
 
@@ -559,11 +559,11 @@ static void honest_and_farm_that_look_alike_get_no_rule_and_a_reason(void **stat
 	struct plan_rule rule = {};
 	char why[PLAN_REASON] = "";
 
-	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+	assert_false(member_rule(&m, &config, 50, &rule, why));
 	assert_non_null(strstr(why, "10 direct and 20 split handshakes"));
 	m = member(1, 20, 20);
 	m.direct_waiting = 2;
-	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+	assert_false(member_rule(&m, &config, 50, &rule, why));
 }
 
 static void direct_while_clean_asks_for_a_predicate_however_long_ago(void **state)
@@ -572,8 +572,9 @@ static void direct_while_clean_asks_for_a_predicate_however_long_ago(void **stat
 	struct plan_rule rule = {};
 	char why[PLAN_REASON];
 
-	assert_true(member_rule(&m, false, &config, 50, &rule, why));
-	assert_false(member_rule(&m, true, &config, 50, &rule, why));
+	assert_true(member_rule(&m, &config, 50, &rule, why));
+	m.was_direct = true;
+	assert_false(member_rule(&m, &config, 50, &rule, why));
 }
 
 /* timing.md: up to a fifth of the D* behind a forwarder are held-up acknowledgements. */
@@ -581,7 +582,7 @@ static void held_up_acknowledgements_do_not_make_a_source_mixed(void **state)
 {
 	struct cohort_member m = member(4, 16, 0);
 
-	assert_false(member_mixed(&m, false));
+	assert_false(member_mixed(&m));
 }
 
 static void little_known_is_no_member_and_no_certainty(void **state)
@@ -598,7 +599,7 @@ static void little_known_is_no_member_and_no_certainty(void **state)
 	m.held = 0;
 	assert_true(member_posterior(&m) <= POSTERIOR_MAX);
 	m.weight = 0.98f;
-	assert_false(member_rule(&m, false, &config, 50, &rule, why));
+	assert_false(member_rule(&m, &config, 50, &rule, why));
 	assert_non_null(strstr(why, "posterior 0.980"));
 }
 

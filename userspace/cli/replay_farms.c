@@ -48,7 +48,9 @@ int farms_events(struct judge *j, FILE *in, const volatile sig_atomic_t *stop, s
 	r->text[0] = '\0';
 	err = event_open(in, &reader, r);
 	if (!err) {
+		judge_unheard(j, true);
 		err = play(j, reader, stop, r);
+		judge_unheard(j, false);
 		/* The window that the stream ends in is judged, too. */
 		if (judge_last(j)) {
 			uint64_t due = judge_due(j, judge_last(j));

@@ -128,26 +128,21 @@ uint32_t baseline_tcp(const struct baseline *b, uint64_t stack, uint32_t tcp_key
 
 double baseline_body(double *v, size_t n)
 {
-	_cleanup_(freep) double *copy = malloc((n ? n : 1) * sizeof(*copy));
 	size_t kept = n;
 
-	if (!n || !copy)
-		return 0;
 	stats_quantile(v, n, 0.5); /* sorts */
 	for (;;) {
-		double median, cut;
+		double median = stats_quantile_sorted(v, kept, 0.5);
+		double cut = median + 30 + 3 * stats_mad_sorted(v, kept, median);
 		size_t k = 0;
 
-		memcpy(copy, v, kept * sizeof(*copy));
-		median = stats_quantile(copy, kept, 0.5);
-		cut = median + 30 + 3 * stats_mad(copy, kept, median);
 		while (k < kept && v[k] <= cut)
 			k++;
 		if (k == kept)
 			break;
 		kept = k;
 	}
-	return stats_quantile(v, kept, 0.99);
+	return stats_quantile_sorted(v, kept, 0.99);
 }
 
 static void thresholds(const struct baseline *b, uint64_t stack, struct stack_baseline *s,

@@ -72,7 +72,7 @@ struct fact concealment_leg(const struct cohort *c)
 	median = stats_quantile(v, n, 0.5);
 	low = n ? v[n / 20] : 0;
 	high = n ? v[n - 1 - n / 20] : 0;
-	f.x = stats_mad(v, n, median);
+	f.x = stats_mad_sorted(v, n, median);
 	f.se = n ? (f.x + 0.02) * 1.17 / sqrt(n) : 1;
 	snprintf(f.text, sizeof(f.text),
 		 "D* of %zu split sources: %.1f / %.1f / %.1f ms (5%%, median, 95%%)", n,

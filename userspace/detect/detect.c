@@ -256,10 +256,12 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 /* Large cohorts change slowly and cost much: one of n sources is judged once in
  * n / 500 minutes, at least once in 30; of an own stack, where minutes count, and of one
  * whose farm is being replaced, ten times as often. One in which nothing was found is
- * looked at again in 30, or when a tenth more of its sources, and five, are split. Windows
- * shorter than a minute count as one (a lab). */
+ * looked at again in 60, or when a tenth more of its sources, and five, are split; one
+ * whose plan waits for an operator once in 60 at least. Windows shorter than a minute count
+ * as one (a lab). */
 #define LOOK_SOURCES 500
 #define LOOK_MINUTES 30
+#define LOOK_LATEST  60
 #define QUIET_MORE   5
 
 static bool is_quiet(const struct cohort_state *state, const struct group *g)
@@ -274,11 +276,13 @@ static bool is_due(const struct detect *d, const struct cohort_id *key,
 	const struct stack_baseline *s = baseline_stack(&d->baseline, key->stack);
 	bool own = !s || s->sources < POOL_SOURCES;
 	bool banned = state && state->verdict.state == FARM_ENFORCE;
+	bool waits = state && state->verdict.state == FARM_PROPOSE, quiet = is_quiet(state, g);
 	uint64_t minute = 60 * NSEC_PER_SEC, window = d->config.window;
 	uint64_t every = 1 + g->sources / (own || banned ? 10 * LOOK_SOURCES : LOOK_SOURCES);
+	uint64_t latest = quiet || waits ? LOOK_LATEST : LOOK_MINUTES;
 
-	if (every > LOOK_MINUTES || is_quiet(state, g))
-		every = LOOK_MINUTES;
+	if (every > latest || quiet)
+		every = latest;
 	if (window > minute)
 		every = (every * minute + window - 1) / window;
 	return !state || !state->looked_at || d->windows.number - state->looked_at >= every;
@@ -374,6 +378,7 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 {
 	_cleanup_(freep) struct cohort_id *keys = NULL;
 	const struct table *cohorts = &d->windows.cohorts;
+	struct farms unused = {};
 	bool one_more = true;
 	size_t n = 0;
 	int err;
@@ -401,9 +406,10 @@ static int judge_all(struct detect *d, struct farms *farms, struct plan *plan)
 
 		err = judge_group(d, &keys[i], &d->survey.groups[table_row(cohorts, at)]);
 		k = table_find(&d->reports, &keys[i]);
-		if (!err && k && *k && farms)
-			err = report_farm(*k, farms, plan);
+		if (!err && k && *k && (farms || plan))
+			err = report_farm(*k, farms ? farms : &unused, plan);
 	}
+	farms_clear(&unused);
 	return err;
 }
 
@@ -443,7 +449,6 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	uint64_t now = s->time + s->epoch;
 	bool clean = d->config.baseline_until ? now <= d->config.baseline_until
 					      : d->windows.number < d->config.baseline_windows;
-	struct farms unused = {};
 	uint32_t over;
 	int err = 0;
 
@@ -475,10 +480,9 @@ int detect_step(struct detect *d, const struct snapshot *s, struct farms *farms,
 	if (!err && !clean)
 		err = baseline_drift(&d->baseline, &d->windows, &d->config);
 	if (!err && !clean)
-		err = judge_all(d, farms ? farms : &unused, plan);
+		err = judge_all(d, farms, plan);
 	if (farms)
 		farms->n_randomisers =
 			windows_randomisers(&d->windows, farms->randomiser, RANDOMISERS_TOLD);
-	farms_clear(&unused);
 	return err;
 }

@@ -241,6 +241,9 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	state->component.gain = p.llr - penalty(&p, all->n);
 	state->component.llr = p.llr;
 	state->p = product_p(scores, state->scores, p.llr);
+	/* Too little to be watched, whoever its sources are: it is not asked who they are. */
+	if (state->verdict.state == FARM_NONE && state->component.gain < d->config.watch_nats)
+		return 0;
 	/* The cells, back in full, by number. */
 	memset(f.full, 0, CELLS * sizeof(*f.full));
 	for (size_t i = 0; i < f.cells.len; i++)

@@ -29,7 +29,7 @@
 /* What a cohort's sources did lately, for the cheap first look. */
 struct group {
 	uint32_t sources, split; /* split: and not already when clean */
-	uint32_t first;          /* record, and on by survey.next; NO_RECORD ends */
+	uint32_t first, last;    /* of all its records, by survey.next; NO_RECORD ends */
 	double exchanges;
 };
 
@@ -42,8 +42,9 @@ struct glance {
 	bool active, held;
 };
 
-/* One look at every record, for all cohorts of a window. Glances last from window to
- * window; only records that moved get new ones, unless everything has changed. */
+/* A look at every record, for all cohorts of a window. Glances, and what groups sum up of
+ * them, last from window to window; only records that moved are looked at again, unless
+ * everything has changed. */
 struct survey {
 	struct glance *glances; /* by record */
 	uint32_t *next;

@@ -102,20 +102,19 @@ static void ask_delays(const struct cohort_member *m, struct plan_rule *rule)
 	rule->dstar_min = member_three_quarters(far);
 }
 
-bool member_mixed(const struct cohort_member *m, bool direct_when_clean)
+bool member_mixed(const struct cohort_member *m)
 {
 	double all = m->direct_handshakes + m->split_handshakes;
 
-	if (direct_when_clean)
+	if (m->was_direct)
 		return true;
 	if (waits(m))
 		return m->direct_handshakes >= 1;
 	return all > 0 && m->direct_handshakes > MIXED_SHARE * all;
 }
 
-bool member_rule(const struct cohort_member *m, bool direct_when_clean,
-		 const struct detect_config *c, uint32_t threshold, struct plan_rule *rule,
-		 char why[PLAN_REASON])
+bool member_rule(const struct cohort_member *m, const struct detect_config *c, uint32_t threshold,
+		 struct plan_rule *rule, char why[PLAN_REASON])
 {
 	if (member_posterior(m) < c->posterior) {
 		snprintf(why, PLAN_REASON, "posterior %.3f is below %.2f", member_posterior(m),
@@ -146,11 +145,11 @@ bool member_rule(const struct cohort_member *m, bool direct_when_clean,
 			 m->direct_waiting);
 		return false;
 	}
-	if (waits(m) && (!m->direct_waiting || !member_mixed(m, direct_when_clean))) {
+	if (waits(m) && (!m->direct_waiting || !member_mixed(m))) {
 		ask_delays(m, rule);
 		return true;
 	}
-	if (!waits(m) && !member_mixed(m, direct_when_clean))
+	if (!waits(m) && !member_mixed(m))
 		return true;
 	snprintf(why, PLAN_REASON,
 		 "%u direct and %u split handshakes of one address and stack, and nothing in the "

@@ -49,16 +49,15 @@ void member_handshakes(struct cohort_member *m, const struct view *lately,
 
 double member_posterior(const struct cohort_member *m);
 bool member_is(const struct cohort_member *m);
-bool member_mixed(const struct cohort_member *m, bool direct_when_clean);
+bool member_mixed(const struct cohort_member *m);
 
 /* Of a delay in 0.1 ms, what a rule asks for: under what the farm's connections show, over
  * what a busy client of the house takes; in whole ms. */
 uint16_t member_three_quarters(uint32_t tenths);
 
 /* True: *rule has its predicates (zeros: none needed). False: `why` says why not. */
-bool member_rule(const struct cohort_member *m, bool direct_when_clean,
-		 const struct detect_config *c, uint32_t threshold, struct plan_rule *rule,
-		 char why[PLAN_REASON]);
+bool member_rule(const struct cohort_member *m, const struct detect_config *c, uint32_t threshold,
+		 struct plan_rule *rule, char why[PLAN_REASON]);
 
 /* How many members began STAY_AFTER minutes ago or earlier, and how many of those were
  * seen again STAY_FOR minutes after they had begun. Windows shorter than a minute count

@@ -29,7 +29,7 @@ void mixture_count(const struct mixture_row *rows, const float *w, size_t n, dou
 	}
 }
 
-double mixture_ln(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row)
+double mixture_product(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row)
 {
 	double p = 1;
 
@@ -37,7 +37,12 @@ double mixture_ln(const double theta[FEATURES][FEATURE_LEVELS], const struct mix
 		if (row->x[f])
 			p *= theta[f][row->x[f]];
 	}
-	return log(p);
+	return p;
+}
+
+double mixture_ln(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row)
+{
+	return log(mixture_product(theta, row));
 }
 
 static double product(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row)

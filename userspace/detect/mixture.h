@@ -68,7 +68,8 @@ void mixture_refine(struct mixture *m, const struct mixture_row *rows, size_t n,
 		    unsigned int rounds, double kappa,
 		    const double prior[FEATURES][FEATURE_LEVELS]);
 
-/* ln of the product for one row; missing features are left out. */
+/* The product for one row, missing features left out; ln of it. */
+double mixture_product(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row);
 double mixture_ln(const double theta[FEATURES][FEATURE_LEVELS], const struct mixture_row *row);
 
 /* Fits the component from a start `q`. posterior[n] is each row's share of it.

@@ -85,14 +85,6 @@ static uint64_t expiry(const struct detect *d, double life)
 	return d->windows.now + (uint64_t)fmin(ttl, d->config.rule_ttl);
 }
 
-static bool direct_when_clean(const struct detect *d, const struct cohort_member *m)
-{
-	struct counts c;
-
-	record_counts(&d->windows, m->record, &c);
-	return c.clean.direct > 0;
-}
-
 /* Of the stack's sources that are no members and were not there when clean, how many
  * would be split if they are as the clean ones were. */
 static double strangers(const struct detect *d, const struct cohort *all)
@@ -174,7 +166,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 					? d->windows.now - d->config.window
 					: 0,
 		};
-		if (!member_rule(m, direct_when_clean(d, m), &d->config,
+		if (!member_rule(m, &d->config,
 				 baseline_threshold(&d->baseline, members->stack, record->rtt_min),
 				 rule, spared->why)) {
 			spared->src = m->src;

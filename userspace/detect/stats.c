@@ -123,29 +123,55 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Where rank q of n lies: behind *i by what is returned. */
+static double rank_of(size_t n, double q, size_t *i)
+{
+	double at = q * (double)(n - 1);
+
+	*i = (size_t)at;
+	return at - (double)*i;
+}
+
 double stats_quantile(double *v, size_t n, double q)
 {
-	double at;
+	if (n)
+		qsort(v, n, sizeof(v[0]), by_value);
+	return stats_quantile_sorted(v, n, q);
+}
+
+double stats_quantile_sorted(const double *v, size_t n, double q)
+{
+	double behind;
 	size_t i;
 
 	if (!n)
 		return 0;
-	qsort(v, n, sizeof(v[0]), by_value);
-	at = q * (double)(n - 1);
-	i = (size_t)at;
+	behind = rank_of(n, q, &i);
 	if (i + 1 >= n)
 		return v[n - 1];
-	return v[i] + (at - (double)i) * (v[i + 1] - v[i]);
+	return v[i] + behind * (v[i + 1] - v[i]);
 }
 
-double stats_mad(double *v, size_t n, double median)
+/* From the median on both ways, the nearer one next. */
+double stats_mad_sorted(const double *v, size_t n, double median)
 {
-	double m;
+	double behind, at = 0, next = 0;
+	size_t i, up = 0, down;
 
-	for (size_t i = 0; i < n; i++)
-		v[i] = fabs(v[i] - median);
-	m = stats_quantile(v, n, 0.5);
-	return 1.4826 * m;
+	if (!n)
+		return 0;
+	behind = rank_of(n, 0.5, &i);
+	while (up < n && v[up] <= median)
+		up++;
+	down = up;
+	for (size_t k = 0; k < i + 2 && k < n; k++) {
+		at = next;
+		if (up == n || (down && median - v[down - 1] < v[up] - median))
+			next = median - v[--down];
+		else
+			next = v[up++] - median;
+	}
+	return 1.4826 * (n > 1 ? at + behind * (next - at) : next);
 }
 
 /* xorshift64*, Vigna 2016. */

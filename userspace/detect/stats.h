@@ -32,8 +32,9 @@ double stats_upper95_shared(double mean, double shape);
 
 /* Sorts v. q in [0, 1], linear between ranks; 0 for n = 0. */
 double stats_quantile(double *v, size_t n, double q);
-/* Sorts v; scaled to a standard deviation. */
-double stats_mad(double *v, size_t n, double median);
+double stats_quantile_sorted(const double *v, size_t n, double q);
+/* Of sorted values; scaled to a standard deviation. */
+double stats_mad_sorted(const double *v, size_t n, double median);
 
 /* A small generator for permutations: the same seed, the same answer. */
 uint64_t stats_random(uint64_t *state);

@@ -17,32 +17,81 @@
 #define DAY_NATS_LEAST -6.0
 #define HABIT_NATS     1.0
 
-/* Kinds of honest sources, and how much speaks for each by now. */
+/* What a day can add: delays and a signature, or a pace. Each combination of their levels as
+ * one number. */
+#define FIRSTS (FEATURE_LEVELS * FEATURE_LEVELS * FEATURE_LEVELS)
+#define ADDED  (FIRSTS + FEATURE_LEVELS * FEATURE_LEVELS)
+
+static size_t first_at(const struct mixture_row *row)
+{
+	return (row->x[FEATURE_TCP] * FEATURE_LEVELS + row->x[FEATURE_DSTAR]) * FEATURE_LEVELS +
+	       row->x[FEATURE_D1];
+}
+
+static size_t pace_at(const struct mixture_row *row)
+{
+	return FIRSTS + row->x[FEATURE_GAPS] * FEATURE_LEVELS + row->x[FEATURE_RATE];
+}
+
+/* The products of each, made once: thousands of sources have seven days of a few hundred
+ * combinations. */
+struct said {
+	double of[ADDED];
+};
+
+static void say(const double theta[FEATURES][FEATURE_LEVELS], struct said *s)
+{
+	struct mixture_row row = {};
+
+	for (uint8_t a = 0; a <= feature_levels[FEATURE_TCP]; a++)
+		for (uint8_t b = 0; b <= feature_levels[FEATURE_DSTAR]; b++)
+			for (uint8_t c = 0; c <= feature_levels[FEATURE_D1]; c++) {
+				row.x[FEATURE_TCP] = a;
+				row.x[FEATURE_DSTAR] = b;
+				row.x[FEATURE_D1] = c;
+				s->of[first_at(&row)] = mixture_product(theta, &row);
+			}
+	row = (struct mixture_row){};
+	for (uint8_t a = 0; a <= feature_levels[FEATURE_GAPS]; a++)
+		for (uint8_t b = 0; b <= feature_levels[FEATURE_RATE]; b++) {
+			row.x[FEATURE_GAPS] = a;
+			row.x[FEATURE_RATE] = b;
+			s->of[pace_at(&row)] = mixture_product(theta, &row);
+		}
+}
+
+/* All kinds of honest sources, and the farm's. */
+struct sayings {
+	struct mixture kinds;
+	struct said kind[MIXTURE_CLASSES], farm;
+};
+
+/* What speaks for each kind by now. A honest source is of one kind and stays of it, so days
+ * are multiplied inside each kind, not across. */
 struct habits {
-	const struct mixture *kinds;
 	double kind[MIXTURE_CLASSES], sum;
 };
 
 static struct habits habits_of(const struct mixture *kinds, const struct mixture_row *today)
 {
-	struct habits h = { .kinds = kinds };
+	struct habits h = {};
 
 	for (size_t k = 0; k < kinds->n; k++)
 		h.sum += h.kind[k] =
-			kinds->class[k].weight * exp(mixture_ln(kinds->class[k].theta, today));
+			kinds->class[k].weight * mixture_product(kinds->class[k].theta, today);
 	return h;
 }
 
-/* What one more row adds to the odds. A honest source is of one kind and stays of it, so
- * rows are multiplied inside each kind, not across. */
-static double one_more(struct habits *h, const struct mixture_row *row,
-		       const double q[FEATURES][FEATURE_LEVELS])
+/* What one thing more adds to the odds, within `least` and `most`. */
+static double one_more(const struct sayings *s, struct habits *h, size_t at, double least,
+		       double most)
 {
-	double next = 0, nats;
+	double next = 0, nats = 0;
 
-	for (size_t k = 0; k < h->kinds->n; k++)
-		next += h->kind[k] *= exp(mixture_ln(h->kinds->class[k].theta, row));
-	nats = h->sum > 0 && next > 0 ? mixture_ln(q, row) - log(next / h->sum) : 0;
+	for (size_t k = 0; k < s->kinds.n; k++)
+		next += h->kind[k] *= s->kind[k].of[at];
+	if (h->sum > 0 && next > 0)
+		nats = fmax(least, fmin(most, log(s->farm.of[at] * h->sum / next)));
 	h->sum = next;
 	return nats;
 }
@@ -51,24 +100,22 @@ static double one_more(struct habits *h, const struct mixture_row *row,
  * day, over the same leg, with the same system: a delay or a signature counts once, from
  * the newest day that shows it. Its pace is a habit, too, and days of it count little;
  * sessions have a measure of their own. */
-static double earlier_days(const struct record *r, const struct mixture_row *today,
-			   const struct mixture *kinds, const double q[FEATURES][FEATURE_LEVELS])
+static double earlier_days(const struct sayings *s, const struct record *r,
+			   const struct mixture_row *today)
 {
-	struct habits h = habits_of(kinds, today);
+	struct habits h = habits_of(&s->kinds, today);
 	struct mixture_row known = *today;
 	double nats = 0;
 
 	for (int day = 0; day < r->days; day++) {
-		struct mixture_row row = cell_row(r->cell[day]), first = {}, pace = {};
+		struct mixture_row row = cell_row(r->cell[day]), first = {};
 
 		for (int f = FEATURE_D1; f <= FEATURE_TCP; f++) {
 			first.x[f] = known.x[f] ? 0 : row.x[f];
 			known.x[f] |= first.x[f];
 		}
-		pace.x[FEATURE_RATE] = row.x[FEATURE_RATE];
-		pace.x[FEATURE_GAPS] = row.x[FEATURE_GAPS];
-		nats += fmax(DAY_NATS_LEAST, fmin(DAY_NATS_MOST, one_more(&h, &first, q)));
-		nats += fmax(-HABIT_NATS, fmin(HABIT_NATS, one_more(&h, &pace, q)));
+		nats += one_more(s, &h, first_at(&first), DAY_NATS_LEAST, DAY_NATS_MOST);
+		nats += one_more(s, &h, pace_at(&row), -HABIT_NATS, HABIT_NATS);
 	}
 	return nats;
 }
@@ -97,10 +144,12 @@ static struct sessions farm_sessions(const struct detect *d, const struct cohort
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct record *r = &d->windows.records[all->members[i].record];
-		struct sessions_seen seen = sessions_seen(r->connections, r->resumed);
+		struct sessions_seen seen;
 
-		if (w[cell_of(&rows[i])] >= 0.5)
-			sessions_add(&sum, &seen);
+		if (w[cell_of(&rows[i])] < 0.5)
+			continue;
+		seen = sessions_seen(r->connections, r->resumed);
+		sessions_add(&sum, &seen);
 	}
 	return sessions_of(&sum);
 }
@@ -113,7 +162,7 @@ struct weighing {
 	const float *w; /* the component's share of each cell */
 	const struct product *by_cells;
 	struct product now;
-	struct mixture kinds;
+	struct sayings *say;
 	struct sessions farm, honest;
 	double *nats; /* of each source */
 };
@@ -121,10 +170,10 @@ struct weighing {
 #define CELL_NATS 14. /* a table of cells says no more than that, either way */
 #define ROUNDS    3
 
-/* ln of what the component puts into a cell. */
+/* What the component puts into a cell. */
 static double into_cell(const struct product *p, const struct mixture_row *row)
 {
-	return log(p->a) + log(p->m[cell_pattern(row)]) + mixture_ln(p->q, row);
+	return p->a * p->m[cell_pattern(row)] * mixture_product(p->q, row);
 }
 
 /* Levels of what is a number are cut anywhere: where a farm's legs fill one bin, the next
@@ -192,14 +241,16 @@ static void weigh_lives(struct weighing *k, struct cohort *all)
 		const struct mixture_row *row = &k->rows[i];
 		double p = k->w[cell_of(row)];
 
+		if (i + RECORDS_AHEAD < all->n)
+			__builtin_prefetch(&k->d->windows.records[m[RECORDS_AHEAD].record]);
 		m->weight = 0;
 		k->nats[i] = -INFINITY;
 		if (k->holds[i] || (p < 0.01 && m->split != DELAY_SPLIT))
 			continue;
 		days_recall(k->d, r, record_id(&k->d->windows, m->record));
-		p = log(p / (1 - p)) + into_cell(&k->now, row) - into_cell(k->by_cells, row);
+		p = log(p / (1 - p) * into_cell(&k->now, row) / into_cell(k->by_cells, row));
 		p = fmax(-CELL_NATS, fmin(CELL_NATS, p));
-		k->nats[i] = p + earlier_days(r, row, &k->kinds, k->now.q) +
+		k->nats[i] = p + earlier_days(k->say, r, row) +
 			     more_sessions(r, m, &k->farm, &k->honest, false);
 		m->weight = weight_of(k->nats[i]);
 	}
@@ -216,7 +267,7 @@ static void weigh_newcomers(struct weighing *k, struct cohort *all)
 
 		if (!member_is(m) || r->in_clean || r->first_seen <= new.from)
 			continue;
-		p = newcomers_nats(&new, &k->kinds, k->now.q, &k->rows[i]) +
+		p = newcomers_nats(&new, &k->say->kinds, k->now.q, &k->rows[i]) +
 		    more_sessions(r, m, &k->farm, &k->honest, true);
 		k->nats[i] = fmin(k->nats[i], p);
 		m->weight = weight_of(k->nats[i]);
@@ -246,14 +297,20 @@ int weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *r
 {
 	const struct stack_baseline *s = baseline_stack(&d->baseline, all->stack);
 	_cleanup_(freep) double *nats = calloc(all->n + 1, sizeof(*nats));
-	struct weighing k = { d, rows, holds, w, p, .now = *p, .nats = nats };
+	_cleanup_(freep) struct sayings *said = calloc(1, sizeof(*said));
+	struct weighing k = { d, rows, holds, w, p, .now = *p, .say = said, .nats = nats };
 	bool unsplit = all->n && all->members[0].unsplit;
-	int err = nats ? 0 : -ENOMEM;
+	int err = 0;
 
+	if (!nats || !said)
+		return -ENOMEM;
 	k.honest = sessions_of(s ? &s->sessions : &(struct sessions_sum){});
 	k.farm = farm_sessions(d, all, rows, w);
-	fit_kinds_of(d, all->stack, &k.kinds);
+	fit_kinds_of(d, all->stack, &said->kinds);
+	for (size_t i = 0; i < said->kinds.n; i++)
+		say(said->kinds.class[i].theta, &said->kind[i]);
 	for (int round = 0; round < ROUNDS && !err; round++) {
+		say(k.now.q, &said->farm);
 		weigh_lives(&k, all);
 		if (!unsplit) {
 			weigh_newcomers(&k, all);

@@ -368,17 +368,6 @@ static int update_row(const struct update *u, const struct tally *row, const str
 	return add_moved(u, i, row, &was, &counts);
 }
 
-/* Two lines hold those of most. */
-static void ask_for_counts(const struct windows *w, const struct record *r, const struct tally *row)
-{
-	const char *at = r->counts && !is_still(r, row) ? slab_at(&w->counts, r->counts) : NULL;
-
-	if (at) {
-		__builtin_prefetch(at);
-		__builtin_prefetch(at + 64);
-	}
-}
-
 /* Rows lie anywhere in memory: they are asked for some at a time. Rows of one snapshot
  * differ, so what is found of one holds until its turn - unless one before it has added
  * a record. */
@@ -400,9 +389,12 @@ static int update_some(const struct update *u, const struct tally *rows, size_t 
 		else
 			addresses_ask(&w->addresses, rows[i].src, rows[i].family);
 	}
-	for (size_t i = 0; i < n; i++)
-		if (value[i])
-			ask_for_counts(w, &w->records[table_row(&w->ids, value[i])], &rows[i]);
+	for (size_t i = 0; i < n; i++) {
+		size_t at = value[i] ? table_row(&w->ids, value[i]) : w->n;
+
+		if (value[i] && !is_still(&w->records[at], &rows[i]))
+			record_ask_counts(w, at);
+	}
 	for (size_t i = 0; i < n && !err; i++) {
 		if (w->n != had)
 			value[i] = table_find(&w->ids, &id[i]);

@@ -136,6 +136,27 @@ static inline bool record_moved(const struct windows *w, const struct record *r)
 }
 
 void record_counts(const struct windows *w, size_t i, struct counts *c);
+
+/* Records of one cohort lie anywhere: who goes through many asks for one so many turns
+ * ahead, and half as many for what it did. */
+#define RECORDS_AHEAD 16
+
+static inline void record_ask(const struct windows *w, size_t i)
+{
+	__builtin_prefetch(&w->records[i]);
+	__builtin_prefetch(record_id(w, i));
+}
+
+static inline void record_ask_counts(const struct windows *w, size_t i)
+{
+	const char *at = w->records[i].counts ? slab_at(&w->counts, w->records[i].counts) : NULL;
+
+	if (at) { /* two lines hold those of most */
+		__builtin_prefetch(at);
+		__builtin_prefetch(at + 64);
+	}
+}
+
 /* -ENOMEM: they are as they were. */
 int record_keep(struct windows *w, size_t i, const struct counts *c);
 

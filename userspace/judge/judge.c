@@ -32,6 +32,7 @@ struct judge {
 	struct table names; /* stack -> struct stack_names * */
 	uint64_t due, clean_for, last;
 	struct days *days; /* NULL: nothing is remembered */
+	bool unheard;      /* nobody asks what windows say */
 	struct reason why; /* of the last error, where it has a sentence */
 
 	/* events only */
@@ -269,7 +270,8 @@ int judge_window(struct judge *j, const struct snapshot *s)
 	plan_clear(&j->plan);
 	farms_clear(&j->farms);
 	j->due = detect_next(j->detect, s->time + s->epoch);
-	err = detect_step(j->detect, s, &j->farms, &j->plan);
+	err = detect_step(j->detect, s, j->unheard ? NULL : &j->farms,
+			  j->unheard ? NULL : &j->plan);
 	return err ? err : keep_day(j);
 }
 
@@ -292,6 +294,11 @@ int judge_advance(struct judge *j, uint64_t until)
 			err = judge_window(j, s);
 	}
 	return err;
+}
+
+void judge_unheard(struct judge *j, bool on)
+{
+	j->unheard = on;
 }
 
 const struct farms *judge_farms(const struct judge *j)

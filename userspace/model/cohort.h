@@ -17,6 +17,7 @@ struct cohort_member {
 	uint8_t held;      /* split already when traffic was clean: never a member */
 	uint8_t split;     /* 0 not known, 1 direct, 2 split (enum delay_state) */
 	bool unsplit;      /* the component it is weighed by is direct: TLS ends at the exits */
+	bool was_direct;   /* some of its handshakes were when traffic was clean */
 	bool shared;       /* another stack of this address is split, too */
 	bool reborn;       /* began after a ban and is a member by that (replacements.h) */
 	uint32_t together; /* like it, and so many such in one /24 (v6 /48); 0: few */
