@@ -315,7 +315,6 @@ static void one_origin_is_watched_where_a_day_alone_is_not(void **state)
 	assert_int_equal(step(&v, &in), FARM_PROPOSE);
 }
 
-/* N13 on a stack that others have: its legs lead to one place, and nobody comes back. */
 static void one_origin_of_sources_that_do_not_stay_flags_nothing(void **state)
 {
 	struct verdict_input in = good;
@@ -426,7 +425,6 @@ static void the_gate_says_what_is_missing(void **state)
 	in.coordinate = 1;
 	verdict_step(&v, &in, &config, gate, sizeof(gate));
 	assert_string_equal(gate, "coordination bits 1.00, needs 3.00");
-	/* 300 members are not what is missing. */
 	in.calibrated = true;
 	in.p = .1;
 	verdict_step(&v, &in, &config, gate, sizeof(gate));
