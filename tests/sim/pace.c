@@ -159,8 +159,9 @@ uint32_t visit(struct world *w, struct source *s, double t)
 	for (uint32_t i = 1; i < n; i++) /* in order */
 		if (w->exchanges[i].dt_ms <= w->exchanges[i - 1].dt_ms)
 			w->exchanges[i].dt_ms = w->exchanges[i - 1].dt_ms + 500;
+	/* Who sleeps is busier by day: as many a day as who does not. */
 	do {
-		at += period(w, s, at);
+		at += period(w, s, at) / (s->traits & NIGHT && s->pace != BATCH ? PEAK : 1);
 	} while (s->traits & NIGHT && uniform(&s->rng) * PEAK > activity(w, s, at));
 	start_at(s, at);
 	return n;
