@@ -22,9 +22,10 @@ LIBS    := $(shell pkg-config --libs $(PKGS)) -lm -lpthread
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	   -Wwrite-strings -Wvla -Wno-unused-parameter
 CFLAGS  ?= -O2 -g
-# -fms-extensions: a struct that is part of another by its name alone, as in abi.h.
+# -fms-extensions: a struct that is part of another by its name alone, as in abi.h. `override`:
+# also where CFLAGS is given to make itself, as coverage and packagers do.
 DIALECT := -std=gnu11 -fms-extensions
-CFLAGS  += $(DIALECT) $(WARN) $(SANFLAGS) $(EXTRA_CFLAGS)
+override CFLAGS += $(DIALECT) $(WARN) $(SANFLAGS) $(EXTRA_CFLAGS)
 CHARTJS ?= /usr/share/javascript/chart.js/chart.min.js
 CPPFLAGS := -D_GNU_SOURCE -DCHARTJS='"$(CHARTJS)"' -I. -Iuserspace -Ibpf -I$(B) $(PKGFLAGS) $(CPPFLAGS)
 BPFFLAGS := -O2 -g $(DIALECT) -Wall -Wextra -Wno-unused-parameter -Wno-microsoft-anon-tag \
