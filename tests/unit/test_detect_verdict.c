@@ -438,16 +438,16 @@ static void honest_and_farm_under_one_stack_get_a_predicate(void **state)
 
 /* 44: both delays, under the farm's and over what a busy person's machine makes of them.
  * D* is the leg or twice that, or microsocks' twice that and 45 ms: D1 tells which. */
-static void a_predicate_asks_for_most_of_the_leg(void **state)
+static void a_predicate_asks_for_half_of_the_leg(void **state)
 {
 	static const struct {
 		uint32_t far;
 		int waiting_d1;
 		uint16_t d1, dstar;
 	} cases[] = {
-		{ 800, 3, 600, 600 },   { 800, 2, 130, 600 },  { 500, 2, 180, 370 },
-		{ 1600, 3, 600, 1200 }, { 850, 2, 150, 630 },  { 240, 2, 180, 180 },
-		{ 110, 2, 100, 100 },   { 1200, 4, 900, 900 }, { 9000, 4, 2000, 2000 },
+		{ 800, 3, 400, 400 },  { 800, 2, 100, 400 },  { 500, 2, 120, 250 },
+		{ 1600, 3, 400, 800 }, { 890, 2, 110, 440 },  { 240, 2, 120, 120 },
+		{ 110, 2, 100, 100 },  { 1200, 4, 600, 600 }, { 9000, 4, 2000, 2000 },
 		{ 5000, 2, 100, 2000 },
 	};
 
@@ -478,7 +478,7 @@ static void a_newcomer_that_waited_once_gets_a_predicate(void **state)
 	static const struct {
 		uint32_t split, waiting;
 		uint16_t dstar;
-	} cases[] = { { 2, 1, 360 }, { 4, 1, 360 }, { 5, 1, 0 }, { 2, 0, 0 } };
+	} cases[] = { { 2, 1, 240 }, { 4, 1, 240 }, { 5, 1, 0 }, { 2, 0, 0 } };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct cohort_member m = member(0, cases[i].split, cases[i].waiting);
@@ -664,7 +664,7 @@ int main(void)
 		T(a_flag_that_the_facts_turn_against_is_taken_back),
 		T(the_gate_says_what_is_missing),
 		T(honest_and_farm_under_one_stack_get_a_predicate),
-		T(a_predicate_asks_for_most_of_the_leg),
+		T(a_predicate_asks_for_half_of_the_leg),
 		T(a_newcomer_that_waited_once_gets_a_predicate),
 		T(a_member_without_a_leg_gets_no_rule),
 		T(what_is_far_is_the_farms),

@@ -44,7 +44,7 @@ struct farm_challenge challenge_of(const struct windows *w, const struct cohort 
 	for (size_t i = 0; i < members->n; i++)
 		far[i] = members->members[i].dstar;
 	c.due = true;
-	c.dstar_min = member_three_quarters(stats_quantile(far, members->n, 0.1));
+	c.dstar_min = member_delay(stats_quantile(far, members->n, 0.1), 0.75);
 	c.not_resumed = never_resume(w, members);
 	for (size_t i = 0; i < members->n; i++)
 		c.members += matches(&c, w, &members->members[i]);

@@ -10,6 +10,7 @@
 #define MEMBER_LEAST 0.5
 #define MIXED_SHARE  0.3
 #define FIRST_FEW    4
+#define ASKED        0.5
 
 static int waits_from(const uint32_t n[D_BINS], uint32_t all)
 {
@@ -85,21 +86,23 @@ static uint32_t leg_of(const struct cohort_member *m, uint32_t far)
 	return 0;
 }
 
-uint16_t member_three_quarters(uint32_t tenths)
+uint16_t member_delay(uint32_t tenths, double share)
 {
-	uint32_t ms = tenths * 3 / 40;
+	double ms = floor(tenths * share / 10);
 
-	return 10 * (ms < 10 ? 10 : ms > 200 ? 200 : ms);
+	return 10 * (ms < 10 ? 10 : ms > 200 ? 200 : (uint16_t)ms);
 }
 
 /* No D* of the farm's is under its leg, and a busy machine makes many longer: the least
- * of them is the farm's - unless some of them are his who lives there. */
+ * of them is the farm's - unless some of them are his who lives there. Of three, all can be
+ * long: where the farm's own machine was busy, 5 in 100 of its later connections took less
+ * than three quarters of the least, and less than half 1 in 200. */
 static void ask_delays(const struct cohort_member *m, struct plan_rule *rule)
 {
 	uint32_t far = m->direct_handshakes + m->direct_waiting ? m->far : m->nearest;
 
-	rule->d1_min = member_three_quarters(leg_of(m, far));
-	rule->dstar_min = member_three_quarters(far);
+	rule->d1_min = member_delay(leg_of(m, far), ASKED);
+	rule->dstar_min = member_delay(far, ASKED);
 }
 
 bool member_mixed(const struct cohort_member *m)

@@ -23,9 +23,9 @@
  * connection it judges. Who lives behind an exit may come with the farm's stack when it
  * is ruled already. D1 alone would do but for a busy machine of his, which made 2 of 163
  * such visits 10 ms late for their hello. Late for the second flight as well were 4 of
- * 830 (both from 10 ms on; one from 30 ms), so both ask for three quarters of what the
- * farm's connections show: U of the least of the last five D* from 10 ms on (the median,
- * where someone lives there: his would be less), T of the leg by it; 10 ms at least.
+ * 830 (both from 10 ms on; one from 30 ms), so both ask for half of what the farm's
+ * connections show: U of the least of the last five D* from 10 ms on (the median, where
+ * someone lives there: his would be less), T of the leg by it; 10 ms at least.
  * `split>=N`, of earlier connections, would be the farm's as well as his.
  * Mixed otherwise, or with a direct handshake whose D1 was 10 ms or more: no rule.
  */
@@ -51,9 +51,8 @@ double member_posterior(const struct cohort_member *m);
 bool member_is(const struct cohort_member *m);
 bool member_mixed(const struct cohort_member *m);
 
-/* Of a delay in 0.1 ms, what a rule asks for: under what the farm's connections show, over
- * what a busy client of the house takes; in whole ms. */
-uint16_t member_three_quarters(uint32_t tenths);
+/* This share of a delay in 0.1 ms, as a rule asks for it: in whole ms, 10 to 200. */
+uint16_t member_delay(uint32_t tenths, double share);
 
 /* True: *rule has its predicates (zeros: none needed). False: `why` says why not. */
 bool member_rule(const struct cohort_member *m, const struct detect_config *c, uint32_t threshold,
