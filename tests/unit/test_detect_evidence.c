@@ -77,6 +77,40 @@ static void legs_of_one_place_agree_within_networks_others_do_not(void **state)
 	}
 }
 
+/* 36 exits in pairs, one leg each network; 60 newcomers with far ends of their own in the
+ * same networks, two beside each pair and more. */
+static void newcomers_who_are_unlike_the_farm_do_not_hide_its_origin(void **state)
+{
+	struct cohort_member m[96] = {};
+	struct cohort c = { .members = m, .n = 96 };
+	struct origin o;
+	struct fact f;
+
+	(void)state;
+	for (int alike = 1; alike >= 0; alike--) {
+		for (int i = 0; i < 96; i++) {
+			double leg = 400 * exp(0.6 * (i < 36 ? sin(1 + i / 2 * 7) : normal()));
+
+			m[i] = (struct cohort_member){
+				.src = 0x0a000000 + (i < 36 ? i / 2 : i % 18) * 0x10000 + i,
+				.family = 4,
+				.split = 2,
+				.dstar = leg * (1 + 0.03 * normal()),
+				.alone = alike && i >= 36 ? 0.1 : 0.9
+			};
+		}
+		f = origin_common(&c, &o);
+		assert_true(f.known);
+		assert_int_equal(o.alike, alike);
+		assert_int_equal(o.groups, 18);
+		assert_int_equal(o.n, alike ? 36 : 96);
+		if (alike)
+			assert_true(o.icc > 0.9 && o.p < 1e-6);
+		else
+			assert_true(o.icc < 0.5);
+	}
+}
+
 /* 2, 4, 6 exchanges in equal time: (4 + 0 + 4) / 4 / 2 = 1. With 20 of each the
  * denominator is 59: 160 / 4 / 59. */
 static void variance_over_mean_by_hand(void **state)
@@ -292,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(anova_of_ranks_by_hand),
 		cmocka_unit_test(legs_of_one_place_agree_within_networks_others_do_not),
+		cmocka_unit_test(newcomers_who_are_unlike_the_farm_do_not_hide_its_origin),
 		cmocka_unit_test(variance_over_mean_by_hand),
 		cmocka_unit_test(a_late_source_is_measured_by_its_own_time),
 		cmocka_unit_test(gaps_of_a_queue_and_of_people_fall_on_their_sides),

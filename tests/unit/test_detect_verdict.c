@@ -315,6 +315,21 @@ static void one_origin_is_watched_where_a_day_alone_is_not(void **state)
 	assert_int_equal(step(&v, &in), FARM_PROPOSE);
 }
 
+static void one_origin_of_sources_that_do_not_stay_flags_nothing(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+
+	in.coordinate = 1;
+	in.one_operator = 12;
+	in.early = 15;
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(step(&v, &in), FARM_WATCH);
+	in.stayed = 7;
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+}
+
 static void an_own_stack_needs_size_and_age(void **state)
 {
 	struct verdict_input in = good;
@@ -410,6 +425,10 @@ static void the_gate_says_what_is_missing(void **state)
 	in.coordinate = 1;
 	verdict_step(&v, &in, &config, gate, sizeof(gate));
 	assert_string_equal(gate, "coordination bits 1.00, needs 3.00");
+	in.calibrated = true;
+	in.p = .1;
+	verdict_step(&v, &in, &config, gate, sizeof(gate));
+	assert_string_equal(gate, "log10 of P(a clean day) -1.00, needs -3.00");
 }
 
 /* ---- members ------------------------------------------------------------------ */
@@ -656,6 +675,7 @@ int main(void)
 		T(one_origin_is_watched_where_a_day_alone_is_not),
 		T(direct_newcomers_are_watched_where_more_speaks_against_them),
 		T(sources_that_never_come_back_get_no_rules),
+		T(one_origin_of_sources_that_do_not_stay_flags_nothing),
 		T(an_own_stack_needs_size_and_age),
 		T(each_part_of_the_gate_holds_by_itself),
 		T(one_operator_stands_in_for_coordination),

@@ -110,7 +110,7 @@ static int fit_kinds(struct detect *d, struct cohort_state *state, struct cohort
 	fit_kinds_of(d, all->stack, &base);
 	mixture_fit(&base, f.rows, f.holds, f.count, f.n, start, &state->component, w);
 	for (size_t i = 0; i < all->n; i++)
-		all->members[i].weight = w[f.of[i]];
+		all->members[i].weight = all->members[i].alone = w[f.of[i]];
 	state->p = 1;
 	state->e = 0;
 	state->scores = 0;

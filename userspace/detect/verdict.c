@@ -10,7 +10,7 @@
 /* A farm's accounts keep their exits for hours or days: at 25.6 exchanges a day half of
  * them are seen again between the tenth minute and the sixtieth. */
 #define STAY_SHARE 0.1
-#define STAY_EARLY 20 /* members, before it is asked */
+#define STAY_EARLY 10 /* members, before it is asked: that none of 10 is, 1 in 1,000 */
 
 static void missing(char *gate, size_t size, const char *what, double have, double need)
 {
@@ -41,9 +41,12 @@ static bool comes_and_goes(const struct verdict_input *in)
 static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 		       const struct detect_config *c, char *gate, size_t size)
 {
+	/* Whoever asks once through each of many homes is one operator, and no farm. */
+	double one_operator = comes_and_goes(in) ? 0 : in->one_operator;
+
 	if (in->conceal < c->conceal_bits)
 		missing(gate, size, "concealment bits", in->conceal, c->conceal_bits);
-	if (in->coordinate < c->coordinate_bits && in->one_operator < c->operator_bits)
+	if (in->coordinate < c->coordinate_bits && one_operator < c->operator_bits)
 		missing(gate, size, "coordination bits", in->coordinate, c->coordinate_bits);
 	if (in->spread < verdict_spread(c, in->members))
 		missing(gate, size, "spread", in->spread, verdict_spread(c, in->members));
@@ -62,15 +65,28 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 	return !gate[0];
 }
 
+/* One more kind than when clean, and of a clean day unlikely. */
+static bool is_something(const struct verdict_input *in, const struct detect_config *c, char *gate,
+			 size_t size)
+{
+	if (in->members < c->min_members)
+		missing(gate, size, "members", in->members, c->min_members);
+	if (!(in->gain >= c->watch_nats))
+		missing(gate, size, "nats", in->gain, c->watch_nats);
+	if (in->calibrated && !(in->p < WATCH_P || in->e >= WATCH_E))
+		missing(gate, size, "log10 of P(a clean day)", log10(in->p), log10(WATCH_P));
+	return !gate[0];
+}
+
 void verdict_step(struct verdict *v, const struct verdict_input *in, const struct detect_config *c,
 		  char *gate, size_t size)
 {
-	bool something = in->gain >= c->watch_nats && in->members >= c->min_members &&
-			 (!in->calibrated || in->p < WATCH_P || in->e >= WATCH_E);
+	bool something;
 	uint32_t passed = in->windows ? in->windows : 1;
 	bool held = false;
 
 	gate[0] = '\0';
+	something = is_something(in, c, gate, size);
 	if (v->state == FARM_NONE && in->unsplit && in->bits <= 0)
 		something = false;
 	if (something) {
@@ -82,8 +98,6 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 		}
 		v->windows += v->windows ? passed : 1;
 		held = gate_holds(v, in, c, gate, size);
-	} else if (v->state != FARM_NONE) {
-		missing(gate, size, "members", in->members, c->min_members);
 	}
 	v->idle = something ? 0 : v->idle + 1;
 	v->hits = v->hits << 1 | held;

@@ -22,7 +22,8 @@
  * for an own stack - fewer than 20 clean sources - its size and age: nothing but time
  * tells it from a release. And its sources stay, as far as an hour has shown that: there
  * are no other days to compare with, and who asks once through each of many homes from one
- * origin, on a stack of his own, is a farm in everything else (N13).
+ * origin, on a stack of his own, is a farm in everything else (N13). On a stack that others
+ * have one operator counts instead of coordination only where the sources stay.
  *
  * ENFORCE is set by whoever applies a plan, not here.
  * Source: detection.md 5.6.

@@ -281,8 +281,9 @@ static int weigh_places(struct weighing *k, struct cohort *all)
 	int err = near_new(all, k->d->config.posterior, &near);
 
 	for (size_t i = 0; i < all->n && !err; i++) {
-		const struct cohort_member *m = &all->members[i];
+		struct cohort_member *m = &all->members[i];
 
+		m->alone = m->weight;
 		if (m->split == DELAY_SPLIT)
 			k->nats[i] += near_nats(near, m);
 	}

@@ -22,6 +22,7 @@ struct cohort_member {
 	bool reborn;       /* began after a ban and is a member by that (replacements.h) */
 	uint32_t together; /* like it, and so many such in one /24 (v6 /48); 0: few */
 	float weight;      /* posterior of the component */
+	float alone;       /* the same, of what it shows itself: not of what lies beside it */
 	uint32_t tcp_key;
 	uint32_t connections, exchanges, moved;       /* moved: in the newest window */
 	uint32_t resumed;                             /* of the connections */
