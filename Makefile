@@ -185,8 +185,9 @@ $(B)/tests/replay/%: $(B)/tests/replay/%.o $(B)/libwinnow.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
-# Without kern/, which needs root; the one that runs the programs says so.
+# Without kern/, which needs root; who needs it, or a part of it, says so.
 FUZZSRC := $(filter-out userspace/kern/%,$(LIBSRC))
+$(B)/tests/fuzz/fuzz_capture: FUZZSRC += userspace/kern/capture.c userspace/kern/pcap_file.c userspace/kern/pcapng.c
 $(B)/tests/fuzz/fuzz_layout: FUZZSRC := $(LIBSRC) $(sort $(wildcard tests/prog/lib_*.c)) tests/unit/lib_kern.c
 $(B)/tests/fuzz/fuzz_layout: FUZZLIB := -lcmocka
 $(B)/tests/fuzz/fuzz_layout: $(wildcard tests/prog/lib_*.[ch]) $(wildcard tests/unit/lib_kern.[ch]) $(SKELS)

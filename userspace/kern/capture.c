@@ -309,8 +309,7 @@ static enum capture_end pcap_next_frame(struct capture *c, struct capture_frame 
 		.data = b,
 		.len = h->caplen,
 		.wire_len = h->len < h->caplen ? h->caplen : h->len,
-		/* nanoseconds: asked for at open */
-		.time_ns = (uint64_t)h->ts.tv_sec * 1000000000ULL + h->ts.tv_usec,
+		.time_ns = pcap_time(h->ts.tv_sec, h->ts.tv_usec), /* nanoseconds: see open */
 	};
 	return CAPTURE_FRAME;
 }

@@ -21,6 +21,15 @@ struct pcap_file {
 	uint8_t b[RECORD_HEAD + CAPTURE_FRAME_MAX + PIECE];
 };
 
+uint64_t pcap_time(int64_t seconds, int64_t ns)
+{
+	if (seconds < 0)
+		seconds = (uint32_t)seconds;
+	if (ns < 0 || ns >= 1000000000)
+		ns = 999999999;
+	return seconds * 1000000000ULL + ns;
+}
+
 static uint32_t u32(const struct pcap_file *p, const uint8_t *b)
 {
 	uint32_t v;
@@ -130,7 +139,7 @@ enum capture_end pcap_file_next(struct pcap_file *p, struct capture_frame *f, st
 	*f = (struct capture_frame){
 		.data = head + RECORD_HEAD,
 		.len = caplen < p->snaplen ? caplen : p->snaplen,
-		.time_ns = u32(p, head) * 1000000000ULL + (uint64_t)u32(p, head + 4) * p->scale,
+		.time_ns = pcap_time(u32(p, head), (int64_t)u32(p, head + 4) * p->scale),
 	};
 	f->wire_len = len < f->len ? f->len : len;
 	p->at += RECORD_HEAD + caplen;

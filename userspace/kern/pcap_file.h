@@ -35,4 +35,8 @@ void pcap_file_free(struct pcap_file *p);
 /* All but `back`; the data live until the next call. */
 enum capture_end pcap_file_next(struct pcap_file *p, struct capture_frame *f, struct reason *r);
 
+/* What a file says as nanoseconds, whichever way libpcap signed its 32 bits: seconds go on
+ * until 2106, and what is no fraction of a second is its end. */
+uint64_t pcap_time(int64_t seconds, int64_t ns);
+
 #endif
