@@ -49,21 +49,22 @@ static struct detect *fresh(void)
 	return d;
 }
 
-/* 22 hours of a day: each source once an hour or so, a sixth of them split. */
-static int set_up(void **state)
+/* 22 hours of a day: each source once an hour or so; half of stack 1 is split, from the
+ * beginning or since the clean time is over. */
+static void days_of_a_site(bool late)
 {
 	static const struct event_exchange one = { 20, 300, 4000 };
 	struct tallies *tallies = tallies_new();
 	uint64_t seed = 3;
 
-	(void)state;
 	detect = fresh();
 	n_past = asked = 0;
 	for (uint64_t t = 1; t <= 22; t++) {
 		_cleanup_(snapshot_freep) struct snapshot *s = NULL;
 
 		for (uint32_t i = 0; i < STACKS * SOURCES; i++) {
-			uint32_t leg = i % 6 ? 0 : 30000, jitter = stats_random(&seed) % 800;
+			uint32_t leg = i % 6 ? 0 : 30000;
+			uint32_t jitter = stats_random(&seed) % 800;
 			struct tallies_name name = { .stack = 1 + i % STACKS, .order = 1 };
 			struct event_conn e = { .t = START + (t - 1) * HOUR + i * 1000000,
 						.src = addr_v4(0x0b000000 + i * 65551),
@@ -76,7 +77,7 @@ static int set_up(void **state)
 						.exchanges = &one,
 						.n_exchanges = 1 };
 
-			if (stats_random(&seed) % 4)
+			if ((!leg || !late || t > 12) && stats_random(&seed) % 4)
 				assert_int_equal(tallies_connection(tallies, &e, &name), 0);
 		}
 		assert_int_equal(tallies_advance(tallies, START + t * HOUR), 0);
@@ -84,6 +85,19 @@ static int set_up(void **state)
 		assert_int_equal(detect_step(detect, s, NULL, NULL), 0);
 	}
 	tallies_free(tallies);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	days_of_a_site(false);
+	return 0;
+}
+
+static int set_up_late(void **state)
+{
+	(void)state;
+	days_of_a_site(true);
 	return 0;
 }
 
@@ -183,6 +197,46 @@ static void written_days_are_history_for_a_detector_that_knows_nothing(void **st
 	detect_free(other);
 }
 
+/* Closes a day of `d` before which no source of stack 1 was split. How many split ones
+ * count, of 40 of 80. */
+static double split_kept(struct detect *d, enum farm_state is)
+{
+	struct mixture_row direct = { { 1, 1, 1, 1, 1, 1 } };
+	struct cells c = { malloc(sizeof(uint16_t)), malloc(sizeof(float)), 1, SOURCES };
+	uint32_t today = START / NSEC_PER_SEC / 86400;
+	struct cohort_id key = { 1, 443 };
+	struct cohort_state *state = table_add(&d->cohorts, &key, NULL);
+	struct ledger_stack *s = ledger_add(&d->ledger, &key);
+	double split = 0, rest = 0;
+
+	c.cell[0] = cell_of(&direct);
+	c.n[0] = SOURCES;
+	ledger_put(s, today - 1, &c, NULL);
+	state->verdict.state = is;
+	assert_int_equal(days_close(d, today, SIZE_MAX), 0);
+	c = s->day[today % LEDGER_DAYS];
+	for (size_t i = 0; i < c.len; i++)
+		*(cell_row(c.cell[i]).x[FEATURE_DSTAR] >= 2 ? &split : &rest) += c.n[i];
+	assert_true(rest > 0.4 * SOURCES);
+	return split;
+}
+
+/* 49: a farm that is known does not become ordinary, however like people it is. */
+static void what_is_flagged_makes_no_more_split_sources_ordinary(void **state)
+{
+	struct detect *other = fresh();
+	void *bytes;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(detect_save(detect, &bytes, &len), 0);
+	assert_int_equal(detect_restore(other, bytes, len), 0);
+	free(bytes);
+	assert_true(split_kept(other, FARM_NONE) > 0.4 * SOURCES);
+	assert_true(split_kept(detect, FARM_FLAG) < 1.5);
+	detect_free(other);
+}
+
 static void a_source_s_days_are_looked_up_once(void **state)
 {
 	struct record r = {};
@@ -207,6 +261,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_day_closed_part_by_part_is_the_same_day),
 		T(written_days_are_history_for_a_detector_that_knows_nothing),
+		cmocka_unit_test_setup_teardown(
+			what_is_flagged_makes_no_more_split_sources_ordinary, set_up_late,
+			tear_down),
 		T(a_source_s_days_are_looked_up_once),
 	};
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "detect/features.h"
 #include "detect/ledger.h"
 #include "detect/stats.h"
 
@@ -60,7 +61,7 @@ static void raking_takes_a_margin_as_it_is(void **state)
 	struct mixture_row rows[2] = { row_of("111111"), row_of("111121") };
 	float rest[2] = { 30, 10 }, b[2] = { 10, 10 };
 
-	product_rake(rows, rest, b, 2, 8);
+	product_rake(rows, rest, b, 2, 8, 0);
 	assert_true(fabs(b[0] - 30) < 0.3);
 	assert_true(fabs(b[1] - 10) < 0.3);
 }
@@ -141,12 +142,14 @@ static void smooth(struct mixture *m)
 	mixture_count(NULL, NULL, 0, 1, NULL, m->class[0].theta);
 }
 
-static struct product judged(struct ledger_stack *s, uint32_t number, struct cells *today, float *w)
+static struct product judged(struct ledger_stack *s, uint32_t number, struct cells *today,
+			     unsigned int kept, float *w)
 {
 	float *history = calloc(CELLS, sizeof(*history));
 	float *b = calloc(today->len, sizeof(*b)), *h = calloc(today->len, sizeof(*h));
 	double sum = ledger_history(s, number, history);
-	struct product_in in = { today->len, today->cell, today->n, b, h, ledger_phi2(s, number) };
+	struct product_in in = { today->len, today->cell, today->n, b, h, ledger_phi2(s, number),
+				 kept };
 	struct mixture m;
 	struct product p;
 
@@ -191,10 +194,10 @@ static void three_in_a_thousand_stand_out_and_a_drifted_margin_does_not(void **s
 	seed = 3;
 	s = eight_days();
 	day(&c, 0, .1);
-	clean = judged(s, 108, &c, w);
+	clean = judged(s, 108, &c, 0, w);
 	cells_clear(&c);
 	day(&c, 60, 0);
-	with = judged(s, 108, &c, w);
+	with = judged(s, 108, &c, 0, w);
 	for (size_t i = 0; i < c.len; i++)
 		mine += w[i] * c.n[i];
 	assert_true(with.llr > clean.llr + 30);
@@ -202,6 +205,41 @@ static void three_in_a_thousand_stand_out_and_a_drifted_margin_does_not(void **s
 	assert_true(with.lo < 0.003 && with.hi > 0.003);
 	cells_clear(&c);
 	stack_free(s);
+	free(w);
+}
+
+/* 600 more people behind relays: the drift of a margin, unless that margin is held. */
+static void a_surge_stands_out_where_its_margins_are_kept(void **state)
+{
+	float *full = calloc(CELLS, sizeof(*full)), *w = calloc(CELLS, sizeof(*w));
+	struct product raked, kept;
+	struct ledger_stack *s;
+	struct cells c;
+	double mine = 0;
+
+	seed = 5;
+	s = eight_days();
+	day(&c, 0, 0);
+	cells_add(&c, 1, full);
+	cells_clear(&c);
+	for (int i = 0; i < 600;) {
+		struct mixture_row r = honest(0);
+
+		if (r.x[FEATURE_DSTAR] == 1)
+			continue;
+		full[cell_of(&r)]++;
+		i++;
+	}
+	assert_int_equal(cells_pack(full, &c), 0);
+	raked = judged(s, 108, &c, 0, w);
+	kept = judged(s, 108, &c, 1U << FEATURE_D1 | 1U << FEATURE_DSTAR, w);
+	for (size_t i = 0; i < c.len; i++)
+		mine += w[i] * c.n[i];
+	assert_true(kept.llr > raked.llr + 50);
+	assert_true(mine > 400 && mine < 800);
+	cells_clear(&c);
+	stack_free(s);
+	free(full);
 	free(w);
 }
 
@@ -279,6 +317,7 @@ int main(void)
 		cmocka_unit_test(full_counts_are_packed_and_added_back),
 		cmocka_unit_test(raking_takes_a_margin_as_it_is),
 		cmocka_unit_test(three_in_a_thousand_stand_out_and_a_drifted_margin_does_not),
+		cmocka_unit_test(a_surge_stands_out_where_its_margins_are_kept),
 		cmocka_unit_test(days_count_half_after_fourteen_and_are_forgotten_after_28),
 		cmocka_unit_test(overdispersion_is_what_days_differ_beyond_counting),
 		cmocka_unit_test(few_scores_say_nothing_and_more_say_little_about_the_far_tail),

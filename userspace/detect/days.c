@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* days.c - when a day is over: what it looked like goes into the ledger. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,35 @@ static bool is_suspected(const struct detect *d, const struct cohort_state *stat
 		 state->verdict.watched_at + WATCHED_DAYS * NSEC_PER_DAY > d->windows.now));
 }
 
+static bool is_split(const struct mixture_row *row)
+{
+	return row->x[FEATURE_DSTAR] >= 2;
+}
+
+/* Of a farm that passes for people most weights are small, and what they leave would be as
+ * many split sources as are there: in a few days all of it would be ordinary. So while a
+ * cohort is suspected no larger share of it is split than was. */
+static float ordinary_split(const struct detect *d, const struct cohort_id *key,
+			    const struct cohort *all, const struct mixture_row *rows)
+{
+	_cleanup_(freep) float *history = calloc(CELLS, sizeof(*history));
+	double sum, was = 0, split = 0, rest = 0;
+
+	if (!history)
+		return 1;
+	sum = ledger_history(ledger_find(&d->ledger, key), days_of(d->windows.now) + 1, history);
+	for (int c = 0; c < CELLS; c++) {
+		struct mixture_row row = cell_row(c);
+
+		was += is_split(&row) ? history[c] : 0;
+	}
+	for (size_t i = 0; i < all->n; i++)
+		*(is_split(&rows[i]) ? &split : &rest) += 1 - all->members[i].weight;
+	/* A split source more than none, or the first honest one would be the farm's. */
+	was = (was + 1) / fmax(sum - was, 1) * rest;
+	return split > was ? was / split : 1;
+}
+
 /* A day's table of one cohort; members of what is suspected are no part of it. */
 static int close_cohort(struct detect *d, const struct cohort_id *key, const struct group *g,
 			uint32_t day)
@@ -123,6 +153,7 @@ static int close_cohort(struct detect *d, const struct cohort_id *key, const str
 	struct ledger_stack *s;
 	struct cohort all = {};
 	struct cells cells;
+	float ordinary;
 	bool scored;
 	int err;
 
@@ -130,13 +161,17 @@ static int close_cohort(struct detect *d, const struct cohort_id *key, const str
 	if (!full)
 		return -ENOMEM;
 	err = survey_cohort(d, key, g, &all, &rows, &holds);
+	if (state)
+		passing.origin = state->origin;
 	if (!err && kept && (has || suspected))
 		err = fit_cohort(d, &passing, &all, rows, holds);
+	ordinary = suspected && has && !err ? ordinary_split(d, key, &all, rows) : 1;
 	for (size_t i = 0; i < all.n && !err; i++) {
 		uint16_t cell = cell_of(&rows[i]);
-
 		float counted = suspected ? 1 - all.members[i].weight : 1;
 
+		if (is_split(&rows[i]))
+			counted *= ordinary;
 		full[cell] += counted;
 		remember_cell(&d->windows.records[all.members[i].record], cell);
 		if (d->past)

@@ -15,6 +15,9 @@
 #include "detect/internal.h"
 #include "detect/stats.h"
 
+#define ORIGIN_SURE 1e-9
+#define ORIGIN_ICC  0.7
+
 bool fit_has_days(const struct detect *d, const struct cohort_id *key)
 {
 	return days_known(d, key) >= 1;
@@ -208,6 +211,15 @@ static bool is_unsplit(const struct product *p)
 	return p->q[FEATURE_DSTAR][1] > 0.5;
 }
 
+/* More split sources than there were may be a surge of people behind relays - but those
+ * have no origin in common. Where that is sure, the excess is no drift of a margin. */
+static unsigned int split_kept(const struct origin *o)
+{
+	return o->groups && o->p < ORIGIN_SURE && o->icc > ORIGIN_ICC
+		       ? 1U << FEATURE_D1 | 1U << FEATURE_DSTAR
+		       : 0;
+}
+
 static int fit_days(struct detect *d, struct cohort_state *state, struct cohort *all,
 		    const struct mixture_row *rows, const uint8_t *holds)
 {
@@ -219,9 +231,13 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	int err = day_fit_new(d, &key, rows, all->n, &f);
 
 	if (!err) {
-		struct product_in in = { f.cells.len, f.cells.cell,
-					 f.cells.n,   f.b,
-					 f.h,         ledger_phi2(s, days_of(d->windows.now) + 1) };
+		struct product_in in = { f.cells.len,
+					 f.cells.cell,
+					 f.cells.n,
+					 f.b,
+					 f.h,
+					 ledger_phi2(s, days_of(d->windows.now) + 1),
+					 split_kept(&state->origin) };
 
 		err = product_find(&in, &p, f.w);
 	}

@@ -5,7 +5,8 @@
  *
  * A day's table is taken at the day's end from what was lately (window.h), so a table
  * of now and one of then speak of equally long times. Members of farms are taken out
- * by their weight before it is kept, so that a farm does not become ordinary.
+ * by their weight before it is kept, and while there is one no larger share is split than
+ * was, so that a farm does not become ordinary.
  *
  * Expected, for n sources today:
  *   b_c = n (H_c + k S_c) / (H + k),  H = sum of days, halved in 14 days,

@@ -16,12 +16,14 @@
 #define LEAST       1e-4
 
 void product_rake(const struct mixture_row *rows, const float *rest, float *b, size_t len,
-		  int rounds)
+		  int rounds, unsigned int kept)
 {
 	for (int round = 0; round < rounds; round++) {
 		for (int f = 0; f <= FEATURES; f++) {
 			double want[PATTERNS] = {}, have[PATTERNS] = {};
 
+			if (kept >> f & 1)
+				continue;
 			for (size_t i = 0; i < len; i++) {
 				unsigned int x =
 					f < FEATURES ? rows[i].x[f] : cell_pattern(&rows[i]);
@@ -173,7 +175,7 @@ static int fit(const struct product_in *in, const double start[FEATURES][FEATURE
 		spread(&k);
 		for (size_t i = 0; i < in->len; i++)
 			k.rest[i] = in->n[i] * k.b[i] / (k.b[i] + out->a * k.q[i]);
-		product_rake(k.rows, k.rest, k.b, in->len, 3);
+		product_rake(k.rows, k.rest, k.b, in->len, 3, in->kept);
 		trust(&k);
 		for (int inner = 0; inner < INNER; inner++) {
 			for (int f = 0; f <= FEATURES; f++) {

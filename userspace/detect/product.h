@@ -9,7 +9,8 @@
  *
  * b is raked (iterative proportional fitting): its one-way margins - each feature and
  * the pattern - follow those of what is not component, so that an ordinary drift of a
- * margin (weekend, carrier) is absorbed and only a joint excess is left. q, m, a by
+ * margin (weekend, carrier) is absorbed and only a joint excess is left - but for margins
+ * that are `kept`: there more than before is an excess by itself. q, m, a by
  * multiplicative EM, in rounds around the raking.
  *
  * In:     n, b, H for every cell where n or b is not 0; b > 0 wherever n > 0. phi2:
@@ -29,6 +30,7 @@ struct product_in {
 	const uint16_t *cell;
 	const float *n, *b, *history;
 	double phi2;
+	unsigned int kept; /* features (bits) whose margins are not raked */
 };
 
 struct product {
@@ -43,9 +45,10 @@ struct product {
  * and the subset of cells that holds most more than expected. */
 int product_find(const struct product_in *in, struct product *out, float *w);
 
-/* Scales b so that its margins are those of n less the component's; `rounds` sweeps. */
+/* Scales b so that its margins, but those in `kept`, are those of n less the component's;
+ * `rounds` sweeps. */
 void product_rake(const struct mixture_row *rows, const float *rest, float *b, size_t len,
-		  int rounds);
+		  int rounds, unsigned int kept);
 
 /* P(a clean day gives llr or more) from kept scores of clean days: Gumbel by moments,
  * and the exponential tail of the scores over their median where that is heavier; never
