@@ -215,8 +215,11 @@ static double split_kept(struct detect *d, enum farm_state is)
 	state->verdict.state = is;
 	assert_int_equal(days_close(d, today, SIZE_MAX), 0);
 	c = s->day[today % LEDGER_DAYS];
-	for (size_t i = 0; i < c.len; i++)
-		*(cell_row(c.cell[i]).x[FEATURE_DSTAR] >= 2 ? &split : &rest) += c.n[i];
+	for (size_t i = 0; i < c.len; i++) {
+		struct mixture_row row = cell_row(c.cell[i]);
+
+		*(row_is_split(&row) ? &split : &rest) += c.n[i];
+	}
 	assert_true(rest > 0.4 * SOURCES);
 	return split;
 }

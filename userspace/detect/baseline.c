@@ -222,7 +222,7 @@ static int learn_kinds(const struct baseline *b, struct stack_baseline *s, const
 		double mass = 0;
 
 		for (size_t i = 0; i < k; i++) {
-			w[i] = (rows[i].x[1] >= 2) == split &&
+			w[i] = row_is_split(&rows[i]) == split &&
 			       (rows[i].x[5] == 1 || rows[i].x[5] == 2) == regular;
 			mass += w[i];
 		}

@@ -111,33 +111,29 @@ static bool is_suspected(const struct detect *d, const struct cohort_state *stat
 		 state->verdict.watched_at + WATCHED_DAYS * NSEC_PER_DAY > d->windows.now));
 }
 
-static bool is_split(const struct mixture_row *row)
-{
-	return row->x[FEATURE_DSTAR] >= 2;
-}
-
 /* Of a farm that passes for people most weights are small, and what they leave would be as
  * many split sources as are there: in a few days all of it would be ordinary. So while a
  * cohort is suspected no larger share of it is split than was. */
-static float ordinary_split(const struct detect *d, const struct cohort_id *key,
-			    const struct cohort *all, const struct mixture_row *rows)
+static int ordinary_split(const struct detect *d, const struct cohort_id *key,
+			  const struct cohort *all, const struct mixture_row *rows, float *out)
 {
 	_cleanup_(freep) float *history = calloc(CELLS, sizeof(*history));
 	double sum, was = 0, split = 0, rest = 0;
 
 	if (!history)
-		return 1;
+		return -ENOMEM;
 	sum = ledger_history(ledger_find(&d->ledger, key), days_of(d->windows.now) + 1, history);
 	for (int c = 0; c < CELLS; c++) {
 		struct mixture_row row = cell_row(c);
 
-		was += is_split(&row) ? history[c] : 0;
+		was += row_is_split(&row) ? history[c] : 0;
 	}
 	for (size_t i = 0; i < all->n; i++)
-		*(is_split(&rows[i]) ? &split : &rest) += 1 - all->members[i].weight;
+		*(row_is_split(&rows[i]) ? &split : &rest) += 1 - all->members[i].weight;
 	/* A split source more than none, or the first honest one would be the farm's. */
 	was = (was + 1) / fmax(sum - was, 1) * rest;
-	return split > was ? was / split : 1;
+	*out = split > was ? was / split : 1;
+	return 0;
 }
 
 /* A day's table of one cohort; members of what is suspected are no part of it. */
@@ -153,7 +149,7 @@ static int close_cohort(struct detect *d, const struct cohort_id *key, const str
 	struct ledger_stack *s;
 	struct cohort all = {};
 	struct cells cells;
-	float ordinary;
+	float ordinary = 1;
 	bool scored;
 	int err;
 
@@ -165,12 +161,13 @@ static int close_cohort(struct detect *d, const struct cohort_id *key, const str
 		passing.origin = state->origin;
 	if (!err && kept && (has || suspected))
 		err = fit_cohort(d, &passing, &all, rows, holds);
-	ordinary = suspected && has && !err ? ordinary_split(d, key, &all, rows) : 1;
+	if (!err && suspected && has)
+		err = ordinary_split(d, key, &all, rows, &ordinary);
 	for (size_t i = 0; i < all.n && !err; i++) {
 		uint16_t cell = cell_of(&rows[i]);
 		float counted = suspected ? 1 - all.members[i].weight : 1;
 
-		if (is_split(&rows[i]))
+		if (row_is_split(&rows[i]))
 			counted *= ordinary;
 		full[cell] += counted;
 		remember_cell(&d->windows.records[all.members[i].record], cell);

@@ -49,6 +49,11 @@ static inline bool delays_wait(int d1, int dstar)
 /* D* from here on can be a far end's: the lowest that delays_wait() takes. */
 #define DELAYS_FAR 100 /* 0.1 ms */
 
+static inline bool row_is_split(const struct mixture_row *row)
+{
+	return row->x[FEATURE_DSTAR] >= 2;
+}
+
 struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			const struct tally *row, const struct view *v);
 
