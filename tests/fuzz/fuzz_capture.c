@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <linux/if_ether.h>
+
 #include "kern/capture.h"
 
 #define PIPE_HOLDS 65536
@@ -37,7 +39,7 @@ static struct told read_all(int fd)
 	if (t.opened)
 		return t;
 	while ((t.end = capture_next(c, &f, &r)) == CAPTURE_FRAME) {
-		if (f.len > CAPTURE_FRAME_MAX + 14 || f.wire_len < f.len)
+		if (f.len > CAPTURE_FRAME_MAX + ETH_HLEN || f.wire_len < f.len)
 			__builtin_trap();
 		t.sum = t.sum * 31 + f.len;
 		t.sum = t.sum * 31 + f.wire_len;
@@ -58,13 +60,14 @@ static void write_all(int fd, const uint8_t *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	int file = memfd_create("capture", MFD_CLOEXEC), ends[2];
 	struct told of_file, of_pipe;
+	int file, ends[2];
 
-	if (len > PIPE_HOLDS || file < 0 || pipe2(ends, O_CLOEXEC)) {
-		close(file);
-		return len > PIPE_HOLDS ? -1 : (abort(), 0);
-	}
+	if (len > PIPE_HOLDS)
+		return -1;
+	file = memfd_create("capture", MFD_CLOEXEC);
+	if (file < 0 || pipe2(ends, O_CLOEXEC))
+		abort();
 	write_all(file, data, len);
 	of_file = read_all(file);
 	write_all(ends[1], data, len);
