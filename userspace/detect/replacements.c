@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "detect/dispersion.h"
+#include "detect/kinds.h"
 #include "detect/members.h"
 #include "detect/verdict.h"
 #include "tally.h"
@@ -16,13 +17,9 @@
 #define JAM          0.1
 #define SHARE_MOST   0.98
 #define ROUNDS       30
-#define LEGS         3 /* of D*, split: levels 2 to 4 of features.h */
-
-enum kind { WAITS, SPLIT, DIRECT, KINDS };
-
-struct kinds {
-	double n[KINDS];
-};
+#define KNOWN_LEAST  20 /* clean sources, for a crowd of them */
+#define USUAL        4  /* handshakes of a source's, taken to be as most are */
+#define LEGS         3  /* of D*, split: levels 2 to 4 of features.h */
 
 /* Of one birth. */
 struct birth {
@@ -31,52 +28,10 @@ struct birth {
 	double posterior;
 };
 
-static struct kinds kinds_of(const struct cohort_member *m)
-{
-	double split = (double)m->split_handshakes - m->split_waiting;
-
-	return (struct kinds){ { m->split_waiting, fmax(0, split), m->direct_handshakes } };
-}
-
-static void add(struct kinds *sum, const struct cohort_member *m)
-{
-	struct kinds k = kinds_of(m);
-
-	for (int i = 0; i < KINDS; i++)
-		sum->n[i] += k.n[i];
-}
-
-/* Shares, one of each kind more than were counted. */
-static struct kinds shares(const struct kinds *sum)
-{
-	double all = sum->n[WAITS] + sum->n[SPLIT] + sum->n[DIRECT] + KINDS;
-	struct kinds p;
-
-	for (int i = 0; i < KINDS; i++)
-		p.n[i] = (sum->n[i] + 1) / all;
-	return p;
-}
-
-static double likelihood(const struct kinds *p, const struct kinds *x)
-{
-	double ln = 0;
-
-	for (int i = 0; i < KINDS; i++)
-		ln += x->n[i] * log(p->n[i]);
-	return exp(ln);
-}
-
 static int leg_of(uint32_t dstar)
 {
 	return dstar < 300 ? 0 : dstar < 1000 ? 1 : 2;
 }
-
-struct model {
-	struct kinds farm, shared, honest;
-	bool waits;       /* the farm: more often than not */
-	double relays;    /* share of honest sources that are split */
-	double leg[LEGS]; /* P(bin | a relay's) / P(bin | the farm's) */
-};
 
 static bool is_born(const struct replacements_in *in, const struct cohort_member *m)
 {
@@ -105,7 +60,7 @@ static bool is_measured(const struct replacements_in *in, const struct cohort_me
 {
 	struct kinds k = counted(in, m);
 
-	return k.n[WAITS] + k.n[SPLIT] + k.n[DIRECT] + m->direct_waiting > 0;
+	return kinds_all(&k) + m->direct_waiting > 0;
 }
 
 /* Two measurements. */
@@ -116,42 +71,130 @@ static bool is_split_twice(const struct replacements_in *in, const struct cohort
 	return 2 * k.n[WAITS] + k.n[SPLIT] >= 2;
 }
 
-static bool was_direct(const struct replacements_in *in, const struct cohort_member *m)
-{
-	struct counts c;
+struct place {
+	uint64_t net, family;
+};
 
-	if (!in->windows->records[m->record].in_clean)
-		return false;
-	record_counts(in->windows, m->record, &c);
-	return c.clean.direct > c.clean.split;
+static struct place place_of(const struct cohort_member *m)
+{
+	return (struct place){ network_of(m->src, m->family, NETWORK_SMALL), m->family };
 }
 
-/* What the farm's members, and sources that were direct when clean, do now. */
-static void learn(const struct replacements_in *in, const struct cohort *all, struct model *m)
-{
-	const struct stack_baseline *s = baseline_stack(in->baseline, all->stack);
-	struct kinds farm = {}, honest = {};
-	double legs[LEGS] = { 1, 1, 1 }, sum = LEGS;
+struct model {
+	struct kinds farm, shared;
+	struct crowd honest; /* who was there when clean, as they are now */
+	bool waits;          /* the farm: more often than not */
+	double leg[LEGS];    /* P(bin | a relay's) / P(bin | the farm's) */
+};
 
+static const struct kinds even = { { 1.0 / KINDS, 1.0 / KINDS, 1.0 / KINDS } };
+
+/* Of one source: when clean and lately. */
+struct known {
+	struct kinds clean, now;
+	bool direct; /* when clean, more often than not */
+};
+
+static bool is_far(const struct model *m, const struct known *k)
+{
+	return 2 * (k->clean.n[WAITS] + (m->waits ? 0 : k->clean.n[SPLIT])) > kinds_all(&k->clean);
+}
+
+/* Of the sources that were far when clean, how many there are in each network. */
+static int count_far(const struct model *m, const struct cohort *all, const struct known *known,
+		     struct table *nets)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		struct place net = place_of(&all->members[i]);
+		uint32_t *n;
+
+		if (!is_far(m, &known[i]))
+			continue;
+		n = table_add(nets, &net, NULL);
+		if (!n)
+			return -ENOMEM;
+		++*n;
+	}
+	return 0;
+}
+
+static double share_split(const struct baseline *b, uint64_t stack)
+{
+	const struct stack_baseline *s = baseline_stack(b, stack);
+
+	return s ? (s->split + 0.5) / (s->sources + 1) : fmax(b->split_share, 0.02);
+}
+
+/* The stack's sources of the clean time. Of those that were far, the only ones of their
+ * network: who comes where others were split is judged by nobody here. */
+static int learn_honest(const struct replacements_in *in, const struct cohort *all,
+			const struct known *known, struct model *m)
+{
+	_cleanup_(table_clearp) struct table nets;
+	struct kinds sum = {}, usual;
+	double n = 0, far;
+
+	table_init(&nets, sizeof(struct place), sizeof(uint32_t));
+	if (count_far(m, all, known, &nets))
+		return -ENOMEM;
+	for (size_t i = 0; i < all->n; i++) {
+		n += kinds_all(&known[i].clean) > 0;
+		if (known[i].direct)
+			kinds_add(&sum, &known[i].now);
+	}
+	usual = kinds_shares(&sum, &even, KINDS);
+	for (size_t i = 0; n >= KNOWN_LEAST && i < all->n; i++) {
+		const struct known *k = &known[i];
+		bool apart = is_far(m, k);
+		struct place net = place_of(&all->members[i]);
+		struct kinds p;
+
+		if (!kinds_all(&k->clean) || (apart && *(uint32_t *)table_find(&nets, &net) > 1))
+			continue;
+		p = kinds_shares(kinds_all(&k->now) ? &k->now : &k->clean,
+				 apart ? &m->farm : &usual, USUAL);
+		crowd_add(&m->honest, &p, 1);
+	}
+	/* Half a source that is as the farm's, whatever is known. */
+	far = n < KNOWN_LEAST ? share_split(in->baseline, all->stack) : 0.5;
+	if (n < KNOWN_LEAST)
+		crowd_add(&m->honest, &usual, 1 - far);
+	crowd_add(&m->honest, &m->farm, far);
+	crowd_done(&m->honest);
+	return 0;
+}
+
+/* What the farm's members, and sources that were there when clean, do now. */
+static int learn(const struct replacements_in *in, const struct cohort *all, struct model *m)
+{
+	_cleanup_(freep) struct known *known = malloc((all->n + 1) * sizeof(*known));
+	double legs[LEGS] = { 1, 1, 1 }, sum = LEGS;
+	struct kinds farm = {};
+
+	*m = (struct model){};
+	if (!known)
+		return -ENOMEM;
 	for (size_t i = 0; i < all->n; i++) {
 		const struct cohort_member *c = &all->members[i];
+		struct counts counts;
+		struct view lately;
 
-		if (was_direct(in, c)) {
-			add(&honest, c);
-		} else if (member_is(c) && c->first_seen <= in->since) {
-			add(&farm, c);
-			legs[leg_of(c->dstar)]++;
-			sum++;
-		}
+		record_counts(in->windows, c->record, &counts);
+		lately = counts_lately(&counts);
+		known[i] = (struct known){ kinds_in(counts.clean.d1dstar), kinds_in(lately.d1dstar),
+					   counts.clean.direct > counts.clean.split };
+		if (known[i].direct || !member_is(c) || c->first_seen > in->since)
+			continue;
+		kinds_add(&farm, &known[i].now);
+		legs[leg_of(c->dstar)]++;
+		sum++;
 	}
-	m->farm = shares(&farm);
+	m->farm = kinds_shares(&farm, &even, KINDS);
 	m->waits = farm.n[WAITS] > farm.n[SPLIT];
 	m->shared = m->farm;
 	m->shared.n[DIRECT] = 0.5;
 	for (int i = WAITS; i <= SPLIT; i++)
 		m->shared.n[i] *= 0.5 / (m->farm.n[WAITS] + m->farm.n[SPLIT]);
-	m->honest = shares(&honest);
-	m->relays = s ? (s->split + 0.5) / (s->sources + 1) : fmax(in->baseline->split_share, 0.02);
 	for (int i = 0; i < LEGS; i++) {
 		double relay =
 			in->baseline->learnt ? in->baseline->pool_split[1][i + 2] : 1.0 / LEGS;
@@ -159,6 +202,7 @@ static void learn(const struct replacements_in *in, const struct cohort *all, st
 
 		m->leg[i] = fmax(1 / LEG_MOST, fmin(LEG_MOST, ratio));
 	}
+	return learn_honest(in, all, known, m);
 }
 
 static void likelihoods(const struct replacements_in *in, const struct model *m,
@@ -166,10 +210,9 @@ static void likelihoods(const struct replacements_in *in, const struct model *m,
 {
 	struct kinds x = counted(in, c);
 
-	b->farm = (1 - SHARED_EXITS) * likelihood(&m->farm, &x) +
-		  SHARED_EXITS * likelihood(&m->shared, &x);
-	b->honest = (1 - m->relays) * likelihood(&m->honest, &x) +
-		    m->relays * b->farm * m->leg[leg_of(c->dstar)];
+	b->farm = (1 - SHARED_EXITS) * kinds_likelihood(&m->farm, &x) +
+		  SHARED_EXITS * kinds_likelihood(&m->shared, &x);
+	b->honest = crowd_likelihood(&m->honest, &x, m->waits, m->leg[leg_of(c->dstar)]);
 }
 
 static double fit_share(struct birth *b, size_t n)
@@ -190,10 +233,6 @@ static double fit_share(struct birth *b, size_t n)
 	return s;
 }
 
-struct place {
-	uint64_t net, family;
-};
-
 /* Of the split births, those with more than TOGETHER in one network. */
 static int together(const struct replacements_in *in, struct cohort *all)
 {
@@ -203,8 +242,7 @@ static int together(const struct replacements_in *in, struct cohort *all)
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < all->n; i++) {
 			struct cohort_member *m = &all->members[i];
-			struct place net = { network_of(m->src, m->family, NETWORK_SMALL),
-					     m->family };
+			struct place net = place_of(m);
 			uint32_t *n;
 
 			if (!is_born(in, m) || !is_split_twice(in, m))
@@ -289,8 +327,7 @@ static bool are_apart(const struct replacements_in *in, const struct cohort *all
 static bool is_doubtful(const struct replacements_in *in, const struct model *farm,
 			const struct cohort_member *m)
 {
-	return m->together || !is_split_twice(in, m) ||
-	       (farm->waits && counted(in, m).n[WAITS] < 1) || was_split_here(in->baseline, m);
+	return !is_split_twice(in, m) || (farm->waits && counted(in, m).n[WAITS] < 1);
 }
 
 int replacements_weigh(const struct replacements_in *in, struct cohort *all,
@@ -305,15 +342,16 @@ int replacements_weigh(const struct replacements_in *in, struct cohort *all,
 		return -ENOMEM;
 	remember_jam(in, all);
 	err = together(in, all);
+	if (!err)
+		err = learn(in, all, &m);
 	if (err)
 		return err;
-	learn(in, all, &m);
 	for (size_t i = 0; i < all->n; i++) {
 		struct cohort_member *c = &all->members[i];
 
 		if (!is_born(in, c))
 			continue;
-		if (!is_measured(in, c) || c->together)
+		if (!is_measured(in, c) || c->together || was_split_here(in->baseline, c))
 			continue;
 		b[out->n].member = i;
 		likelihoods(in, &m, c, &b[out->n++]);

@@ -10,14 +10,18 @@
  *
  *   P_f(x) = 0.9 prod f_k^n_k + 0.1 prod g_k^n_k   f: of the farm's members; g: half of
  *                                                  them are somebody's own, direct ones
- *   P_h(x) = (1 - r) prod e_k^n_k + r P_f(x) L     e: of sources that are direct since it
- *                                                  was clean, now; r: split ones were
+ *   P_h(x) = mean over sources i of prod p_ik^n_k  i: that were there when it was clean
  *   odds   = s / (1 - s) P_f(x) / P_h(x)           s: of the births that are the farm's
  *
- * Honest sources behind relays are taken to look like the farm but for their leg: L is
- * the ratio of the two in the bin of D*, within a factor of four. s is fitted by EM on
- * the births themselves, one honest birth more taken for granted. One birth among many
- * honest ones says nothing, however it looks.
+ * A newcomer is some source, so each counts once and with shares of its own (kinds.h):
+ * one line that is often full and one relay explain two late handshakes better than many
+ * sources that are late now and then. Half a source more is as the farm's are. Of those
+ * that were far when it was clean, only the ones alone in their network count, for births
+ * where others were split then are not judged here; their terms are times L, the ratio of a
+ * relay's to the farm's share of the bin of D*, within a factor of four. Where fewer than 20
+ * are known, they are two: one even, one as the farm's in the share of the site or stack
+ * that was split. s is fitted by EM on the births themselves, one honest birth more taken
+ * for granted. One birth among many honest ones says nothing, however it looks.
  *
  * Nobody is convicted this way
  *   - below REPLACEMENTS_LEAST split births, or when they lie closer together in networks
