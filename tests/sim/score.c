@@ -70,11 +70,11 @@ struct score {
 	uint64_t watched, flagged, proposed; /* of the right farm, first */
 	uint32_t stack_benign, stack_benign_hit;
 	uint64_t enforced;
-	uint32_t caught_connections; /* of replacements, before they were under a rule */
 	uint32_t named, named_right; /* members of flagged farms at the last look, w > .5 */
-	double *caught_hours;
-	double regrowth; /* bits of the ban experiment on the right farm; NAN: none */
-	size_t n_caught, room_caught;
+	double *caught_hours,
+		*caught_connections; /* of replacements, until they were under a rule */
+	double regrowth;             /* bits of the ban experiment on the right farm; NAN: none */
+	size_t n_caught, room_caught, room_connections;
 };
 
 /* ---- life --------------------------------------------------------------------------- */
@@ -141,6 +141,7 @@ void score_free(struct score *s)
 	table_clear(&s->identities);
 	table_clear(&s->stacks);
 	free(s->caught_hours);
+	free(s->caught_connections);
 	free(s->minutes);
 	free(s);
 }
@@ -421,10 +422,11 @@ static void snap(struct score *s, struct snap *n, const struct judge *j, uint64_
 /* A replacement of somebody banned is under a rule: how long did that take? */
 static int caught(struct score *s, const struct identity *m, uint64_t now)
 {
-	if (array_room(&s->caught_hours, s->n_caught, &s->room_caught, sizeof(double)))
+	if (array_room(&s->caught_hours, s->n_caught, &s->room_caught, sizeof(double)) ||
+	    array_room(&s->caught_connections, s->n_caught, &s->room_connections, sizeof(double)))
 		return -ENOMEM;
+	s->caught_connections[s->n_caught] = m->before;
 	s->caught_hours[s->n_caught++] = (now - m->first) / 3600e9;
-	s->caught_connections += m->before;
 	return 0;
 }
 
@@ -562,13 +564,21 @@ static int by_size(const void *a, const void *b)
 
 static json_t *caught_json(struct score *s)
 {
-	if (!s->n_caught)
+	size_t n = s->n_caught, two = 0;
+	double sum = 0;
+
+	if (!n)
 		return json_null();
-	qsort(s->caught_hours, s->n_caught, sizeof(double), by_size);
-	return json_pack("{s:i,s:f,s:f,s:f}", "n", (int)s->n_caught, "median_hours",
-			 s->caught_hours[s->n_caught / 2], "p90_hours",
-			 s->caught_hours[s->n_caught * 9 / 10], "mean_connections",
-			 (double)s->caught_connections / s->n_caught);
+	for (size_t i = 0; i < n; i++) {
+		sum += s->caught_connections[i];
+		two += s->caught_connections[i] <= 2;
+	}
+	qsort(s->caught_hours, n, sizeof(double), by_size);
+	qsort(s->caught_connections, n, sizeof(double), by_size);
+	return json_pack("{s:i,s:f,s:f,s:f,s:f,s:f}", "n", (int)n, "median_hours",
+			 s->caught_hours[n / 2], "p90_hours", s->caught_hours[n * 9 / 10],
+			 "median_connections", s->caught_connections[n / 2], "mean_connections",
+			 sum / n, "within_two", (double)two / n);
 }
 
 json_t *score_json(struct score *s)

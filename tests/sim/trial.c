@@ -4,11 +4,12 @@
  *
  *	trial [KEY=VALUE]... >RESULT
  *
- * An hour of traffic (ten minutes in runs of up to three days, a window in closed loops of up to a
- *day) goes to the judge; what it answers is scored against the truth. With enforce=DURATION, a
- *farm's rules are in force that long after it is proposed (what a person needs to say yes): who
- *meets one fails, and the design reacts. Keys: enforce, holdout=SHARE, window=SECONDS and state=DIR
- *(of the judge), those of scenario. Prints one JSON object, winnow.trial/1.
+ * An hour of traffic (ten minutes in runs of up to three days; a window where rules are in force,
+ * and in closed loops of up to a day) goes to the judge; what it answers is scored against the
+ * truth. With enforce=DURATION, a farm's rules are in force that long after it is proposed (what a
+ * person needs to say yes): who meets one fails, and the design reacts. Keys: enforce,
+ *holdout=SHARE, window=SECONDS and state=DIR (of the judge), those of scenario. Prints one JSON
+ *object, winnow.trial/1.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ struct trial {
 	struct sim_config c;
 	struct judge_config judge_config;
 	double enforce; /* s; < 0: never */
-	uint64_t step;  /* ns between looks */
+	uint64_t step;  /* ns between looks; a window once rules are in force */
 	struct sim *sim;
 	struct judge *judge;
 	struct score *score;
@@ -58,6 +59,11 @@ static size_t number_of(struct trial *t, const char *id)
 	return i;
 }
 
+static uint64_t window_of(const struct trial *t)
+{
+	return t->judge_config.window ? t->judge_config.window : 60 * NSEC_PER_SEC;
+}
+
 /* Somebody says yes to each proposal `enforce` seconds after it was made. */
 static int decide(struct trial *t, uint64_t now)
 {
@@ -79,6 +85,9 @@ static int decide(struct trial *t, uint64_t now)
 		t->on[k] = !err;
 		if (!err)
 			score_enforced(t->score, now);
+		/* Who is ruled again within two connections is seen by looking as often as the
+		 * judge. */
+		t->step = window_of(t);
 	}
 	return err;
 }
@@ -147,8 +156,10 @@ static int play(struct trial *t)
 	int more, err = 0;
 
 	while (!err && (more = sim_next(t->sim, &e, &truth)) > 0) {
-		for (; !err && e.t >= next; next += t->step)
+		while (!err && e.t >= next) {
 			err = step(t, next, false);
+			next += t->step;
+		}
 		if (!err)
 			err = one(t, &e, &truth);
 	}
@@ -247,9 +258,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	t.step = (t.c.length > 3 * DAY ? 3600 : 600) * NSEC_PER_SEC;
-	/* Who is ruled again within two connections is seen by looking as often as the judge. */
 	if (t.enforce >= 0 && t.c.length <= DAY)
-		t.step = t.judge_config.window ? t.judge_config.window : 60 * NSEC_PER_SEC;
+		t.step = window_of(&t);
 	err = run(&t);
 	score_free(t.score);
 	judge_free(t.judge);
