@@ -44,16 +44,19 @@ static bool was_split_here(const struct baseline *b, const struct cohort_member 
 	       SITE_SPLIT;
 }
 
-/* What counts of a birth's handshakes. */
-static struct kinds counted(const struct replacements_in *in, const struct cohort_member *m)
+/* Without what jammed windows made of them. */
+static struct kinds unjammed(struct kinds k, const struct record *r)
 {
-	const struct record *r = &in->windows->records[m->record];
-	struct kinds k = kinds_of(m);
-
 	if (r->in_noise || r->jammed)
 		k.n[SPLIT] = 0;
 	k.n[WAITS] = fmax(0, k.n[WAITS] - r->jammed);
 	return k;
+}
+
+/* What counts of a birth's handshakes. */
+static struct kinds counted(const struct replacements_in *in, const struct cohort_member *m)
+{
+	return unjammed(kinds_of(m), &in->windows->records[m->record]);
 }
 
 static bool is_measured(const struct replacements_in *in, const struct cohort_member *m)
@@ -181,7 +184,9 @@ static int learn(const struct replacements_in *in, const struct cohort *all, str
 
 		record_counts(in->windows, c->record, &counts);
 		lately = counts_lately(&counts);
-		known[i] = (struct known){ kinds_in(counts.clean.d1dstar), kinds_in(lately.d1dstar),
+		known[i] = (struct known){ kinds_in(counts.clean.d1dstar),
+					   unjammed(kinds_in(lately.d1dstar),
+						    &in->windows->records[c->record]),
 					   counts.clean.direct > counts.clean.split };
 		if (known[i].direct || !member_is(c) || c->first_seen > in->since)
 			continue;
