@@ -7,11 +7,10 @@
 #include "base/time.h"
 #include "detect/features.h"
 
-#define MEMBER_LEAST   0.5
-#define MIXED_SHARE    0.3
-#define FIRST_FEW      4
-#define NEWCOMER_DOUBT 0.6
-#define ASKED          0.5
+#define MEMBER_LEAST 0.5
+#define MIXED_SHARE  0.3
+#define FIRST_FEW    4
+#define ASKED        0.5
 
 static int waits_from(const uint32_t n[D_BINS], uint32_t all)
 {
@@ -120,11 +119,9 @@ bool member_mixed(const struct cohort_member *m)
 bool member_rule(const struct cohort_member *m, const struct detect_config *c, uint32_t threshold,
 		 struct plan_rule *rule, char why[PLAN_REASON])
 {
-	double least = m->reborn ? 1 - (1 - c->posterior) * NEWCOMER_DOUBT : c->posterior;
-
-	if (member_posterior(m) < least) {
-		snprintf(why, PLAN_REASON, "posterior %.3f is below %.3f", member_posterior(m),
-			 least);
+	if (member_posterior(m) < c->posterior) {
+		snprintf(why, PLAN_REASON, "posterior %.3f is below %.2f", member_posterior(m),
+			 c->posterior);
 		return false;
 	}
 	if (m->unsplit) {

@@ -11,8 +11,7 @@
  * Delays tell none of them from the people whose machines these are: they get no rules.
  *
  * Who began after a ban is a member, and gets a rule, by what replacements.h says of newcomers,
- * however few its handshakes. It may be doubted six tenths as much as others: nothing but its
- * birth and a connection or two speak against it.
+ * however few its handshakes.
  *
  * A source is *mixed* when it also shows direct handshakes: D* under the threshold
  * and D1 under 10 ms. Where its split ones wait (D1 follows D*), acknowledgements that
