@@ -71,9 +71,9 @@ struct score {
 	uint32_t stack_benign, stack_benign_hit;
 	uint64_t enforced;
 	uint32_t named, named_right; /* members of flagged farms at the last look, w > .5 */
-	double *caught_hours,
-		*caught_connections; /* of replacements, until they were under a rule */
-	double regrowth;             /* bits of the ban experiment on the right farm; NAN: none */
+	/* of replacements, until they were under a rule */
+	double *caught_hours, *caught_connections;
+	double regrowth; /* bits of the ban experiment on the right farm; NAN: none */
 	size_t n_caught, room_caught, room_connections;
 };
 

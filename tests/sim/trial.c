@@ -4,12 +4,12 @@
  *
  *	trial [KEY=VALUE]... >RESULT
  *
- * An hour of traffic (ten minutes in runs of up to three days; a window where rules are in force,
- * and in closed loops of up to a day) goes to the judge; what it answers is scored against the
- * truth. With enforce=DURATION, a farm's rules are in force that long after it is proposed (what a
- * person needs to say yes): who meets one fails, and the design reacts. Keys: enforce,
- *holdout=SHARE, window=SECONDS and state=DIR (of the judge), those of scenario. Prints one JSON
- *object, winnow.trial/1.
+ * An hour of traffic (ten minutes in runs of up to three days; a window where rules are in
+ * force, and in closed loops of up to a day) goes to the judge; what it answers is scored
+ * against the truth. With enforce=DURATION, a farm's rules are in force that long after it
+ * is proposed (what a person needs to say yes): who meets one fails, and the design reacts.
+ * Keys: enforce, holdout=SHARE, window=SECONDS and state=DIR (of the judge), those of
+ * scenario. Prints one JSON object, winnow.trial/1.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -156,10 +156,8 @@ static int play(struct trial *t)
 	int more, err = 0;
 
 	while (!err && (more = sim_next(t->sim, &e, &truth)) > 0) {
-		while (!err && e.t >= next) {
+		for (; !err && e.t >= next; next += t->step)
 			err = step(t, next, false);
-			next += t->step;
-		}
 		if (!err)
 			err = one(t, &e, &truth);
 	}

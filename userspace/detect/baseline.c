@@ -70,6 +70,13 @@ const struct stack_baseline *baseline_stack(const struct baseline *b, uint64_t s
 	return table_find(&b->stacks, &stack);
 }
 
+double baseline_split_share(const struct baseline *b, uint64_t stack)
+{
+	const struct stack_baseline *s = baseline_stack(b, stack);
+
+	return s ? (s->split + 0.5) / (s->sources + 1) : b->split_share;
+}
+
 unsigned int baseline_r_bin(uint16_t rtt_min)
 {
 	return rtt_min == 0 ? 1 : rtt_min < 100 ? 0 : rtt_min <= 500 ? 1 : 2;

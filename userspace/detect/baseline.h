@@ -87,6 +87,8 @@ int baseline_drift(struct baseline *b, const struct windows *w, const struct det
 int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags);
 
 const struct stack_baseline *baseline_stack(const struct baseline *b, uint64_t stack);
+/* Share of the stack's clean sources that were split; the site's where it had none. */
+double baseline_split_share(const struct baseline *b, uint64_t stack);
 /* Units of the row (0.1 ms). */
 uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t rtt_min);
 unsigned int baseline_r_bin(uint16_t rtt_min);

@@ -78,9 +78,12 @@ struct place {
 	uint64_t net, family;
 };
 
-static struct place place_of(const struct cohort_member *m)
+/* How many were counted in its network, to count it or to look. NULL: no memory. */
+static uint32_t *count_at(struct table *nets, const struct cohort_member *m)
 {
-	return (struct place){ network_of(m->src, m->family, NETWORK_SMALL), m->family };
+	struct place net = { network_of(m->src, m->family, NETWORK_SMALL), m->family };
+
+	return table_add(nets, &net, NULL);
 }
 
 struct model {
@@ -108,12 +111,11 @@ static int count_far(const struct model *m, const struct cohort *all, const stru
 		     struct table *nets)
 {
 	for (size_t i = 0; i < all->n; i++) {
-		struct place net = place_of(&all->members[i]);
 		uint32_t *n;
 
 		if (!is_far(m, &known[i]))
 			continue;
-		n = table_add(nets, &net, NULL);
+		n = count_at(nets, &all->members[i]);
 		if (!n)
 			return -ENOMEM;
 		++*n;
@@ -123,9 +125,9 @@ static int count_far(const struct model *m, const struct cohort *all, const stru
 
 static double share_split(const struct baseline *b, uint64_t stack)
 {
-	const struct stack_baseline *s = baseline_stack(b, stack);
+	double share = baseline_split_share(b, stack);
 
-	return s ? (s->split + 0.5) / (s->sources + 1) : fmax(b->split_share, 0.02);
+	return baseline_stack(b, stack) ? share : fmax(share, 0.02);
 }
 
 /* The stack's sources of the clean time. Of those that were far, the only ones of their
@@ -149,10 +151,9 @@ static int learn_honest(const struct replacements_in *in, const struct cohort *a
 	for (size_t i = 0; n >= KNOWN_LEAST && i < all->n; i++) {
 		const struct known *k = &known[i];
 		bool apart = is_far(m, k);
-		struct place net = place_of(&all->members[i]);
 		struct kinds p;
 
-		if (!kinds_all(&k->clean) || (apart && *(uint32_t *)table_find(&nets, &net) > 1))
+		if (!kinds_all(&k->clean) || (apart && *count_at(&nets, &all->members[i]) > 1))
 			continue;
 		p = kinds_shares(kinds_all(&k->now) ? &k->now : &k->clean,
 				 apart ? &m->farm : &usual, USUAL);
@@ -170,7 +171,7 @@ static int learn_honest(const struct replacements_in *in, const struct cohort *a
 /* What the farm's members, and sources that were there when clean, do now. */
 static int learn(const struct replacements_in *in, const struct cohort *all, struct model *m)
 {
-	_cleanup_(freep) struct known *known = malloc((all->n + 1) * sizeof(*known));
+	_cleanup_(freep) struct known *known = calloc(all->n + 1, sizeof(*known));
 	double legs[LEGS] = { 1, 1, 1 }, sum = LEGS;
 	struct kinds farm = {};
 
@@ -182,6 +183,8 @@ static int learn(const struct replacements_in *in, const struct cohort *all, str
 		struct counts counts;
 		struct view lately;
 
+		if (is_born(in, c))
+			continue;
 		record_counts(in->windows, c->record, &counts);
 		lately = counts_lately(&counts);
 		known[i] = (struct known){ kinds_in(counts.clean.d1dstar),
@@ -247,12 +250,11 @@ static int together(const struct replacements_in *in, struct cohort *all)
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < all->n; i++) {
 			struct cohort_member *m = &all->members[i];
-			struct place net = place_of(m);
 			uint32_t *n;
 
 			if (!is_born(in, m) || !is_split_twice(in, m))
 				continue;
-			n = table_add(&nets, &net, NULL);
+			n = count_at(&nets, m);
 			if (!n)
 				return -ENOMEM;
 			if (!round)

@@ -89,13 +89,12 @@ static uint64_t expiry(const struct detect *d, double life)
  * would be split if they are as the clean ones were. */
 static double strangers(const struct detect *d, const struct cohort *all)
 {
-	const struct stack_baseline *s = baseline_stack(&d->baseline, all->stack);
-	double fresh = 0, share = s ? (s->split + 0.5) / (s->sources + 1) : d->baseline.split_share;
+	double fresh = 0;
 
 	for (size_t i = 0; i < all->n; i++)
 		fresh += !member_is(&all->members[i]) &&
 			 !d->windows.records[all->members[i].record].in_clean;
-	return fresh * share;
+	return fresh * baseline_split_share(&d->baseline, all->stack);
 }
 
 static void reason_of(const struct cohort_state *state, const struct cohort_member *m,
