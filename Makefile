@@ -185,19 +185,27 @@ $(B)/tests/replay/%: $(B)/tests/replay/%.o $(B)/libwinnow.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
-# Without kern/, which needs root; who needs it, or a part of it, says so.
-FUZZSRC := $(filter-out userspace/kern/%,$(LIBSRC))
-$(B)/tests/fuzz/fuzz_capture: FUZZSRC += userspace/kern/capture.c userspace/kern/pcap_file.c userspace/kern/pcapng.c
-$(B)/tests/fuzz/fuzz_layout: FUZZSRC := $(LIBSRC) $(sort $(wildcard tests/prog/lib_*.c)) tests/unit/lib_kern.c
-$(B)/tests/fuzz/fuzz_layout: FUZZLIB := -lcmocka
-$(B)/tests/fuzz/fuzz_layout: $(wildcard tests/prog/lib_*.[ch]) $(wildcard tests/unit/lib_kern.[ch]) $(SKELS)
+# The library once more, as the fuzzer wants it; of it a target takes what it calls.
+FUZZED   := $(B)/fuzzed
+FUZZOBJ  := $(patsubst %.c,$(FUZZED)/%.o,$(LIBSRC) $(sort $(wildcard tests/prog/lib_*.c)) tests/unit/lib_kern.c)
+FUZZWITH := $(CLANG) -g -O1 $(DIALECT) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	    -Wno-gnu-variable-sized-type-not-at-end -Wno-microsoft-anon-tag
+$(filter $(FUZZED)/userspace/kern/% $(FUZZED)/tests/%,$(FUZZOBJ)): | $(SKELS)
+$(FUZZED)/userspace/export/report_parts.o: $(wildcard userspace/share/report/*) $(CHARTJS)
 
-$(B)/tests/fuzz/%: tests/fuzz/%.c $(LIBSRC) Makefile
+$(FUZZED)/%.o: %.c Makefile
+	$(call say,FUZZED,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZWITH) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(FUZZED)/libwinnow.a: $(FUZZOBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/tests/fuzz/%: $(FUZZED)/tests/fuzz/%.o $(FUZZED)/libwinnow.a
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) -g -O1 $(DIALECT) -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -Wno-gnu-variable-sized-type-not-at-end \
-		-Wno-microsoft-anon-tag -MMD -MP -MF $@.d -o $@ $< $(FUZZSRC) $(LIBS) $(FUZZLIB)
+	$(Q)$(FUZZWITH) -o $@ $^ $(LIBS) -lcmocka
 
 # ---- installation ---------------------------------------------------------------
 PREFIX     ?= /usr
