@@ -11,7 +11,7 @@ struct detect_config detect_config_default(void)
 		.horizon = 1440,
 		.min_handshakes = 3,
 		.watch_nats = 12,
-		.min_members = 20,
+		.min_members = 12,
 		.conceal_bits = 4,
 		.coordinate_bits = 3,
 		.operator_bits = 8,

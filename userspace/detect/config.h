@@ -20,7 +20,7 @@ struct detect_config {
 
 	/* WATCH: something new */
 	double watch_nats;    /* log-likelihood gain beyond the penalty; 12 */
-	uint32_t min_members; /* 20 */
+	uint32_t min_members; /* 12 */
 
 	/* FLAG: the gate, in flag_hits of the last flag_windows windows */
 	double conceal_bits;              /* against the classes that do not conceal; 4 */
