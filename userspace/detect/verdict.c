@@ -8,9 +8,11 @@
 #define WATCH_P 1e-3
 #define WATCH_E 44 /* the e-value of that (fdr.c), or with what legs add to it */
 /* A farm's accounts keep their exits for hours or days: at 25.6 exchanges a day half of
- * them are seen again between the tenth minute and the sixtieth. */
-#define STAY_SHARE 0.1
-#define STAY_EARLY 10 /* members, before it is asked: that none of 10 is, 1 in 1,000 */
+ * them are seen again between the tenth minute and the sixtieth, and three quarters until
+ * tomorrow; of probes that ask once through each of many homes, 3 in 1,000. */
+#define STAY_SHARE 0.25
+#define STAY_EARLY 8  /* members, before it is asked */
+#define STAY_KNOWN 20 /* members: of fewer it must be known */
 
 static void missing(char *gate, size_t size, const char *what, double have, double need)
 {
@@ -19,23 +21,43 @@ static void missing(char *gate, size_t size, const char *what, double have, doub
 	snprintf(gate + n, size - n, "%s%s %.2f, needs %.2f", n ? "; " : "", what, have, need);
 }
 
-/* Few members of a fleet behind 50 exits lie in nearly as many /24s as they are by
- * chance alone (60 in 35: 0.87); of a farm they lie apart (100 in 96: 0.99). So few must
- * lie apart more clearly: 0.95 up to 100 members, as configured from 300 on. */
+/* In how many networks members of a fleet would lie that has FLEET_EXITS of equal size: the
+ * mean and three standard deviations more. That many are as many as there are members up to
+ * 26 of them. */
+#define FLEET_EXITS 50.
+#define FLEET_FEW   26
+#define FEW_WATCHED (12 * 3600)
+
+static double fleet_networks(double members)
+{
+	double q1 = pow(1 - 1 / FLEET_EXITS, members), q2 = pow(1 - 2 / FLEET_EXITS, members);
+	double mean = FLEET_EXITS * (1 - q1);
+	double var = FLEET_EXITS * ((FLEET_EXITS - 1) * q2 + q1 - FLEET_EXITS * q1 * q1);
+
+	return mean + 3 * sqrt(fmax(var, 0));
+}
+
+/* Few members of a fleet lie in nearly as many /24s as they are by chance alone (60 in 35:
+ * 0.87); of a farm they lie apart (100 in 96: 0.99). So few must lie apart more clearly: more
+ * than 50 exits explain, and 0.95 up to 100 members, as configured from 300 on. */
 double verdict_spread(const struct detect_config *c, size_t members)
 {
 	double few = fmax(c->spread, 0.95);
 
-	if (members <= 100)
-		return few;
 	if (members >= 300)
 		return c->spread;
-	return few - (few - c->spread) * (members - 100) / 200;
+	if (members > 100)
+		return few - (few - c->spread) * (members - 100) / 200;
+	if (members <= FLEET_FEW)
+		return few;
+	return fmax(few, log(fleet_networks(members)) / log(members));
 }
 
 static bool comes_and_goes(const struct verdict_input *in)
 {
-	return in->early >= STAY_EARLY && in->stayed < STAY_SHARE * in->early;
+	if (in->early < STAY_EARLY)
+		return in->members < STAY_KNOWN;
+	return in->stayed < STAY_SHARE * in->early;
 }
 
 static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
@@ -43,6 +65,7 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 {
 	/* Whoever asks once through each of many homes is one operator, and no farm. */
 	double one_operator = comes_and_goes(in) ? 0 : in->one_operator;
+	double watched = (in->now - v->watched_at) / 1e9;
 
 	if (in->conceal < c->conceal_bits)
 		missing(gate, size, "concealment bits", in->conceal, c->conceal_bits);
@@ -52,13 +75,16 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 		missing(gate, size, "spread", in->spread, verdict_spread(c, in->members));
 	if (in->bits < c->flag_bits)
 		missing(gate, size, "decision bits", in->bits, c->flag_bits);
+	/* The first of a fleet: by then the others are there, and lie beside them. */
+	if (!in->own && in->members <= FLEET_FEW && watched < FEW_WATCHED)
+		missing(gate, size, "so few: hours watched", watched / 3600., FEW_WATCHED / 3600.);
 	if (in->own && in->members < c->own_sources)
 		missing(gate, size, "own stack: sources", in->members, c->own_sources);
 	if (in->own && in->prefixes < c->own_prefixes)
 		missing(gate, size, "own stack: /16s", in->prefixes, c->own_prefixes);
 	if (in->own && comes_and_goes(in))
-		missing(gate, size, "own stack: share that stays", (double)in->stayed / in->early,
-			STAY_SHARE);
+		missing(gate, size, "own stack: share that stays",
+			in->early ? (double)in->stayed / in->early : 0, STAY_SHARE);
 	if (in->calibrated && !in->rejected)
 		missing(gate, size, "log10 of the e-value", in->e > 0 ? log10(in->e) : -9,
 			in->e_needed);
@@ -146,6 +172,10 @@ void verdict_step(struct verdict *v, const struct verdict_input *in, const struc
 		else if (!in->plan_holds)
 			snprintf(gate, size,
 				 "no plan for half of its members meets the precision bound");
+		else if (comes_and_goes(in) && in->early < STAY_EARLY)
+			snprintf(gate, size,
+				 "whether so few stay is not known: %zu came an hour ago, needs %d",
+				 in->early, STAY_EARLY);
 		else if (comes_and_goes(in))
 			snprintf(gate, size,
 				 "its sources do not stay (%zu of %zu): rules on them stop nothing",
