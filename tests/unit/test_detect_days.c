@@ -201,7 +201,7 @@ static void written_days_are_history_for_a_detector_that_knows_nothing(void **st
  * count, of 40 of 80. */
 static double split_kept(struct detect *d, enum farm_state is)
 {
-	struct mixture_row direct = { { 1, 1, 1, 1, 1, 1 } };
+	struct mixture_row direct = { .x = { 1, 1, 1, 1, 1, 1 } };
 	struct cells c = { malloc(sizeof(uint16_t)), malloc(sizeof(float)), 1, SOURCES };
 	uint32_t today = START / NSEC_PER_SEC / 86400;
 	struct cohort_id key = { 1, 443 };
