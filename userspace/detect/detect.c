@@ -118,6 +118,9 @@ static void facts_of(const struct detect *d, const struct cohort *c, const struc
 	fact[FACT_SHARED] = dispersion_shared(c);
 }
 
+/* Of fewer, how many there are says more than what they do. */
+#define TOTALS_MEMBERS 20
+
 static void total_add(struct cohort_state *state, double total)
 {
 	if (state->n_totals == TOTALS_KEPT) {
@@ -225,7 +228,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		return err;
 	for (size_t i = 0; i < members->n; i++)
 		total += members->members[i].moved;
-	if (members->n >= d->config.min_members)
+	if (members->n >= TOTALS_MEMBERS)
 		total_add(state, total);
 	facts_of(d, members, all, state, state->fact, &state->mean, &state->origin);
 	state->judgement =
