@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lab.sh"
 need jq node p0f
 
-SECONDS_ALL=${SECONDS_ALL:-145}
+SECONDS_ALL=${SECONDS_ALL:-130}
 FARM_AT=45	# plan.py's baseline, and lab.conf's
 LAB_CONF=$TREE/userspace/share/lab.conf
 
