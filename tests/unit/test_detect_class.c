@@ -44,6 +44,15 @@ static struct judgement with(enum fact_id id, double x)
 	return class_judge(f, 20, 0);
 }
 
+/* The same sources with uneven counts, human gaps, legs of their own. */
+static void paced_by_each(struct fact f[FACT_MAX])
+{
+	memcpy(f, farm_facts, sizeof(farm_facts));
+	f[FACT_EVEN].x = 3;
+	f[FACT_GAPS].x = -.5;
+	f[FACT_ORIGIN].x = 0;
+}
+
 static void a_farm_stands_against_every_benign_kind(void **state)
 {
 	struct judgement j = class_judge(farm_facts, 20, 0);
@@ -111,16 +120,12 @@ static void pods_are_a_fleet(void **state)
 	assert_true(j.conceal < config.conceal_bits);
 }
 
-/* Uneven counts, human gaps, legs of their own. */
 static void people_with_far_ends_of_their_own_are_no_farm(void **state)
 {
 	struct fact f[FACT_MAX];
 	struct judgement j;
 
-	memcpy(f, farm_facts, sizeof(f));
-	f[FACT_EVEN].x = 3;
-	f[FACT_GAPS].x = -.5;
-	f[FACT_ORIGIN].x = 0;
+	paced_by_each(f);
 	j = class_judge(f, 20, 0);
 	assert_true(j.bits < 0);
 	assert_int_equal(j.nearest, CLASS_TUNNELS);
@@ -132,10 +137,7 @@ static void people_behind_shared_relays_are_no_farm(void **state)
 	struct fact f[FACT_MAX];
 	struct judgement j;
 
-	memcpy(f, farm_facts, sizeof(f));
-	f[FACT_EVEN].x = 3;
-	f[FACT_GAPS].x = -.5;
-	f[FACT_ORIGIN].x = 0;
+	paced_by_each(f);
 	f[FACT_SPREAD].x = .5;
 	f[FACT_NETS].x = 2;
 	f[FACT_SHARED].x = .6;
@@ -150,13 +152,10 @@ static void a_slow_program_is_no_farm(void **state)
 	struct fact f[FACT_MAX];
 	struct judgement j;
 
-	memcpy(f, farm_facts, sizeof(f));
+	paced_by_each(f);
 	f[FACT_WAITING].x = 0;
 	f[FACT_LEG].x = .05;
 	f[FACT_TCP].x = 0;
-	f[FACT_EVEN].x = 3;
-	f[FACT_GAPS].x = -.5;
-	f[FACT_ORIGIN].x = 0;
 	j = class_judge(f, 20, 0);
 	assert_true(j.bits < 0);
 	assert_int_equal(j.nearest, CLASS_SLOW_CLIENT);
