@@ -22,8 +22,8 @@ static void missing(char *gate, size_t size, const char *what, double have, doub
 }
 
 /* In how many networks members of a fleet would lie that has FLEET_EXITS of equal size: the
- * mean and three standard deviations more. That many are as many as there are members up to
- * 26 of them. */
+ * mean and three standard deviations more. Of up to FLEET_FEW members that is all of them, or
+ * but for one: only time tells those from a farm. */
 #define FLEET_EXITS 50.
 #define FLEET_FEW   26
 #define FEW_WATCHED (12 * 3600)

@@ -23,7 +23,10 @@
  * tells it from a release. And its sources stay, as far as an hour has shown that: there
  * are no other days to compare with, and who asks once through each of many homes from one
  * origin, on a stack of his own, is a farm in everything else (N13). On a stack that others
- * have one operator counts instead of coordination only where the sources stay.
+ * have one operator counts instead of coordination only where the sources stay; of fewer
+ * than 20 members that must be known. Up to 26 members lie apart by chance also where a
+ * company has 50 exits (N2d): of a stack that others have they are watched for 12 hours
+ * first, by when the others of a company lie beside them.
  *
  * ENFORCE is set by whoever applies a plan, not here.
  * Source: detection.md 5.6.
