@@ -60,8 +60,11 @@ by_itself() {
 	w plan show -j | jq -e --arg id "$id" '[.farms[] | select(.farm == $id) | .followed, .rules[].handle] | all'
 }
 check "members found later are ruled by themselves" by_itself
-check "its rules say where they come from" \
-	eval 'w rule list -j | jq -e --arg o "farm:$id" --argjson n $((exits * 2 / 3)) "[.rules[] | select(.origin == \$o and .in_force)] | length > \$n"'
+from_the_farm() {
+	w rule list -j | jq -e --arg o "farm:$id" --argjson exits "$exits" \
+		'[.rules[] | select(.origin == $o and .in_force)] | length > $exits * 2 / 3'
+}
+check "its rules say where they come from" from_the_farm
 applied=$(lab_now)
 
 # ---- a restart ----------------------------------------------------------------------
