@@ -191,6 +191,23 @@ static void little_known_is_no_member_and_no_certainty(void **state)
 	assert_non_null(strstr(why, "posterior 0.980"));
 }
 
+/* Where TLS ends at the exits, delays do not vouch for the rest. */
+static void a_direct_member_needs_more(void **state)
+{
+	struct cohort_member m = member(5, 0, 0);
+
+	m.unsplit = true;
+	m.weight = 0.95f;
+	assert_false(member_is(&m)); /* its delays are split, as no member's are */
+	m.split = 1;
+	assert_true(member_is(&m));
+	m.weight = 0.85f;
+	assert_false(member_is(&m));
+	m.unsplit = false;
+	m.split = 2;
+	assert_true(member_is(&m));
+}
+
 /* ---- collateral and plans -------------------------------------------------------- */
 
 /* 300 rules with a doubt of 0.001: 0.3 expected, upper95 1; he makes 10 exchanges, as all
@@ -257,6 +274,7 @@ int main(void)
 		T(direct_while_clean_asks_for_a_predicate_however_long_ago),
 		T(held_up_acknowledgements_do_not_make_a_source_mixed),
 		T(little_known_is_no_member_and_no_certainty),
+		T(a_direct_member_needs_more),
 		T(collateral_by_hand),
 		T(a_diff_adds_removes_keeps_and_renews),
 	};

@@ -8,6 +8,7 @@
 #include "detect/features.h"
 
 #define MEMBER_LEAST 0.5
+#define DIRECT_LEAST 0.9
 #define MIXED_SHARE  0.3
 #define FIRST_FEW    4
 #define ASKED        0.5
@@ -58,7 +59,8 @@ bool member_is(const struct cohort_member *m)
 {
 	uint8_t as = m->unsplit ? DELAY_DIRECT : DELAY_SPLIT;
 
-	return m->split == as && !m->held && m->weight >= MEMBER_LEAST;
+	return m->split == as && !m->held &&
+	       m->weight >= (m->unsplit ? DIRECT_LEAST : MEMBER_LEAST);
 }
 
 /* A split handshake of unknown D1 - its acknowledgement came with the hello - says
