@@ -27,6 +27,8 @@ struct identity_key { /* an address on a stack */
 
 struct identity {
 	uint64_t first, last;  /* farm connections, ns */
+	uint64_t seen;         /* connections of any kind; 0: not looked at, all honest */
+	uint64_t named;        /* last called a member */
 	uint64_t ruled;        /* first covered by a rule, ns */
 	uint64_t expires;      /* of the rule at hand */
 	uint32_t farm, benign; /* exchanges */
@@ -70,7 +72,6 @@ struct score {
 	uint64_t watched, flagged, proposed; /* of the right farm, first */
 	uint32_t stack_benign, stack_benign_hit;
 	uint64_t enforced;
-	uint32_t named, named_right; /* members of flagged farms at the last look, w > .5 */
 	/* of replacements, until they were under a rule */
 	double *caught_hours, *caught_connections;
 	double regrowth; /* bits of the ban experiment on the right farm; NAN: none */
@@ -221,6 +222,7 @@ int score_event(struct score *s, const struct event_conn *e, const struct sim_tr
 	i = table_add(&s->identities, &k, NULL);
 	if (!i)
 		return -ENOMEM;
+	i->seen = e->t;
 	if (t->role == FARM) {
 		if (!i->is_farm) {
 			i->is_farm = true;
@@ -368,26 +370,32 @@ static void count_rules(struct score *s, struct snap *n, const struct plan *p, s
 	}
 }
 
-/* Who would be called a member now, of farms at FLAG and more. */
-static void name_members(struct score *s, const struct judge *j)
+/* Who is called a member now, of farms at FLAG and more. */
+static int name_members(struct score *s, const struct judge *j, uint64_t now)
 {
 	const struct farms *fs = judge_farms(j);
 
-	s->named = s->named_right = 0;
 	for (size_t i = 0; i < fs->n; i++) {
 		const struct farm *f = &fs->farm[i];
-		uint32_t stack = stack_of(s, j, f->stack);
+		struct identity_key key = { .stack = stack_of(s, j, f->stack) };
 
+		if (f->state < FARM_FLAG || f->state == FARM_DECAY)
+			continue;
 		for (size_t k = 0; k < f->n_members; k++) {
 			const struct farm_member *m = &f->members[k];
-			const struct identity *is = identity(s, m->src, m->family, stack);
+			struct identity *is;
 
-			if (f->state < FARM_FLAG || f->state == FARM_DECAY || m->posterior <= .5)
+			if (m->posterior <= .5)
 				continue;
-			s->named++;
-			s->named_right += is && is->is_farm;
+			key.src = m->src;
+			key.family = m->family;
+			is = table_add(&s->identities, &key, NULL);
+			if (!is)
+				return -ENOMEM;
+			is->named = now;
 		}
 	}
+	return 0;
 }
 
 /* The members and rules at one of the times they are reported for. */
@@ -471,10 +479,8 @@ int score_look(struct score *s, const struct judge *j, uint64_t now, bool last)
 		if (s->proposed && !s->snap[i].taken &&
 		    (snap_after[i] <= (now - s->proposed) / 1e9 || (last && i == SNAPS - 1)))
 			snap(s, &s->snap[i], j, now);
-	if (last)
-		name_members(s, j);
 	s->now = now;
-	return err;
+	return err ? err : name_members(s, j, now);
 }
 
 size_t score_proposed(const struct score *s, const char **ids, size_t max)
@@ -509,10 +515,11 @@ static json_int_t until(const struct score *s, uint64_t at)
 	return sum;
 }
 
-/* All pairs that the farm used, those under a rule once, members at the end. */
+/* All pairs that the farm used, those under a rule once, and those called members by the
+ * last word on each: who is gone for long is on no list any more. */
 static json_t *pairs_json(const struct score *s)
 {
-	int farm = 0, ruled = 0, right = 0;
+	int farm = 0, ruled = 0, right = 0, named = 0, named_right = 0;
 
 	for (size_t i = 0; i < s->identities.n; i++) {
 		const struct identity *m = table_value(&s->identities, i);
@@ -520,9 +527,11 @@ static json_t *pairs_json(const struct score *s)
 		farm += m->is_farm;
 		ruled += m->ruled > 0;
 		right += m->ruled && m->is_farm;
+		named += m->named && m->named >= m->seen;
+		named_right += m->named && m->named >= m->seen && m->is_farm;
 	}
 	return json_pack("{s:i,s:i,s:i,s:i,s:i}", "farm", farm, "ruled", ruled, "ruled_right",
-			 right, "named", (int)s->named, "named_right", (int)s->named_right);
+			 right, "named", named, "named_right", named_right);
 }
 
 static json_t *snap_json(const struct score *s, const struct snap *n)
