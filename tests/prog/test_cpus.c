@@ -213,7 +213,7 @@ static void a_syn_that_another_cpu_overwrites_is_its_own_or_nobodys(void **state
 	expect_count(b, NO_RECORD, 4 * (LINES - proved));
 	for (int i = 0; i < LINES; i++) {
 		struct path p = path_v4(i, 9);
-		const struct tally *row = bench_tally(b, &p, 0);
+		const struct tally_row *row = bench_tally(b, &p, 0);
 
 		if (!row)
 			continue;
