@@ -111,6 +111,79 @@ int lru_insert(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* ---- the least that a table can cost: a line of it ---------------------------------- */
+
+struct row {
+	__u64 x[8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* begins with a page */
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct row);
+} rows SEC(".maps");
+
+const volatile __u32 n_rows = 1;
+
+/* Of a hash any 32 bits. */
+static __always_inline struct row *row_of(__u64 hash)
+{
+	__u32 i = (hash & 0xffffffff) * n_rows >> 32;
+
+	return bpf_map_lookup_elem(&rows, &i);
+}
+
+static __always_inline void row_add(__u64 hash)
+{
+	struct row *r = row_of(hash);
+
+	if (r)
+		r->x[0]++;
+}
+
+/* By the source: read, and nobody's says pass. */
+SEC("xdp.frags")
+int one_line(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct row *r;
+
+	if (data + FRAME_PATCHED > end)
+		return XDP_ABORTED;
+	r = row_of(*(__u32 *)(data + FRAME_SADDR) * (secret.k[3] | 1) >> 32);
+	return r && r->x[0] ? XDP_PASS : XDP_DROP;
+}
+
+/* By the connection: parsed, and one row of it written. */
+SEC("xdp.frags")
+int one_row(struct xdp_md *ctx)
+{
+	struct packet p;
+
+	if (!parsed(ctx, &p))
+		return XDP_ABORTED;
+	row_add(flow_of(&p));
+	return XDP_PASS;
+}
+
+/* A connection that is proved: its handshake, its tally, its flow. */
+SEC("xdp.frags")
+int three_rows(struct xdp_md *ctx)
+{
+	struct packet p;
+	__u64 key;
+
+	if (!parsed(ctx, &p))
+		return XDP_ABORTED;
+	key = flow_of(&p);
+	row_add(key);
+	row_add(key >> 16);
+	row_add(key >> 32);
+	return XDP_PASS;
+}
+
 /* ---- LPM_TRIE ------------------------------------------------------------------ */
 
 struct {
@@ -185,6 +258,63 @@ __noinline int peer_name(__u32 len)
 	named++;
 	named_ja4 = w->hello.ja4_key;
 	return 0;
+}
+
+/* A whole hello copied and walked, and its connection's row written. */
+SEC("xdp.frags")
+int walk_row(struct xdp_md *ctx)
+{
+	struct peer_work *w = peer_get();
+	struct packet p;
+	__u32 n;
+
+	if (!w || !parsed(ctx, &p))
+		return XDP_ABORTED;
+	row_add(flow_of(&p));
+	n = p.payload_len - 5;
+	if (!between(n, 4, 2047) || bpf_xdp_load_bytes(ctx, p.payload_off + 5, w->buf.b, n))
+		return XDP_ABORTED;
+	peer_name(n + 5);
+	return XDP_PASS;
+}
+
+/* Of one CPU after another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct peer_hello);
+} halves SEC(".maps");
+
+/* One of two segments copied to where the whole is walked, and its connection's row written.
+ * There is one such place: who sends the same hello as everybody else is not mixed up with
+ * others. */
+SEC("xdp.frags")
+int walk_halves(struct xdp_md *ctx)
+{
+	__u32 zero = 0, n, at;
+	struct peer_hello *h = bpf_map_lookup_elem(&halves, &zero);
+	struct peer_work *w = peer_get();
+	struct packet p;
+
+	if (!h || !w || !parsed(ctx, &p))
+		return XDP_ABORTED;
+	row_add(flow_of(&p));
+	n = p.payload_len;
+	if (!between(n, 6, 2047))
+		return XDP_ABORTED;
+	at = p.tcp_flags & TCP_PSH ? h->len : 0;
+	if (at > 2047 || bpf_xdp_load_bytes(ctx, p.payload_off, h->b + at, n))
+		return XDP_ABORTED;
+	if (!at) {
+		h->len = n;
+		return XDP_PASS;
+	}
+	n += at;
+	if (!between(n, 9, 4095) || bpf_probe_read_kernel(w->buf.b, n - 5, h->b + 5))
+		return XDP_ABORTED;
+	peer_name(n);
+	return XDP_PASS;
 }
 
 SEC("xdp.frags")
