@@ -16,35 +16,11 @@
 
 #include "kern/internal.h"
 #include "tests/bench/lib_drive.h"
-#include "tests/bench/peers.skel.h"
+#include "tests/bench/lib_peers.h"
 #include "tls/names.h"
 
 static bool quick;
 static uint64_t seed = 1;
-
-/* `needed`: the only programs that are loaded; the verifier takes its time. */
-static struct peers_bpf *peers_open(uint32_t flows, uint32_t handshakes, uint32_t rows,
-				    const char *needed)
-{
-	struct peers_bpf *p = peers_bpf__open();
-	struct bpf_program *prog;
-
-	if (p)
-		bpf_object__for_each_program(prog, p->obj)
-			bpf_program__set_autoload(prog, strstr(needed, bpf_program__name(prog)));
-	if (p)
-		p->rodata->n_rows = rows;
-	if (!p || bpf_map__set_max_entries(p->maps.lru_flows, flows) ||
-	    bpf_map__set_max_entries(p->maps.rows, rows) ||
-	    bpf_map__set_max_entries(p->maps.lru_handshakes, handshakes) || peers_bpf__load(p))
-		die("load the peers: %s", strerror(errno));
-	return p;
-}
-
-static int peer(const struct bpf_program *p)
-{
-	return bpf_program__fd(p);
-}
 
 /* Takes the floor off both and says what is left. */
 static void say(const char *name, const char *against, const struct series *mine,
@@ -75,7 +51,7 @@ static void unprotected(void)
 {
 	uint32_t n = quick ? 20000 : 200000, rounds = quick ? 5 : 41;
 	struct drive *d = drive_open(n);
-	struct peers_bpf *p = peers_open(1, 1, 1, "pass");
+	struct peers_bpf *p = peers_open("pass", NULL);
 	struct kern_config c;
 	struct series floor = {}, mine = {}, value = {};
 	static const uint8_t data[500];
@@ -231,8 +207,10 @@ static void data_packets(void)
 	uint32_t n = quick ? 50000 : 1000000, seq, ack, target[4], tc;
 	struct drive *d = drive_open(n);
 	struct peers_bpf *p =
-		peers_open(n + n / 16, 1, 4 * n / WAYS * (sizeof(struct flow_set) / 64),
-			   "pass lru_add one_row");
+		peers_open("pass lru_add one_row",
+			   &(struct peer_sizes){ .lru_flows = n + n / 16,
+						 .rows = 4 * n / WAYS *
+							 (sizeof(struct flow_set) / 64) });
 	struct story *story = malloc(sizeof(*story));
 	struct kern_config c;
 	struct kern *k;
@@ -296,8 +274,10 @@ static void new_sources(void)
 	uint32_t passes = quick ? 3 : 8, pieces = quick ? 2 : 10, piece = n / pieces, target[4];
 	struct drive *d = drive_open(n);
 	struct peers_bpf *p =
-		peers_open(1, rows, rows / WAYS * (sizeof(struct handshake_head) / 64),
-			   "pass lru_insert one_row");
+		peers_open("pass lru_insert one_row",
+			   &(struct peer_sizes){ .lru_handshakes = rows,
+						 .rows = rows / WAYS *
+							 (sizeof(struct handshake_head) / 64) });
 	struct frame *f = malloc(sizeof(*f));
 	struct kern_config c;
 	struct kern *k;
@@ -396,6 +376,7 @@ struct hello_bench {
 
 static void hello_open(struct hello_bench *b, const char *peers)
 {
+	struct peer_sizes sizes = {};
 	struct kern_config c;
 
 	memset(b, 0, sizeof(*b));
@@ -403,14 +384,11 @@ static void hello_open(struct hello_bench *b, const char *peers)
 	c.reassembly = 16384;
 	b->d = drive_open(HELLOS);
 	/* Lines of the tables that a connection has a row in. */
-	b->p = peers_open(1, 1,
-			  c.handshakes / WAYS *
-					  ((sizeof(struct handshake_head) +
-					    sizeof(struct handshake_set)) /
-					   64) +
-				  c.tallies / WAYS * (sizeof(struct tally_set) / 64) +
-				  c.flows / WAYS * (sizeof(struct flow_set) / 64),
-			  peers);
+	sizes.rows = c.handshakes / WAYS *
+			     ((sizeof(struct handshake_head) + sizeof(struct handshake_set)) / 64) +
+		     c.tallies / WAYS * (sizeof(struct tally_set) / 64) +
+		     c.flows / WAYS * (sizeof(struct flow_set) / 64);
+	b->p = peers_open(peers, &sizes);
 	b->k = winnow_open(&c);
 	b->n_hellos = hellos_recorded(&b->hellos);
 	b->story = malloc(sizeof(*b->story));

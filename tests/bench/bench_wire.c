@@ -22,7 +22,7 @@
 
 #include "kern/internal.h"
 #include "tests/bench/lib_drive.h"
-#include "tests/bench/peers.skel.h"
+#include "tests/bench/lib_peers.h"
 
 #define SOURCES 10000
 #define FLIGHT  3000
@@ -60,18 +60,6 @@ static struct kern *with_rules(void)
 	return k;
 }
 
-static struct peers_bpf *bare(void)
-{
-	struct peers_bpf *p = peers_bpf__open();
-	struct bpf_program *prog;
-
-	bpf_object__for_each_program(prog, p->obj)
-		bpf_program__set_autoload(prog, prog == p->progs.pass || prog == p->progs.drop);
-	if (peers_bpf__load(p))
-		die("load the peers: %s", strerror(errno));
-	return p;
-}
-
 static struct bpf_link *attach(struct bpf_program *prog, const char *device)
 {
 	struct bpf_link *l = bpf_program__attach_xdp(prog, if_nametoindex(device));
@@ -83,7 +71,7 @@ static struct bpf_link *attach(struct bpf_program *prog, const char *device)
 
 static void hold(const char *device)
 {
-	struct peers_bpf *p = bare();
+	struct peers_bpf *p = peers_open("pass drop", NULL);
 	struct kern *k = with_rules();
 	struct bpf_link *link = NULL;
 	bool winnow = false;
