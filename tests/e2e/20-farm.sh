@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 300
-# What surrounds the drop of a farm (30-farm.sh measures it): nothing is judged while
+# What surrounds the drop of a farm (scripts/demo measures it): nothing is judged while
 # traffic is clean, the farm is explained and planned, applying is asked for, kill -9
-# forgets nothing, and the capture, replayed, tells the same farm. Half of the lab's
-# sources: all of them keep two processors busy, and what a client waits for a processor
-# is measured as distance.
+# forgets nothing, and the capture, replayed, tells the same farm.
 . "$(dirname "$0")/lab.sh"
 need jq node p0f
 
@@ -13,7 +11,7 @@ SECONDS_ALL=${SECONDS_ALL:-130}
 FARM_AT=45	# plan.py's baseline, and lab.conf's
 LAB_CONF=$TREE/userspace/share/lab.conf
 
-lab_up --seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL" --baseline $FARM_AT --scale "${SCALE:-0.5}"
+lab_up --seed "${SEED:-0}" --family "${FAMILY:-both}" --seconds "$SECONDS_ALL" --baseline $FARM_AT ${SCALE:+--scale "$SCALE"}
 capture "$TMP/lab.pcap"
 WINNOW_CONF=$(cat "$LAB_CONF")
 winnow_up
