@@ -66,7 +66,7 @@ struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, do
 				     double before, const struct collateral_traffic *t)
 {
 	struct plan_collateral c = { .sources = n ? strangers : 0 };
-	double all = 0, any, hit;
+	double all = 0, any, likely, hit;
 
 	for (size_t i = 0; i < n; i++) {
 		c.sources += doubt_of(&rules[i]);
@@ -74,10 +74,11 @@ struct plan_collateral collateral_of(const struct plan_rule *rules, size_t n, do
 		all += rules[i].exchanges;
 	}
 	c.exchanges += n ? strangers * all / n : 0;
-	c.upper95 = n ? fmax(ceil(quantile(c.sources, 0)), before) : 0;
+	likely = n ? fmax(ceil(quantile(c.sources, 0)), before) : 0;
+	c.upper95 = n ? fmax(likely, UPPER_LEAST) : 0;
 	c.precision = n ? fmax(0, 1 - quantile(c.sources, before) / n) : 0;
 	any = 1 - pow(1 + c.sources / DOUBT_SHAPE, -DOUBT_SHAPE);
-	hit = n && t->all ? c.upper95 * collateral_busy(t->all, 1 - 0.05 / any) : 0;
+	hit = n && t->all ? likely * collateral_busy(t->all, 1 - 0.05 / any) : 0;
 	c.share_all = t->others + hit > 0 ? hit / (t->others + hit) : 0;
 	c.share_stack = t->others_in_stack + hit > 0 ? hit / (t->others_in_stack + hit) : 0;
 	return c;
