@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # Two versions of the PROXY protocol from a real haproxy to a real nginx: the source is
 # the header's client, its times are null, rules find its flow; a stranger's header
 # moves nothing of the client it names. Faults 36, 43.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 180
+# beside
 # Each browser profile of wreq-js and cycletls has one stack name, whatever order its
 # extensions come in and whether it resumes; HELLOS of them each (tests/full/23 asks for
 # 1,000). Faults 37, 38.

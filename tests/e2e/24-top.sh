@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # `winnow top`, driven as a person would: in tmux at 80x24 and 200x50, its keys, a storm
 # of resizes, a daemon that hangs, a terminal that is unknown, tiny or gone; and as pages
 # in a pipe. Fault 85.

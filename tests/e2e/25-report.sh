@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # The report in a real browser: it draws itself, asks nobody for anything, says nothing on
 # the console, and takes a stranger's markup for text; light, dark, on a phone. Fault 98.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # A capture that goes on and on through a pipe: memory stays flat (fault 84), a signal asks how
 # far it is, another ends it with what there is.
 . "$(dirname "$0")/lib.sh"

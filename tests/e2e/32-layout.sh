@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 240
+# beside
 # A daemon meets the pins of one with another layout, and other table sizes: rules, tallies
 # and connections go over, no device is without a program, and the same on the way back.
 # Fault 60.

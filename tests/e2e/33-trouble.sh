@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 240
+# beside
 # What goes wrong around a daemon: the wall's clock jumps, the disk is full, somebody holds
 # the database, memory and system calls fail one by one. Rules hold, honest
 # clients are served, the daemon says what it could not do. Faults 72, 75, 76.

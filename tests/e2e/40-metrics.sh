@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # A real prometheus scrapes a real winnowd: every family is there and true, nobody is
 # named, scrapes during a storm of reloads (fault 92) and hostile device names do no harm;
 # alert rules and the dashboard know the same metrics.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # winnow config: files are checked without a daemon, what is in force is shown with
 # where it came from, a reload is all or nothing (fault 80).
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # winnowd as its unit runs it: a user with three capabilities, two of them given up once
 # it is attached; the control socket given by systemd; notify, watchdog and status. Faults 58, 63.
 . "$(dirname "$0")/lib.sh"

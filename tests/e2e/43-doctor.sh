@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # winnow doctor on real devices and mounts: what it says is so, and --fix mends what it
 # says it mends (faults 10, 61, 62, 64, 70).
 . "$(dirname "$0")/lib.sh"

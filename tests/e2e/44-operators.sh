@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # What operators say and see beside the facts: networks of an MMDB (fault 86), systems,
 # known programs, labels of their own, events as they come, rules in and out (fault 98);
 # nothing that names an account is kept or told (fault 93).
