@@ -161,7 +161,7 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 			       .conceal = INFINITY,
 			       .coordinate = INFINITY,
 			       .one_operator = INFINITY };
-	double all[CLASS_MAX][FAMILY_MAX], total[CLASS_MAX];
+	double all[CLASS_MAX][FAMILY_MAX];
 
 	for (int c = 0; c < CLASS_MAX; c++) {
 		double bits[FACT_MAX] = {}, sum = f->prior - kinds[c].prior;
@@ -175,7 +175,8 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 			all[c][k] = family_bits(bits, fact, k, one_operator);
 			sum += all[c][k];
 		}
-		total[c] = sum;
+		if (!kinds[c].conceals)
+			j.conceal = fmin(j.conceal, all[c][FAMILY_CONCEALMENT]);
 		if (!kinds[c].coordinates)
 			j.coordinate = fmin(j.coordinate, all[c][FAMILY_COORDINATION]);
 		if (!kinds[c].one_operator)
@@ -192,10 +193,6 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 			j.benign[i] = expect(&kinds[c], i, fact[i].x, mean).middle;
 		}
 	}
-	/* See class.h. */
-	for (int c = 0; c < CLASS_MAX; c++)
-		if (!kinds[c].conceals)
-			j.conceal = fmin(j.conceal, all[c][FAMILY_CONCEALMENT] + total[c] - j.bits);
 	/* The counterfactual looks for its own nearest kind. */
 	for (int out = 0; out < FAMILY_MAX; out++) {
 		j.without[out] = INFINITY;

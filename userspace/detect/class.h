@@ -69,19 +69,12 @@ struct judgement {
 	double family[FAMILY_MAX]; /* against the nearest */
 	double fact[FACT_MAX];
 	double farm[FACT_MAX], benign[FACT_MAX]; /* expected */
-	double conceal;      /* concealment against the best that does not conceal, see below */
+	double conceal;      /* concealment against the best that does not conceal */
 	double coordinate;   /* coordination against the best that does not */
 	double one_operator; /* and one operator against the best that has none */
 	double without[FAMILY_MAX];
 };
 
-/*
- * `conceal` has, for each kind that does not conceal, what that is behind the nearest one on
- * top: what the other families say against a kind speaks against it here, too. People behind
- * NATs have nearly as many systems new to a stack as exits of a farm have (3.6 bits where 4
- * are asked), but are not as even, and held farms back whose systems were told from all
- * likelier kinds by 8.
- */
 /* `mean`: exchanges a source, for FACT_EVEN. `one_operator`: bits that point at one
  * operator whatever else it is: a shared order, a hidden origin. */
 struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double one_operator);
