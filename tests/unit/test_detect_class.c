@@ -62,6 +62,31 @@ static void a_farm_stands_against_every_benign_kind(void **state)
 	assert_true(j.coordinate > config.coordinate_bits);
 }
 
+/* A farm of 327 exits that end TLS, of a stack that many systems run. NATs: tcp
+ * 2.75 bits, and half of the mix's and the split's 1.7, 3.6, where 4 are asked; but 2.3 behind
+ * monitoring, in all, for these sources are even. */
+static void an_unlikely_kind_is_no_obstacle(void **state)
+{
+	struct fact f[FACT_MAX] = {
+		[FACT_SPLIT] = KNOWN(-6.49, 1.42), [FACT_WAITING] = KNOWN(0, .01),
+		[FACT_TCP] = KNOWN(1.49, .06),     [FACT_MIX] = KNOWN(2.92, .09),
+		[FACT_EVEN] = KNOWN(.64, .14),     [FACT_GAPS] = KNOWN(.45, .03),
+		[FACT_TOTAL] = KNOWN(.17, .13),    [FACT_ORIGIN] = KNOWN(-.08, .34),
+		[FACT_SPREAD] = KNOWN(.98, .03),   [FACT_NETS] = KNOWN(4.29, .06),
+		[FACT_SHARED] = KNOWN(0, .01),
+	};
+	struct judgement j = class_judge(f, 23, 0);
+
+	assert_int_equal(j.nearest, CLASS_MONITORING);
+	assert_true(j.bits > 7 && j.bits < 8);
+	assert_true(j.conceal > 5.5 && j.conceal < 6.5);
+	f[FACT_EVEN].x = 2; /* as uneven as people: a NAT's it may be */
+	f[FACT_GAPS].x = -.3;
+	f[FACT_TOTAL].x = 1.5;
+	j = class_judge(f, 23, 0);
+	assert_true(j.conceal < config.conceal_bits);
+}
+
 /* Direct, even, spread over people's networks, on people's machines that never ran this
  * stack: TLS ends at the exits. One system on all of them: somebody's own probes. Systems as
  * the stack has them: its own users. */
@@ -199,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_farm_stands_against_every_benign_kind),
 		T(tls_that_ends_at_the_exits_is_known_by_whose_machines_they_are),
+		T(an_unlikely_kind_is_no_obstacle),
 		T(a_farm_paced_like_people_is_known_by_its_one_place),
 		T(pods_are_a_fleet),
 		T(people_with_far_ends_of_their_own_are_no_farm),

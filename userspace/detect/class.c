@@ -45,7 +45,8 @@ struct expectation {
 struct kind {
 	double prior; /* log2 */
 	bool conceals, coordinates, one_operator;
-	double cv2; /* of the sources' rates: FACT_EVEN's middle is ln(1 + mean * cv2) */
+	bool people; /* it is told by its pace, too: see class.h */
+	double cv2;  /* of the sources' rates: FACT_EVEN's middle is ln(1 + mean * cv2) */
 	struct expectation fact[FACT_MAX]; /* FACT_EVEN: scatter of ln cv2 */
 };
 
@@ -68,43 +69,43 @@ struct kind {
  * paces and whose TLS ends at its exits: direct, from everybody's machines. */
 #define FARMS 3
 static const struct kind farm[FARMS] = {
-	{ -5, true, true, true, .05,
+	{ -5, true, true, true, false, .05,
 		EXPECT(3.5, 1.2, .6, .4, .5, .3, .8, .8, .8, .7, .6, 0, .4, .7, .6, .93, .08, 4.3, 1,
 		       .05, .1, 1.8, .5) },
-	{ -7, true, false, true, .7,
+	{ -7, true, false, true, false, .7,
 		EXPECT(3.5, 1.2, .6, .4, .5, .3, .8, .8, .8, -.3, .5, 1, .8, 1.2, .6, .93, .08, 4.3, 1,
 		       .05, .1, 1.8, .5) },
-	{ -7, true, true, true, .05,
+	{ -7, true, true, true, false, .05,
 		EXPECT(-3.5, 1, .02, .05, .5, .4, .8, .8, .8, .7, .6, 0, .4, .05, .1, .93, .08, 4.3, 1,
 		       .05, .1, 1.8, .5) },
 };
 
 static const struct kind kinds[CLASS_MAX] = {
-	[CLASS_PEOPLE] = { -1, false, false, false, .7,
+	[CLASS_PEOPLE] = { -1, false, false, false, true, .7,
 		EXPECT(-3, 1, .02, .05, .5, .4, .08, .1, .8, -.5, .4, 1.5, .8, .05, .1, .93, .06,
 		       4.8, 1, .02, .1, 1.5, .5) },
-	[CLASS_RELAY] = { -2.5, true, false, false, .7,
+	[CLASS_RELAY] = { -2.5, true, false, false, true, .7,
 		EXPECT(3, 1.2, .5, .4, .6, .3, .8, .8, .8, -.5, .4, 1.2, .8, .1, .15, .5, .2, 2, .9,
 		       .5, .3, .5, .5) },
-	[CLASS_TUNNELS] = { -4, true, false, false, .7,
+	[CLASS_TUNNELS] = { -4, true, false, false, true, .7,
 		EXPECT(3, 1.2, .5, .4, .7, .3, .8, .8, .8, -.5, .4, 1.2, .8, .05, .1, .93, .06, 4.5,
 		       1, .05, .1, 1.5, .5) },
-	[CLASS_SLOW_CLIENT] = { -2.5, false, false, false, .7,
+	[CLASS_SLOW_CLIENT] = { -2.5, false, false, false, false, .7,
 		EXPECT(3, 1.5, .02, .05, .1, .1, .08, .1, .8, -.4, .5, 1.5, .8, .15, .2, .93, .06,
 		       4.8, 1, .05, .1, 1.2, .8) },
-	[CLASS_FLEET] = { -2.5, false, true, true, .05,
+	[CLASS_FLEET] = { -2.5, false, true, true, false, .05,
 		EXPECT(-3.5, 1, .02, .05, .3, .3, .3, .5, .8, .5, .7, .7, .8, .2, .3, .3, .15, 1.2,
 		       .7, .1, .15, .2, .3) },
-	[CLASS_PROXIED_FLEET] = { -5, true, true, true, .1,
+	[CLASS_PROXIED_FLEET] = { -5, true, true, true, false, .1,
 		EXPECT(3, 1.2, .6, .4, .5, .3, .8, .8, .8, .3, .7, .7, .8, .4, .4, .4, .2, 2, .8,
 		       .4, .3, .2, .3) },
-	[CLASS_NAT] = { -3.5, false, false, false, .7,
+	[CLASS_NAT] = { -3.5, false, false, false, true, .7,
 		EXPECT(-3, 1, .02, .05, .5, .4, .3, .4, .8, -.3, .4, 1.5, .8, .1, .15, .8, .1, 4, 1,
 		       .1, .15, 1.5, .5) },
-	[CLASS_MONITORING] = { -4, false, true, true, .02,
+	[CLASS_MONITORING] = { -4, false, true, true, false, .02,
 		EXPECT(-3.5, 1, .02, .05, .4, .4, .2, .3, .8, 1, .6, -1, 1, .2, .3, .95, .05, 4.3, .8,
 		       .05, .1, .4, .4) },
-	[CLASS_LOAD_TEST] = { -4, false, true, true, .5,
+	[CLASS_LOAD_TEST] = { -4, false, true, true, false, .5,
 		EXPECT(-3.5, 1, .02, .05, .3, .3, .5, .7, .8, .8, .7, .5, 1, .2, .3, .3, .2, 1, .8,
 		       .1, .15, .2, .3) },
 };
@@ -161,7 +162,7 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 			       .conceal = INFINITY,
 			       .coordinate = INFINITY,
 			       .one_operator = INFINITY };
-	double all[CLASS_MAX][FAMILY_MAX];
+	double all[CLASS_MAX][FAMILY_MAX], total[CLASS_MAX];
 
 	for (int c = 0; c < CLASS_MAX; c++) {
 		double bits[FACT_MAX] = {}, sum = f->prior - kinds[c].prior;
@@ -175,8 +176,7 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 			all[c][k] = family_bits(bits, fact, k, one_operator);
 			sum += all[c][k];
 		}
-		if (!kinds[c].conceals)
-			j.conceal = fmin(j.conceal, all[c][FAMILY_CONCEALMENT]);
+		total[c] = sum;
 		if (!kinds[c].coordinates)
 			j.coordinate = fmin(j.coordinate, all[c][FAMILY_COORDINATION]);
 		if (!kinds[c].one_operator)
@@ -192,6 +192,12 @@ static struct judgement judge(const struct kind *f, const struct fact fact[FACT_
 			j.farm[i] = expect(f, i, fact[i].x, mean).middle;
 			j.benign[i] = expect(&kinds[c], i, fact[i].x, mean).middle;
 		}
+	}
+	for (int c = 0; c < CLASS_MAX; c++) {
+		double behind = kinds[c].people ? total[c] - j.bits : 0;
+
+		if (!kinds[c].conceals)
+			j.conceal = fmin(j.conceal, all[c][FAMILY_CONCEALMENT] + behind);
 	}
 	/* The counterfactual looks for its own nearest kind. */
 	for (int out = 0; out < FAMILY_MAX; out++) {

@@ -69,12 +69,20 @@ struct judgement {
 	double family[FAMILY_MAX]; /* against the nearest */
 	double fact[FACT_MAX];
 	double farm[FACT_MAX], benign[FACT_MAX]; /* expected */
-	double conceal;      /* concealment against the best that does not conceal */
+	double conceal;      /* concealment against the best that does not conceal, see below */
 	double coordinate;   /* coordination against the best that does not */
 	double one_operator; /* and one operator against the best that has none */
 	double without[FAMILY_MAX];
 };
 
+/*
+ * `conceal` has, for people who do not conceal, what they are behind the nearest kind on
+ * top: what the other families say against them speaks against them here, too. People behind
+ * NATs have nearly as many systems new to a stack as exits of a farm have (3.6 bits where 4
+ * are asked), but are not as even, and held farms back whose systems were told from all
+ * likelier kinds by 8. Not so a slow client program: that is a property of a program, and
+ * even and coordinated ones (probes) have it, too.
+ */
 /* `mean`: exchanges a source, for FACT_EVEN. `one_operator`: bits that point at one
  * operator whatever else it is: a shared order, a hidden origin. */
 struct judgement class_judge(const struct fact fact[FACT_MAX], double mean, double one_operator);
