@@ -197,11 +197,11 @@ static void a_direct_member_needs_more(void **state)
 	struct cohort_member m = member(5, 0, 0);
 
 	m.unsplit = true;
-	m.weight = 0.95f;
+	m.weight = 0.99f;
 	assert_false(member_is(&m)); /* its delays are split, as no member's are */
 	m.split = 1;
 	assert_true(member_is(&m));
-	m.weight = 0.85f;
+	m.weight = 0.95f;
 	assert_false(member_is(&m));
 	m.unsplit = false;
 	m.split = 2;

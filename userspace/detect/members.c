@@ -8,7 +8,7 @@
 #include "detect/features.h"
 
 #define MEMBER_LEAST 0.5
-#define DIRECT_LEAST 0.9
+#define DIRECT_LEAST 0.98
 #define MIXED_SHARE  0.3
 #define FIRST_FEW    4
 #define ASKED        0.5
