@@ -244,6 +244,7 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	if (err)
 		return err;
 	memset(&state->component, 0, sizeof(state->component));
+	state->nobody = false;
 	state->scores = ledger_scores(s, scores);
 	for (size_t i = 0; i < all->n; i++) {
 		all->members[i].weight = 0;
@@ -259,6 +260,11 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	state->p = product_p(scores, state->scores, p.llr);
 	/* Too little to be watched, whoever its sources are: it is not asked who they are. */
 	if (state->verdict.state == FARM_NONE && state->component.gain < d->config.watch_nats)
+		return 0;
+	/* Nor where a farm was, and the stack has no more of anything than its days explain:
+	 * whoever is left in a component of that is chance. */
+	state->nobody = state->verdict.state >= FARM_FLAG && state->component.gain < 0;
+	if (state->nobody)
 		return 0;
 	/* The cells, back in full, by number. */
 	memset(f.full, 0, CELLS * sizeof(*f.full));
