@@ -349,6 +349,7 @@ static int judge_group(struct detect *d, const struct cohort_id *key, const stru
 		if (state->verdict.state == FARM_WATCH || before == FARM_WATCH)
 			state->onset = onset_of(&members);
 		if (before == FARM_WATCH && state->verdict.state >= FARM_FLAG) {
+			state->hides = !in.unsplit;
 			for (size_t i = 0; i < members.n; i++)
 				state->exchanges_before_flag += members.members[i].exchanges;
 		}

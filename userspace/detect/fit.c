@@ -261,9 +261,11 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	/* Too little to be watched, whoever its sources are: it is not asked who they are. */
 	if (state->verdict.state == FARM_NONE && state->component.gain < d->config.watch_nats)
 		return 0;
-	/* Nor where a farm was, and the stack has no more of anything than its days explain:
-	 * whoever is left in a component of that is chance. */
-	state->nobody = state->verdict.state >= FARM_FLAG && state->component.gain < 0;
+	/* Nor where a farm was, and the stack has no more of anything than its days explain, or
+	 * more of something else: a crowd of direct newcomers for the split farm that was
+	 * flagged. Whoever is in a component of that is chance, or somebody else. */
+	state->nobody = state->verdict.state >= FARM_FLAG &&
+			(state->component.gain < 0 || (state->hides && is_unsplit(&p)));
 	if (state->nobody)
 		return 0;
 	/* The cells, back in full, by number. */

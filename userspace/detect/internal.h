@@ -88,6 +88,7 @@ struct cohort_state {
 	double totals[TOTALS_KEPT];
 	size_t n_totals;
 	struct mixture_component component;
+	bool hides;    /* its members were split when it was flagged */
 	bool nobody;   /* at this look: its farm was not to be seen, so nobody was weighed */
 	double before; /* sources of clean days in cells ruled now; below 0: not known */
 	double p;      /* P(a clean day looks as new); 1: not known */
