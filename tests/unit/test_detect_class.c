@@ -87,6 +87,24 @@ static void an_unlikely_kind_is_no_obstacle(void **state)
 	assert_true(j.conceal < config.conceal_bits);
 }
 
+/* 46 probes of a monitoring service whose hellos' acknowledgements were long (N7): nothing
+ * like people, but like a slow client program, whoever runs it. */
+static void a_slow_program_may_be_anybodys(void **state)
+{
+	struct fact f[FACT_MAX] = {
+		[FACT_SPLIT] = KNOWN(4.53, 1.42), [FACT_WAITING] = KNOWN(0, .01),
+		[FACT_LEG] = KNOWN(.39, .07),     [FACT_TCP] = KNOWN(1.11, .38),
+		[FACT_EVEN] = KNOWN(-6.91, .36),  [FACT_GAPS] = KNOWN(1.93, .09),
+		[FACT_TOTAL] = KNOWN(-.12, .13),  [FACT_SPREAD] = KNOWN(1, .07),
+		[FACT_NETS] = KNOWN(3.83, .15),   [FACT_SHARED] = KNOWN(0, .01),
+	};
+	struct judgement j = class_judge(f, 1251, 0);
+
+	assert_int_equal(j.nearest, CLASS_MONITORING);
+	assert_true(j.bits > config.flag_bits);
+	assert_true(j.conceal < 1);
+}
+
 /* Direct, even, spread over people's networks, on people's machines that never ran this
  * stack: TLS ends at the exits. One system on all of them: somebody's own probes. Systems as
  * the stack has them: its own users. */
@@ -225,6 +243,7 @@ int main(void)
 		T(a_farm_stands_against_every_benign_kind),
 		T(tls_that_ends_at_the_exits_is_known_by_whose_machines_they_are),
 		T(an_unlikely_kind_is_no_obstacle),
+		T(a_slow_program_may_be_anybodys),
 		T(a_farm_paced_like_people_is_known_by_its_one_place),
 		T(pods_are_a_fleet),
 		T(people_with_far_ends_of_their_own_are_no_farm),
