@@ -172,6 +172,26 @@ static void few_are_watched_for_half_a_day(void **state)
 	assert_int_equal(step(&v, &in), FARM_PROPOSE);
 }
 
+/* N9: a crowd's people are even for the first hours. */
+static void direct_ones_are_watched_for_hours(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+	char gate[256];
+
+	(void)state;
+	in.now = 1000 * NSEC_PER_DAY;
+	in.unsplit = true;
+	for (int hour = 0; hour < 6; hour++) {
+		verdict_step(&v, &in, &config, gate, sizeof(gate));
+		assert_int_equal(v.state, FARM_WATCH);
+		in.now += 3600 * NSEC_PER_SEC;
+	}
+	assert_string_equal(gate, "direct: hours watched 5.00, needs 6.00");
+	step(&v, &in);
+	assert_true(step(&v, &in) >= FARM_FLAG);
+}
+
 /* N13: of probes of which a dozen are members most came just now. */
 static void of_few_it_must_be_known_that_they_stay(void **state)
 {
@@ -335,6 +355,7 @@ int main(void)
 		T(sources_that_never_come_back_get_no_rules),
 		T(one_origin_of_sources_that_do_not_stay_flags_nothing),
 		T(few_are_watched_for_half_a_day),
+		T(direct_ones_are_watched_for_hours),
 		T(of_few_it_must_be_known_that_they_stay),
 		T(no_fleet_of_fifty_exits_lies_as_far_apart_as_a_farm),
 		T(an_own_stack_needs_size_and_age),

@@ -28,6 +28,11 @@ static void missing(char *gate, size_t size, const char *what, double have, doub
 #define FLEET_FEW   26
 #define FEW_WATCHED (12 * 3600)
 
+/* A crowd that came today is direct, new, alone in its networks, and even, until each has made
+ * some exchanges: then it has the pace of people. Who ends TLS at his exits does not get it,
+ * and gets no rules either that would be late. */
+#define DIRECT_WATCHED (6 * 3600)
+
 static double fleet_networks(double members)
 {
 	double q1 = pow(1 - 1 / FLEET_EXITS, members), q2 = pow(1 - 2 / FLEET_EXITS, members);
@@ -78,6 +83,9 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 	/* The first of a fleet: by then the others are there, and lie beside them. */
 	if (!in->own && in->members <= FLEET_FEW && watched < FEW_WATCHED)
 		missing(gate, size, "so few: hours watched", watched / 3600., FEW_WATCHED / 3600.);
+	if (!in->own && in->unsplit && watched < DIRECT_WATCHED)
+		missing(gate, size, "direct: hours watched", watched / 3600.,
+			DIRECT_WATCHED / 3600.);
 	if (in->own && in->members < c->own_sources)
 		missing(gate, size, "own stack: sources", in->members, c->own_sources);
 	if (in->own && in->prefixes < c->own_prefixes)

@@ -26,7 +26,8 @@
  * have one operator counts instead of coordination only where the sources stay; of fewer
  * than 20 members that must be known. Up to 26 members lie apart by chance also where a
  * company has 50 exits (N2d): of a stack that others have they are watched for 12 hours
- * first, by when the others of a company lie beside them.
+ * first, by when the others of a company lie beside them. Direct members of such a stack are
+ * watched for 6: a crowd (N9) is even only while it is young.
  *
  * ENFORCE is set by whoever applies a plan, not here.
  * Source: detection.md 5.6.
