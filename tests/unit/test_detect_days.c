@@ -211,7 +211,7 @@ static double split_kept(struct detect *d, enum farm_state is)
 
 	c.cell[0] = cell_of(&direct);
 	c.n[0] = SOURCES;
-	ledger_put(s, today - 1, &c, NULL);
+	ledger_put(s, today - 1, &c);
 	state->verdict.state = is;
 	assert_int_equal(days_close(d, today, SIZE_MAX), 0);
 	c = s->day[today % LEDGER_DAYS];

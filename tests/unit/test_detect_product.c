@@ -170,7 +170,7 @@ static struct ledger_stack *eight_days(void)
 		struct cells c;
 
 		day(&c, 0, i % 2 ? .03 : -.03);
-		ledger_put(s, 100 + i, &c, NULL);
+		ledger_put(s, 100 + i, &c);
 	}
 	return s;
 }
@@ -251,7 +251,8 @@ static void put(struct ledger_stack *s, uint32_t number, uint16_t cell, float n,
 
 	c.cell[0] = cell;
 	c.n[0] = n;
-	ledger_put(s, number, &c, &score);
+	ledger_put(s, number, &c);
+	ledger_score(s, number, score, 6);
 }
 
 /* By hand: 100 of yesterday, 100 of 14 days before that: 100 + 50. */
@@ -284,7 +285,7 @@ static void overdispersion_is_what_days_differ_beyond_counting(void **state)
 
 		c.cell[0] = 7, c.cell[1] = 9;
 		c.n[0] = 80 + 20 * i, c.n[1] = 10000 - c.n[0];
-		ledger_put(s, 100 + i, &c, NULL);
+		ledger_put(s, 100 + i, &c);
 	}
 	/* The other cell's variance is the same 400, less than its mean: it pulls down to
 	 * the least there is. */

@@ -136,6 +136,23 @@ static int ordinary_split(const struct detect *d, const struct cohort_id *key,
 	return 0;
 }
 
+/* Days that had too few others when they were scored. */
+static int settle(struct detect *d, const struct cohort_id *key, uint32_t day, size_t *n)
+{
+	struct ledger_stack *s = ledger_find(&d->ledger, key);
+	int at[LEDGER_DAYS], err = 0;
+
+	*n = s ? ledger_unsettled(s, day + 1, at) : 0;
+	for (size_t i = 0; i < *n && !err; i++) {
+		double score;
+
+		err = fit_left_out(d, key, at[i], day, &score);
+		if (!err)
+			ledger_score(s, s->number[at[i]], score, ledger_days(s, day + 1) - 1);
+	}
+	return err;
+}
+
 /* A day's table of one cohort; members of what is suspected are no part of it. */
 static int close_cohort(struct detect *d, const struct cohort_id *key, const struct group *g,
 			uint32_t day)
@@ -150,7 +167,7 @@ static int close_cohort(struct detect *d, const struct cohort_id *key, const str
 	struct cohort all = {};
 	struct cells cells;
 	float ordinary = 1;
-	bool scored;
+	size_t before;
 	int err;
 
 	full = calloc(CELLS, sizeof(*full));
@@ -177,12 +194,15 @@ static int close_cohort(struct detect *d, const struct cohort_id *key, const str
 	free(all.members);
 	if (err || !kept)
 		return err;
-	/* The first day begins from nothing: what differs from it alone says little. */
-	scored = has && !suspected && days_known(d, key) >= 2;
+	before = days_known(d, key);
 	s = ledger_add(&d->ledger, key);
 	if (!s || cells_pack(full, &cells))
 		return -ENOMEM;
-	ledger_put(s, day, &cells, scored ? &passing.component.llr : NULL);
+	ledger_put(s, day, &cells);
+	/* The first day begins from nothing - no source has a session to resume - and is like no
+	 * other. */
+	if (!suspected && before)
+		ledger_score(s, day, passing.component.llr, before);
 	return 0;
 }
 
@@ -211,6 +231,7 @@ int days_close(struct detect *d, uint32_t day, size_t sources)
 int days_go_on(struct detect *d, size_t sources)
 {
 	const struct table *cohorts = &d->windows.cohorts;
+	size_t again = 0, cost;
 	int err = survey_take(d);
 
 	if (!err && d->past) {
@@ -233,7 +254,10 @@ int days_go_on(struct detect *d, size_t sources)
 		if (!table_add(&d->closed, key, NULL))
 			return -ENOMEM;
 		err = close_cohort(d, key, g, d->closing);
-		sources = sources > g->sources ? sources - g->sources : 0;
+		if (!err)
+			err = settle(d, key, d->closing, &again);
+		cost = (1 + again) * g->sources;
+		sources = sources > cost ? sources - cost : 0;
 	}
 	d->day = d->day_ended = d->closing;
 	d->closing = 0;
@@ -268,7 +292,7 @@ static int recall_cohort(struct detect *d, uint32_t day, const struct past **row
 	s = ledger_add(&d->ledger, &key);
 	if (!s || cells_pack(full, &cells))
 		return -ENOMEM;
-	ledger_put(s, day, &cells, NULL);
+	ledger_put(s, day, &cells);
 	return 0;
 }
 

@@ -150,23 +150,25 @@ static void day_fit_clear(struct day_fit *f)
 	free(f->b);
 }
 
-/* Cells of today and of the days before, with what is expected in them. */
-static int day_fit_new(const struct detect *d, const struct cohort_id *key,
-		       const struct mixture_row *rows, size_t n, struct day_fit *f)
+/* Begun with the counts of a day in `full`: its cells and those of the days before `until`, with
+ * what is expected in them. */
+static int day_fit_begin(struct day_fit *f)
 {
-	const struct ledger_stack *s = ledger_find(&d->ledger, key);
-	struct mixture kinds;
-	double sum;
-	int err;
-
 	memset(f, 0, sizeof(*f));
 	f->history = calloc(2 * CELLS, sizeof(*f->history));
 	if (!f->history)
 		return -ENOMEM;
 	f->full = f->history + CELLS;
-	sum = ledger_history(s, days_of(d->windows.now) + 1, f->history);
-	for (size_t i = 0; i < n; i++)
-		f->full[cell_of(&rows[i])]++;
+	return 0;
+}
+
+static int day_fit_expect(const struct detect *d, const struct cohort_id *key, uint32_t until,
+			  double n, struct day_fit *f)
+{
+	struct mixture kinds;
+	double sum = ledger_history(ledger_find(&d->ledger, key), until, f->history);
+	int err;
+
 	/* Cells that are empty and were all but empty before change nothing. */
 	for (int c = 0; c < CELLS; c++)
 		f->full[c] += f->history[c] * n > 0.3 * sum ? 1e-6F : 0;
@@ -184,6 +186,37 @@ static int day_fit_new(const struct detect *d, const struct cohort_id *key,
 	fit_kinds_of(d, key->stack, &kinds);
 	ledger_expect(f->history, sum, &kinds, &f->cells, f->b, f->h);
 	return 0;
+}
+
+static struct product_in day_fit_in(const struct day_fit *f, double phi2, unsigned int kept)
+{
+	return (struct product_in){
+		f->cells.len, f->cells.cell, f->cells.n, f->b, f->h, phi2, kept
+	};
+}
+
+int fit_left_out(const struct detect *d, const struct cohort_id *key, int at, uint32_t last,
+		 double *score)
+{
+	struct ledger_stack *s = ledger_find(&d->ledger, key);
+	_cleanup_(day_fit_clear) struct day_fit f;
+	uint32_t number = s->number[at];
+	struct product p;
+	int err = day_fit_begin(&f);
+
+	if (err)
+		return err;
+	cells_add(&s->day[at], 1, f.full);
+	s->number[at] = 0;
+	err = day_fit_expect(d, key, last + 1, s->day[at].sum, &f);
+	if (!err) {
+		struct product_in in = day_fit_in(&f, ledger_phi2(s, last + 1), 0);
+
+		err = product_find(&in, &p, f.w);
+	}
+	s->number[at] = number;
+	*score = !err && isfinite(p.llr) ? p.llr : 0;
+	return err;
 }
 
 /* How many sources of clean days stood in cells that would be ruled now: the most of any
@@ -228,16 +261,16 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	_cleanup_(day_fit_clear) struct day_fit f;
 	double scores[LEDGER_DAYS];
 	struct product p;
-	int err = day_fit_new(d, &key, rows, all->n, &f);
+	uint32_t until = days_of(d->windows.now) + 1;
+	int err = day_fit_begin(&f);
 
+	for (size_t i = 0; i < all->n && !err; i++)
+		f.full[cell_of(&rows[i])]++;
+	if (!err)
+		err = day_fit_expect(d, &key, until, all->n, &f);
 	if (!err) {
-		struct product_in in = { f.cells.len,
-					 f.cells.cell,
-					 f.cells.n,
-					 f.b,
-					 f.h,
-					 ledger_phi2(s, days_of(d->windows.now) + 1),
-					 split_kept(&state->origin) };
+		struct product_in in =
+			day_fit_in(&f, ledger_phi2(s, until), split_kept(&state->origin));
 
 		err = product_find(&in, &p, f.w);
 	}

@@ -135,6 +135,10 @@ void fit_kinds_of(const struct detect *d, uint64_t stack, struct mixture *m);
 /* Whether there are days to compare with. */
 bool fit_has_days(const struct detect *d, const struct cohort_id *key);
 
+/* A day that is in the ledger, at this place, against all others up to `last`: its score. */
+int fit_left_out(const struct detect *d, const struct cohort_id *key, int at, uint32_t last,
+		 double *score);
+
 /* weigh.c: weights of all by the component that fit.c found against days. w: its share of
  * every cell of cells.h. */
 int weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *rows,

@@ -8,11 +8,13 @@
 
 #include "base/cleanup.h"
 
-#define POOL        20
-#define POOL_SHARE  0.1
-#define PHI2_LEAST  0.01
-#define PHI2_FEW    0.04
-#define DAYS_ENOUGH 3
+#define POOL          20
+#define POOL_SHARE    0.1
+#define PHI2_LEAST    0.01
+#define PHI2_FEW      0.04
+#define DAYS_ENOUGH   3
+#define OTHERS_LEAST  2
+#define OTHERS_ENOUGH 6
 
 void ledger_init(struct ledger *l)
 {
@@ -63,7 +65,7 @@ size_t ledger_days(const struct ledger_stack *s, uint32_t day)
 	return n;
 }
 
-void ledger_put(struct ledger_stack *s, uint32_t day, struct cells *c, const double *score)
+void ledger_put(struct ledger_stack *s, uint32_t day, struct cells *c)
 {
 	int at = day % LEDGER_DAYS;
 
@@ -71,8 +73,28 @@ void ledger_put(struct ledger_stack *s, uint32_t day, struct cells *c, const dou
 	s->day[at] = *c;
 	memset(c, 0, sizeof(*c));
 	s->number[at] = day;
-	s->scored[at] = score != NULL;
-	s->score[at] = score ? *score : 0;
+	s->others[at] = 0;
+	s->score[at] = 0;
+}
+
+void ledger_score(struct ledger_stack *s, uint32_t day, double score, size_t others)
+{
+	int at = day % LEDGER_DAYS;
+
+	s->score[at] = score;
+	s->others[at] = others + 1;
+}
+
+size_t ledger_unsettled(const struct ledger_stack *s, uint32_t day, int at[LEDGER_DAYS])
+{
+	size_t n = 0;
+
+	if (ledger_days(s, day) <= OTHERS_ENOUGH)
+		return 0;
+	for (int i = 0; i < LEDGER_DAYS; i++)
+		if (counts(s, i, day) && s->others[i] && s->others[i] <= OTHERS_ENOUGH)
+			at[n++] = i;
+	return n;
 }
 
 double ledger_history(const struct ledger_stack *s, uint32_t day, float *full)
@@ -133,7 +155,7 @@ size_t ledger_scores(const struct ledger_stack *s, double out[LEDGER_DAYS])
 	size_t n = 0;
 
 	for (int i = 0; i < LEDGER_DAYS; i++) {
-		if (s->number[i] && s->scored[i])
+		if (s->number[i] && s->others[i] > OTHERS_LEAST)
 			out[n++] = s->score[i];
 	}
 	return n;

@@ -15,6 +15,10 @@
  * phi2 = sum (v_c - m_c) / sum m_c^2 over cells with a daily mean m_c > 5, v_c their
  *   variance; at least 0.01, and 0.04 with fewer than 3 days.
  *
+ * A day is scored against the days before it, of which the first have few: a first weekend
+ * after two weekdays is stranger than any later one. Once seven days are known, each that
+ * stands on fewer than six others is scored again with itself left out.
+ *
  * Memory: 6 bytes a filled cell and day. Errors: -ENOMEM.
  * Source: detection.md 5.2.
  */
@@ -31,8 +35,8 @@
 struct ledger_stack {
 	struct cells day[LEDGER_DAYS]; /* by number of the day, modulo */
 	uint32_t number[LEDGER_DAYS];  /* of the day; 0: none */
-	double score[LEDGER_DAYS];     /* of that day against the days before it */
-	bool scored[LEDGER_DAYS];
+	double score[LEDGER_DAYS];     /* of that day against others */
+	uint8_t others[LEDGER_DAYS];   /* how many, and one more; 0: not known to be clean */
 };
 
 struct ledger {
@@ -48,11 +52,16 @@ struct ledger_stack *ledger_add(struct ledger *l, const struct cohort_id *key);
 size_t ledger_days(const struct ledger_stack *s, uint32_t day);
 
 /* Takes `c` over. Days older than LEDGER_DAYS before it go. */
-void ledger_put(struct ledger_stack *s, uint32_t day, struct cells *c, const double *score);
+void ledger_put(struct ledger_stack *s, uint32_t day, struct cells *c);
+/* Of a clean day that was put, against so many others: what it scored. */
+void ledger_score(struct ledger_stack *s, uint32_t day, double score, size_t others);
+/* Of days before `day`, how many clean ones are to be scored again; at: which, by place. */
+size_t ledger_unsettled(const struct ledger_stack *s, uint32_t day, int at[LEDGER_DAYS]);
 
 /* H, all CELLS of it, from days before `day`; returns its sum. */
 double ledger_history(const struct ledger_stack *s, uint32_t day, float *full);
 double ledger_phi2(const struct ledger_stack *s, uint32_t day);
+/* Those that stand on two days or more. */
 size_t ledger_scores(const struct ledger_stack *s, double out[LEDGER_DAYS]);
 
 /* Expected counts for cells `in` (their n), `smooth` of the stack. b, history: in->len. */

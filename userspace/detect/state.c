@@ -162,7 +162,7 @@ static void put_ledger(struct bytes *b, const struct ledger *l)
 		put(b, table_key(&l->stacks, i), sizeof(struct cohort_id));
 		put(b, s->number, sizeof(s->number));
 		put(b, s->score, sizeof(s->score));
-		put(b, s->scored, sizeof(s->scored));
+		put(b, s->others, sizeof(s->others));
 		for (int k = 0; k < LEDGER_DAYS; k++) {
 			uint64_t len = s->day[k].len;
 
@@ -390,17 +390,17 @@ static int get_ledger(struct reader *r, struct ledger *l)
 		const void *key = get(r, sizeof(struct cohort_id));
 		const void *number = get(r, sizeof(((struct ledger_stack *)0)->number));
 		const void *score = get(r, sizeof(((struct ledger_stack *)0)->score));
-		const void *scored = get(r, sizeof(((struct ledger_stack *)0)->scored));
+		const void *others = get(r, sizeof(((struct ledger_stack *)0)->others));
 		struct ledger_stack *s;
 
-		if (!key || !number || !score || !scored)
+		if (!key || !number || !score || !others)
 			return -EBADMSG;
 		s = ledger_add(l, key);
 		if (!s)
 			return -ENOMEM;
 		memcpy(s->number, number, sizeof(s->number));
 		memcpy(s->score, score, sizeof(s->score));
-		memcpy(s->scored, scored, sizeof(s->scored));
+		memcpy(s->others, others, sizeof(s->others));
 		for (int k = 0; k < LEDGER_DAYS && !err; k++)
 			err = get_cells(r, &s->day[k]);
 	}
