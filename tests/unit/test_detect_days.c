@@ -224,6 +224,49 @@ static double split_kept(struct detect *d, enum farm_state is)
 	return split;
 }
 
+static void put_day(struct ledger_stack *s, uint32_t day, float odd)
+{
+	struct mixture_row direct = { .x = { 1, 1, 1, 1, 1, 1 } },
+			   split = { .x = { 4, 3, 2, 1, 2, 2 } };
+	struct cells c = { malloc(2 * sizeof(uint16_t)), malloc(2 * sizeof(float)), odd ? 2 : 1,
+			   SOURCES + odd };
+
+	c.cell[0] = cell_of(&direct);
+	c.n[0] = SOURCES;
+	c.cell[1] = cell_of(&split);
+	c.n[1] = odd;
+	ledger_put(s, day, &c);
+}
+
+/* Seven days, the second of them with 20 split sources that no other has. Against one before
+ * it each scored 500, say; against all others only that one is unusual. A day that is left out
+ * is in the ledger again afterwards. */
+static void a_day_is_scored_again_against_all_others(void **state)
+{
+	uint32_t today = START / NSEC_PER_SEC / 86400;
+	struct cohort_id key = { 1, 443 };
+	struct ledger_stack *s = ledger_add(&detect->ledger, &key);
+	double scores[LEDGER_DAYS], odd, even;
+
+	(void)state;
+	for (uint32_t i = 6; i > 0; i--) {
+		put_day(s, today - i, i == 5 ? 20 : 0);
+		if (i < 6)
+			ledger_score(s, today - i, 500, 6 - i);
+	}
+	assert_int_equal(ledger_scores(s, scores), 4);
+	assert_int_equal(fit_left_out(detect, &key, (today - 5) % LEDGER_DAYS, today, &odd), 0);
+	assert_int_equal(fit_left_out(detect, &key, (today - 4) % LEDGER_DAYS, today, &even), 0);
+	assert_true(odd > 20 && even < 5);
+	assert_int_equal(ledger_days(s, today), 6);
+	assert_int_equal(days_close(detect, today, SIZE_MAX), 0);
+	/* All but the first, and but today, when somebody is suspected. */
+	assert_int_equal(ledger_days(s, today + 1), 7);
+	assert_int_equal(ledger_scores(s, scores), 5);
+	for (int i = 0; i < 5; i++)
+		assert_true(i == 0 ? scores[i] > 20 && scores[i] < 500 : scores[i] < 5);
+}
+
 /* 49: a farm that is known does not become ordinary, however like people it is. */
 static void what_is_flagged_makes_no_more_split_sources_ordinary(void **state)
 {
@@ -268,6 +311,8 @@ int main(void)
 			what_is_flagged_makes_no_more_split_sources_ordinary, set_up_late,
 			tear_down),
 		T(a_source_s_days_are_looked_up_once),
+		cmocka_unit_test_setup_teardown(a_day_is_scored_again_against_all_others,
+						set_up_late, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

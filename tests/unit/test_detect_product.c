@@ -275,6 +275,34 @@ static void days_count_half_after_fourteen_and_are_forgotten_after_28(void **sta
 	free(full);
 }
 
+/* A first day that is not scored, then days against 1, 2, .. before them. */
+static void scores_on_few_days_are_settled_when_there_are_seven(void **state)
+{
+	struct ledger_stack *s = calloc(1, sizeof(*s));
+	double scores[LEDGER_DAYS];
+	int at[LEDGER_DAYS];
+
+	for (int i = 0; i < 8; i++) {
+		struct cells c = { malloc(2), malloc(4), 1, 100 };
+
+		c.cell[0] = 7;
+		c.n[0] = 100;
+		ledger_put(s, 112 + i, &c); /* at places 0 to 7 */
+		if (i)
+			ledger_score(s, 112 + i, 10 * i, i);
+		assert_int_equal(ledger_scores(s, scores), i < 2 ? 0 : i - 1);
+		assert_int_equal(ledger_unsettled(s, 113 + i, at), i < 6 ? 0 : 5);
+	}
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(at[i], i + 1); /* not the first; nor those on 6 and 7 */
+		ledger_score(s, s->number[at[i]], 5, 7);
+	}
+	assert_int_equal(ledger_unsettled(s, 120, at), 0);
+	assert_int_equal(ledger_scores(s, scores), 7);
+	assert_true(scores[0] == 5 && scores[4] == 5 && scores[5] == 60);
+	stack_free(s);
+}
+
 /* By hand: a cell of 100 with days 80, 100, 120: variance 400, (400 - 100) / 100^2. */
 static void overdispersion_is_what_days_differ_beyond_counting(void **state)
 {
@@ -320,6 +348,7 @@ int main(void)
 		cmocka_unit_test(three_in_a_thousand_stand_out_and_a_drifted_margin_does_not),
 		cmocka_unit_test(a_surge_stands_out_where_its_margins_are_kept),
 		cmocka_unit_test(days_count_half_after_fourteen_and_are_forgotten_after_28),
+		cmocka_unit_test(scores_on_few_days_are_settled_when_there_are_seven),
 		cmocka_unit_test(overdispersion_is_what_days_differ_beyond_counting),
 		cmocka_unit_test(few_scores_say_nothing_and_more_say_little_about_the_far_tail),
 	};
