@@ -255,13 +255,15 @@ static void a_day_is_scored_again_against_all_others(void **state)
 			ledger_score(s, today - i, 500, 6 - i);
 	}
 	assert_int_equal(ledger_scores(s, scores), 4);
-	assert_int_equal(fit_left_out(detect, &key, (today - 5) % LEDGER_DAYS, today, &odd), 0);
-	assert_int_equal(fit_left_out(detect, &key, (today - 4) % LEDGER_DAYS, today, &even), 0);
+	assert_int_equal(fit_left_out(detect, &key, (today - 5) % LEDGER_DAYS, today + 1, &odd), 0);
+	assert_int_equal(fit_left_out(detect, &key, (today - 4) % LEDGER_DAYS, today + 1, &even),
+			 0);
 	assert_true(odd > 20 && even < 5);
 	assert_int_equal(ledger_days(s, today), 6);
 	assert_int_equal(days_close(detect, today, SIZE_MAX), 0);
 	/* All but the first, and but today, when somebody is suspected. */
 	assert_int_equal(ledger_days(s, today + 1), 7);
+	assert_int_equal(days_settle(detect, &key), 0);
 	assert_int_equal(ledger_scores(s, scores), 5);
 	for (int i = 0; i < 5; i++)
 		assert_true(i == 0 ? scores[i] > 20 && scores[i] < 500 : scores[i] < 5);

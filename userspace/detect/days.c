@@ -136,19 +136,20 @@ static int ordinary_split(const struct detect *d, const struct cohort_id *key,
 	return 0;
 }
 
-/* Days that had too few others when they were scored. */
-static int settle(struct detect *d, const struct cohort_id *key, uint32_t day, size_t *n)
+/* Not when a day ends: it is six fits more, and few cohorts are ever judged. */
+int days_settle(struct detect *d, const struct cohort_id *key)
 {
 	struct ledger_stack *s = ledger_find(&d->ledger, key);
+	uint32_t until = days_of(d->windows.now) + 1;
 	int at[LEDGER_DAYS], err = 0;
+	size_t n = s ? ledger_unsettled(s, until, at) : 0;
 
-	*n = s ? ledger_unsettled(s, day + 1, at) : 0;
-	for (size_t i = 0; i < *n && !err; i++) {
+	for (size_t i = 0; i < n && !err; i++) {
 		double score;
 
-		err = fit_left_out(d, key, at[i], day, &score);
+		err = fit_left_out(d, key, at[i], until, &score);
 		if (!err)
-			ledger_score(s, s->number[at[i]], score, ledger_days(s, day + 1) - 1);
+			ledger_score(s, s->number[at[i]], score, ledger_days(s, until) - 1);
 	}
 	return err;
 }
@@ -231,7 +232,6 @@ int days_close(struct detect *d, uint32_t day, size_t sources)
 int days_go_on(struct detect *d, size_t sources)
 {
 	const struct table *cohorts = &d->windows.cohorts;
-	size_t again = 0, cost;
 	int err = survey_take(d);
 
 	if (!err && d->past) {
@@ -254,10 +254,7 @@ int days_go_on(struct detect *d, size_t sources)
 		if (!table_add(&d->closed, key, NULL))
 			return -ENOMEM;
 		err = close_cohort(d, key, g, d->closing);
-		if (!err)
-			err = settle(d, key, d->closing, &again);
-		cost = (1 + again) * g->sources;
-		sources = sources > cost ? sources - cost : 0;
+		sources = sources > g->sources ? sources - g->sources : 0;
 	}
 	d->day = d->day_ended = d->closing;
 	d->closing = 0;

@@ -214,6 +214,9 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 	err = survey_cohort(d, key, g, all, &rows, &holds);
 	if (err)
 		return err;
+	err = days_settle(d, key);
+	if (err)
+		return err;
 	err = fit_cohort(d, state, all, rows, holds);
 	if (err)
 		return err;

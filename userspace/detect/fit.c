@@ -195,7 +195,7 @@ static struct product_in day_fit_in(const struct day_fit *f, double phi2, unsign
 	};
 }
 
-int fit_left_out(const struct detect *d, const struct cohort_id *key, int at, uint32_t last,
+int fit_left_out(const struct detect *d, const struct cohort_id *key, int at, uint32_t until,
 		 double *score)
 {
 	struct ledger_stack *s = ledger_find(&d->ledger, key);
@@ -208,9 +208,9 @@ int fit_left_out(const struct detect *d, const struct cohort_id *key, int at, ui
 		return err;
 	cells_add(&s->day[at], 1, f.full);
 	s->number[at] = 0;
-	err = day_fit_expect(d, key, last + 1, s->day[at].sum, &f);
+	err = day_fit_expect(d, key, until, s->day[at].sum, &f);
 	if (!err) {
-		struct product_in in = day_fit_in(&f, ledger_phi2(s, last + 1), 0);
+		struct product_in in = day_fit_in(&f, ledger_phi2(s, until), 0);
 
 		err = product_find(&in, &p, f.w);
 	}

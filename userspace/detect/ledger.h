@@ -17,7 +17,8 @@
  *
  * A day is scored against the days before it, of which the first have few: a first weekend
  * after two weekdays is stranger than any later one. Once seven days are known, each that
- * stands on fewer than six others is scored again with itself left out.
+ * stands on fewer than six others is scored again with itself left out, when its stack is
+ * judged.
  *
  * Memory: 6 bytes a filled cell and day. Errors: -ENOMEM.
  * Source: detection.md 5.2.
