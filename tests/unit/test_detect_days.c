@@ -269,6 +269,61 @@ static void a_day_is_scored_again_against_all_others(void **state)
 		assert_true(i == 0 ? scores[i] > 20 && scores[i] < 500 : scores[i] < 5);
 }
 
+/* Whom the fit weighs where a farm was flagged: how many, all together. */
+static double weighed(struct cohort_state *state, bool *nobody)
+{
+	struct cohort_id key = { 1, 443 };
+	const void *at = table_find(&detect->windows.cohorts, &key);
+	const struct group *g;
+	_cleanup_(freep) struct mixture_row *rows = NULL;
+	_cleanup_(freep) uint8_t *holds = NULL;
+	struct cohort all = {};
+	double sum = 0;
+
+	assert_int_equal(survey_take(detect), 0);
+	g = &detect->survey.groups[table_row(&detect->windows.cohorts, at)];
+	assert_int_equal(survey_cohort(detect, &key, g, &all, &rows, &holds), 0);
+	assert_int_equal(fit_cohort(detect, state, &all, rows, holds), 0);
+	for (size_t i = 0; i < all.n; i++)
+		sum += all.members[i].weight;
+	free(all.members);
+	*nobody = state->nobody;
+	return sum;
+}
+
+/* Half of the stack is split since noon: after six days that were as today, and after six on
+ * which no source was. */
+static void where_its_days_explain_all_of_a_stack_nobody_is_its_farms(void **state)
+{
+	uint32_t today = START / NSEC_PER_SEC / 86400;
+	struct cohort_id key = { 1, 443 };
+	struct cohort_state flagged = { .verdict.state = FARM_FLAG, .hides = true },
+			    watched = { .verdict.state = FARM_WATCH };
+	struct ledger_stack *s;
+	bool nobody;
+
+	(void)state;
+	((struct cohort_state *)table_add(&detect->cohorts, &key, NULL))->verdict.state = FARM_NONE;
+	assert_int_equal(days_close(detect, today, SIZE_MAX), 0);
+	s = ledger_find(&detect->ledger, &key);
+	for (uint32_t i = 1; i < 7; i++) {
+		struct cells c = {};
+		float *full = calloc(CELLS, sizeof(*full));
+
+		cells_add(&s->day[today % LEDGER_DAYS], 1, full);
+		assert_int_equal(cells_pack(full, &c), 0);
+		ledger_put(s, today - i, &c);
+		free(full);
+	}
+	assert_true(weighed(&flagged, &nobody) == 0 && nobody);
+	assert_true(flagged.component.gain < 0);
+	weighed(&watched, &nobody);
+	assert_false(nobody);
+	for (uint32_t i = 0; i < 7; i++)
+		put_day(s, today - i, 0);
+	assert_true(weighed(&flagged, &nobody) > 0.4 * SOURCES && !nobody);
+}
+
 /* 49: a farm that is known does not become ordinary, however like people it is. */
 static void what_is_flagged_makes_no_more_split_sources_ordinary(void **state)
 {
@@ -313,6 +368,9 @@ int main(void)
 			what_is_flagged_makes_no_more_split_sources_ordinary, set_up_late,
 			tear_down),
 		T(a_source_s_days_are_looked_up_once),
+		cmocka_unit_test_setup_teardown(
+			where_its_days_explain_all_of_a_stack_nobody_is_its_farms, set_up_late,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_day_is_scored_again_against_all_others,
 						set_up_late, tear_down),
 	};

@@ -150,8 +150,6 @@ static void day_fit_clear(struct day_fit *f)
 	free(f->b);
 }
 
-/* Begun with the counts of a day in `full`: its cells and those of the days before `until`, with
- * what is expected in them. */
 static int day_fit_begin(struct day_fit *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -162,6 +160,8 @@ static int day_fit_begin(struct day_fit *f)
 	return 0;
 }
 
+/* With the counts of a day in `full`: its cells, and what the days before `until` let expect in
+ * them. */
 static int day_fit_expect(const struct detect *d, const struct cohort_id *key, uint32_t until,
 			  double n, struct day_fit *f)
 {
@@ -277,7 +277,6 @@ static int fit_days(struct detect *d, struct cohort_state *state, struct cohort 
 	if (err)
 		return err;
 	memset(&state->component, 0, sizeof(state->component));
-	state->nobody = false;
 	state->scores = ledger_scores(s, scores);
 	for (size_t i = 0; i < all->n; i++) {
 		all->members[i].weight = 0;
@@ -330,6 +329,7 @@ int fit_cohort(struct detect *d, struct cohort_state *state, struct cohort *all,
 {
 	struct cohort_id key = { all->stack, all->service };
 
+	state->nobody = false;
 	return fit_has_days(d, &key) && !is_remainder(d, &key, all->n)
 		       ? fit_days(d, state, all, rows, holds)
 		       : fit_kinds(d, state, all, rows, holds);

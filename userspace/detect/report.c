@@ -133,7 +133,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 {
 	bool in_plan = state->verdict.state == FARM_PROPOSE || state->verdict.state == FARM_ENFORCE;
 	size_t standing = before && in_plan ? before->rules.n_rules : 0;
-	const struct cohort judged = state->nobody ? (struct cohort){ 0 } : *all;
+	const struct cohort *judged = state->nobody ? members : all;
 	double unknown = state->before < 0 ? strangers(d, all) : 0;
 	struct collateral_traffic traffic;
 	uint64_t expires;
@@ -178,7 +178,7 @@ int report_rules(const struct detect *d, const struct cohort_state *state, const
 		reason_of(state, m, rule);
 		r->n_rules++;
 	}
-	err = standing ? standing_add(before->rules.rules, standing, &judged, d->windows.now,
+	err = standing ? standing_add(before->rules.rules, standing, judged, d->windows.now,
 				      r->rules, &r->n_rules)
 		       : 0;
 	if (err)
