@@ -6,8 +6,8 @@
 cd "$(dirname "$0")/../.." || exit
 
 if scripts/scoreboard; then
-	echo "ok - every goal is met, every farm that must be found is found, nothing honest is flagged"
+	echo "ok - every goal is met, every farm that must be found is found, nothing honest is ruled"
 else
-	echo "not ok - every goal is met, every farm that must be found is found, nothing honest is flagged"
+	echo "not ok - every goal is met, every farm that must be found is found, nothing honest is ruled"
 	exit 1
 fi
