@@ -150,46 +150,43 @@ static void one_origin_of_sources_that_do_not_stay_flags_nothing(void **state)
 	assert_int_equal(step(&v, &in), FARM_PROPOSE);
 }
 
+/* Nothing but time is missing: not flagged for so many hours, and then at once. */
+static void watched_for(struct verdict_input in, int hours, const char *last)
+{
+	struct verdict v = {};
+	char gate[256];
+
+	in.now = 1000 * NSEC_PER_DAY;
+	for (int hour = 0; hour < hours; hour++) {
+		verdict_step(&v, &in, &config, gate, sizeof(gate));
+		assert_int_equal(v.state, FARM_WATCH);
+		in.now += 3600 * NSEC_PER_SEC;
+	}
+	assert_string_equal(gate, last);
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+}
+
 /* N2d: the first of a company whose proxy has 50 exits lie apart like a farm. By the next
  * morning the others lie beside them. */
 static void few_are_watched_for_half_a_day(void **state)
 {
 	struct verdict_input in = good;
-	struct verdict v = {};
-	char gate[256];
 
 	(void)state;
-	in.now = 1000 * NSEC_PER_DAY;
 	in.members = in.early = in.stayed = 20;
 	in.spread = 1;
-	for (int hour = 0; hour < 12; hour++) {
-		verdict_step(&v, &in, &config, gate, sizeof(gate));
-		assert_int_equal(v.state, FARM_WATCH);
-		in.now += 3600 * NSEC_PER_SEC;
-	}
-	assert_string_equal(gate, "so few: hours watched 11.00, needs 12.00");
-	step(&v, &in);
-	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+	watched_for(in, 12, "so few: hours watched 11.00, needs 12.00");
 }
 
 /* N9: a crowd's people are even for the first hours. */
 static void direct_ones_are_watched_for_hours(void **state)
 {
 	struct verdict_input in = good;
-	struct verdict v = {};
-	char gate[256];
 
 	(void)state;
-	in.now = 1000 * NSEC_PER_DAY;
 	in.unsplit = true;
-	for (int hour = 0; hour < 6; hour++) {
-		verdict_step(&v, &in, &config, gate, sizeof(gate));
-		assert_int_equal(v.state, FARM_WATCH);
-		in.now += 3600 * NSEC_PER_SEC;
-	}
-	assert_string_equal(gate, "direct: hours watched 5.00, needs 6.00");
-	step(&v, &in);
-	assert_true(step(&v, &in) >= FARM_FLAG);
+	watched_for(in, 6, "direct: hours watched 5.00, needs 6.00");
 }
 
 /* N13: of probes of which a dozen are members most came just now. */

@@ -195,7 +195,7 @@ static struct product_in day_fit_in(const struct day_fit *f, double phi2, unsign
 	};
 }
 
-int fit_left_out(const struct detect *d, const struct cohort_id *key, int at, uint32_t until,
+int fit_left_out(struct detect *d, const struct cohort_id *key, int at, uint32_t until,
 		 double *score)
 {
 	struct ledger_stack *s = ledger_find(&d->ledger, key);

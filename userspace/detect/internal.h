@@ -135,8 +135,9 @@ void fit_kinds_of(const struct detect *d, uint64_t stack, struct mixture *m);
 /* Whether there are days to compare with. */
 bool fit_has_days(const struct detect *d, const struct cohort_id *key);
 
-/* A day that is in the ledger, at this place, against all others before `until`: its score. */
-int fit_left_out(const struct detect *d, const struct cohort_id *key, int at, uint32_t until,
+/* A day that is in the ledger, at this place, against all others before `until`: its score.
+ * It is out of the ledger meanwhile. */
+int fit_left_out(struct detect *d, const struct cohort_id *key, int at, uint32_t until,
 		 double *score);
 
 /* weigh.c: weights of all by the component that fit.c found against days. w: its share of
@@ -149,9 +150,9 @@ int weigh_days(struct detect *d, struct cohort *all, const struct mixture_row *r
 int days_close(struct detect *d, uint32_t day, size_t sources);
 int days_go_on(struct detect *d, size_t sources);
 uint32_t days_of(uint64_t ns);
-/* Days before now that the stack was seen in, by its ledger. */
 /* Scores again the clean days that had too few others (ledger.h). */
 int days_settle(struct detect *d, const struct cohort_id *key);
+/* Days before now that the stack was seen in, by its ledger. */
 size_t days_known(const struct detect *d, const struct cohort_id *key);
 
 /* Of the days before this one; newest first. */
