@@ -6,8 +6,8 @@
 cd "$(dirname "$0")/../.." || exit
 
 if scripts/scoreboard; then
-	echo "ok - every goal is met, every farm that must be found is found, nothing honest is ruled"
+	echo "ok - every goal is met, every farm that must be found is found, no look-alike is proposed"
 else
-	echo "not ok - every goal is met, every farm that must be found is found, nothing honest is ruled"
+	echo "not ok - every goal is met, every farm that must be found is found, no look-alike is proposed"
 	exit 1
 fi
