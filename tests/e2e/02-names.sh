@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# beside
 # JA4, JA3 and TCP signatures of real clients, recorded now, are what other people's
 # code prints for the same bytes: read-tls-client-hello, tshark, p0f.
 set -u

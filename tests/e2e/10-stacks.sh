@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# paired
 # Real TLS stacks visit over IPv4 and IPv6: each is named as other people's code names
 # it, tallied once per connection, and a capture of the same traffic says the same.
 # Faults 16, 18, 22, 23, 37, 40.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# paired
 # Exchanges are within 5% of nginx's access log: HTTP/1.1 keep-alive and HTTP/2, small,
 # 2 MB and streamed answers, requests of more than 200 bytes. Faults 16, 31.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# paired
 # Rules bite what they name and nothing else: stack, (source, stack), source, prefix;
 # reset, drop, reject, limit, count; allow wins; expiry holds without the daemon.
 # Faults 17, 44, 57, 83.

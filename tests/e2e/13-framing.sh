@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# paired
 # Nobody can be framed: spoofed frames with a victim's address and a farm's hello move
 # no tally, hit, bucket or verdict of the victim; honest hellos in odd company count.
 # Decoys that the server does not take name nobody and hide nobody.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# paired
 # Generic mode gives the same names, tallies and verdicts as native mode. Fault 20.
 . "$(dirname "$0")/lib.sh"
 need jq node java

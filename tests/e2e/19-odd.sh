@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# paired
 # Connections older than winnow, a HelloRetryRequest, a port used again, fragments, "packet
 # too big" from a blocked source, jumbo frames, an MTU raised under way, super-frames.
 # Faults 5, 14, 18, 19, 21, 30, 31, 40.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 240
+# paired
 # What an operator needs before he dares: rules count first, the share of honest sources
 # that a rule may hit, shared exits, captures of what is dropped, changes that undo
 # themselves, panic, the dead-man, and upgrades without a gap.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 240
+# beside
 # Each of the client's own allocations fails once, and many of replay's (not the first 60:
 # there OpenSSL's own start ends in a null pointer): it says so and ends, or the answer is
 # the one it gives otherwise. Fault 75.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 120
+# beside
 # Of a farm's 605 sources 240 are /64s of 24 homes: the plan names homes beside sources. The
 # same sources far apart give no such rule, and an honest client in each home gives none
 # either. Made-up traffic. Fault 53.
