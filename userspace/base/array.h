@@ -10,8 +10,8 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "base/memory.h"
 
 /* Room for one more element of `size` bytes behind the `n` there are. */
 static inline int array_room(void *rows_p, size_t n, size_t *room, size_t size)
@@ -21,11 +21,9 @@ static inline int array_room(void *rows_p, size_t n, size_t *room, size_t size)
 
 	if (n < *room)
 		return 0;
-	if (posix_memalign(&bigger, 64, more * size))
+	bigger = memory_more(*rows, n * size, more * size);
+	if (!bigger)
 		return -ENOMEM;
-	if (n)
-		memcpy(bigger, *rows, n * size);
-	free(*rows);
 	*rows = bigger;
 	*room = more;
 	return 0;

@@ -5,17 +5,26 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/memory.h"
 
-/* A piece's number is that of its first step of 8 bytes, all chunks counted. */
-#define CHUNK_STEPS (SLAB_CHUNK / SLAB_STEP)
+/* A piece's number is that of its first step of 8 bytes, all chunks counted. The last step
+ * of a chunk is no piece's, so that it may be read behind one. */
+#define CHUNK_STEPS  (SLAB_CHUNK / SLAB_STEP)
+#define BLOCK_CHUNKS (MEMORY_HUGE / SLAB_CHUNK)
 
 struct slab_chunk {
-	uint8_t *at;             /* NULL: without memory */
+	uint8_t *at;             /* NULL: without pieces */
 	uint32_t next, previous; /* with room, of one size; + 1 */
 	uint16_t steps;          /* a piece */
 	uint16_t fresh;          /* steps never given out begin here */
 	uint16_t free;           /* the piece that came back last; its number within + 1 */
 	uint16_t live;
+};
+
+/* Of the chunks with the same number but for the last bits. */
+struct slab_block {
+	uint8_t *at; /* NULL: without chunks */
+	size_t live;
 };
 
 /* What a piece that came back holds. */
@@ -31,8 +40,9 @@ static uint16_t steps_of(size_t len)
 
 void slab_clear(struct slab *s)
 {
-	for (size_t i = 0; i < s->n; i++)
-		free(s->chunks[i].at);
+	for (size_t i = 0; i < s->n_blocks; i++)
+		free(s->blocks[i].at);
+	free(s->blocks);
 	free(s->chunks);
 	memset(s, 0, sizeof(*s));
 }
@@ -66,16 +76,46 @@ static void unlink_open(struct slab *s, uint32_t i)
 		s->open[c->steps - 1] = c->next;
 }
 
+/* Where chunk i is. */
+static uint8_t *block_take(struct slab *s, uint32_t i)
+{
+	struct slab_block *b;
+
+	if (i / BLOCK_CHUNKS == s->n_blocks) {
+		if (array_room(&s->blocks, s->n_blocks, &s->room_blocks, sizeof(*s->blocks)))
+			return NULL;
+		s->blocks[s->n_blocks++] = (struct slab_block){};
+	}
+	b = &s->blocks[i / BLOCK_CHUNKS];
+	if (!b->live)
+		b->at = memory_new(MEMORY_HUGE);
+	if (!b->at)
+		return NULL;
+	b->live++;
+	return b->at + i % BLOCK_CHUNKS * SLAB_CHUNK;
+}
+
+static void block_give(struct slab *s, uint32_t i)
+{
+	struct slab_block *b = &s->blocks[i / BLOCK_CHUNKS];
+
+	if (--b->live)
+		return;
+	free(b->at);
+	b->at = NULL;
+}
+
 static int chunk_new(struct slab *s, uint16_t steps)
 {
 	uint32_t i = s->empty ? s->empty - 1 : s->n;
-	uint8_t *at = malloc(SLAB_CHUNK + SLAB_STEP);
+	uint8_t *at;
 
-	if (!at || s->n >= UINT32_MAX / CHUNK_STEPS ||
-	    (!s->empty && array_room(&s->chunks, s->n, &s->room, sizeof(*s->chunks)))) {
-		free(at);
+	if (s->n >= UINT32_MAX / CHUNK_STEPS ||
+	    (!s->empty && array_room(&s->chunks, s->n, &s->room, sizeof(*s->chunks))))
 		return -ENOMEM;
-	}
+	at = block_take(s, i);
+	if (!at)
+		return -ENOMEM;
 	if (s->empty)
 		s->empty = s->chunks[i].next;
 	else
@@ -88,7 +128,7 @@ static int chunk_new(struct slab *s, uint16_t steps)
 
 static int has_room(const struct slab_chunk *c)
 {
-	return c->free || c->fresh + c->steps <= CHUNK_STEPS;
+	return c->free || c->fresh + c->steps < CHUNK_STEPS;
 }
 
 uint32_t slab_take(struct slab *s, size_t len)
@@ -127,7 +167,7 @@ void slab_give(struct slab *s, uint32_t piece)
 	if (--c->live)
 		return;
 	unlink_open(s, i);
-	free(c->at);
+	block_give(s, i);
 	*c = (struct slab_chunk){ .next = s->empty };
 	s->empty = i + 1;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "base/memory.h"
+
 #define FIRST_SLOTS 16
 
 /* A slot is the number of its row + 1, which fits the bits of the mask, and above them
@@ -158,7 +160,7 @@ static int grow_rows(struct table *t)
 
 	if (room >= UINT32_MAX)
 		return -ENOMEM;
-	rows = reallocarray(t->rows, room, t->row_len);
+	rows = memory_more(t->rows, t->n * t->row_len, room * t->row_len);
 	if (!rows)
 		return -ENOMEM;
 	t->rows = rows;
@@ -170,7 +172,7 @@ static int grow_rows(struct table *t)
 static int grow_slots(struct table *t)
 {
 	size_t n_slots = t->slots ? 2 * (t->mask + 1) : FIRST_SLOTS;
-	uint32_t *slots = n_slots > UINT32_MAX ? NULL : calloc(n_slots, sizeof(*slots));
+	uint32_t *slots = n_slots > UINT32_MAX ? NULL : memory_zeroed(n_slots * sizeof(*slots));
 	uint32_t mask = n_slots - 1;
 
 	if (!slots)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "detect/window.h"
 
 #define FIRST_SLOTS 16
@@ -49,7 +50,7 @@ static int grow(struct addresses *a, const struct table *ids, size_t i)
 
 	while (4 * (i + 1) > 3 * ((size_t)now.mask + 1))
 		now.mask = 2 * now.mask + 1;
-	now.slots = calloc((size_t)now.mask + 1, sizeof(*now.slots));
+	now.slots = memory_zeroed(((size_t)now.mask + 1) * sizeof(*now.slots));
 	if (!now.slots)
 		return -ENOMEM;
 	for (size_t k = 0; old.slots && k <= old.mask; k++) {

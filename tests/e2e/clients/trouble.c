@@ -143,6 +143,7 @@ static int hit(int64_t *count, int64_t *in)
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
 
 void *malloc(size_t n)
 {
@@ -178,6 +179,14 @@ void *reallocarray(void *p, size_t n, size_t size)
 		return NULL;
 	}
 	return realloc(p, n * size);
+}
+
+int posix_memalign(void **p, size_t to, size_t n)
+{
+	if (no_memory())
+		return ENOMEM;
+	*p = __libc_memalign(to, n);
+	return *p ? 0 : ENOMEM;
 }
 
 /* ---- system calls ------------------------------------------------------------------------ */
