@@ -44,6 +44,7 @@ void baseline_init(struct baseline *b)
 	memset(b, 0, sizeof(*b));
 	table_init(&b->flags, sizeof(uint64_t), sizeof(uint32_t));
 	table_init(&b->stacks, sizeof(uint64_t), sizeof(struct stack_baseline));
+	table_init(&b->kinds, sizeof(uint64_t), sizeof(struct mixture));
 	table_init(&b->tcp, sizeof(struct tcp_id), sizeof(uint32_t));
 	table_init(&b->sources, sizeof(struct source_id), sizeof(uint8_t));
 	table_init(&b->prefixes, sizeof(struct source_id), sizeof(uint8_t));
@@ -53,6 +54,7 @@ void baseline_clear(struct baseline *b)
 {
 	table_clear(&b->flags);
 	table_clear(&b->stacks);
+	table_clear(&b->kinds);
 	table_clear(&b->tcp);
 	table_clear(&b->sources);
 	table_clear(&b->prefixes);
@@ -68,6 +70,11 @@ uint64_t network_of(uint64_t src, uint8_t family, enum network size)
 const struct stack_baseline *baseline_stack(const struct baseline *b, uint64_t stack)
 {
 	return table_find(&b->stacks, &stack);
+}
+
+const struct mixture *baseline_kinds(const struct baseline *b, uint64_t stack)
+{
+	return table_find(&b->kinds, &stack);
 }
 
 double baseline_split_share(const struct baseline *b, uint64_t stack)
@@ -90,13 +97,17 @@ static uint32_t threshold_unknown(const struct baseline *b, uint64_t stack)
 									  : THRESHOLD_SCRIPT;
 }
 
-uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t rtt_min)
+uint32_t baseline_threshold_of(const struct baseline *b, uint64_t stack,
+			       const struct stack_baseline *s, uint16_t rtt_min)
 {
-	const struct stack_baseline *s = baseline_stack(b, stack);
-
 	if (!s || !s->threshold[0])
 		return threshold_unknown(b, stack);
 	return s->threshold[baseline_r_bin(rtt_min)] + s->drift;
+}
+
+uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t rtt_min)
+{
+	return baseline_threshold_of(b, stack, baseline_stack(b, stack), rtt_min);
 }
 
 int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags)
@@ -212,14 +223,13 @@ static int mark_site(struct baseline *b, const struct record_id *id, enum delay_
 }
 
 /* Kinds of a stack: direct and split, each regular or not, on top of the site's. */
-static int learn_kinds(const struct baseline *b, struct stack_baseline *s, const struct sample *all,
-		       size_t k)
+static int learn_kinds(struct baseline *b, uint64_t stack, const struct sample *all, size_t k)
 {
 	_cleanup_(freep) struct mixture_row *rows = malloc((k ? k : 1) * sizeof(*rows));
 	_cleanup_(freep) float *w = malloc((k ? k : 1) * sizeof(*w));
-	struct mixture *m = &s->kinds;
+	struct mixture *m = table_add(&b->kinds, &stack, NULL);
 
-	if (!rows || !w)
+	if (!rows || !w || !m)
 		return -ENOMEM;
 	for (size_t i = 0; i < k; i++)
 		rows[i] = all[i].x;
@@ -476,8 +486,7 @@ int baseline_learn(struct baseline *b, struct windows *w, const struct detect_co
 	if (!err)
 		learn_pool(b, all, n);
 	for (size_t i = 0; i < b->stacks.n && !err; i++)
-		err = learn_kinds(b, table_value(&b->stacks, runs[i].row), all + runs[i].first,
-				  runs[i].n);
+		err = learn_kinds(b, runs[i].stack, all + runs[i].first, runs[i].n);
 	return err;
 }
 

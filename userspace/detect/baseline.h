@@ -54,14 +54,14 @@ struct stack_baseline {
 	double exchanges, seconds;
 	double gaps[GAP_BINS]; /* a source counts 8 gaps at most */
 	struct sessions_sum sessions;
-	struct mixture kinds;
 };
 
 enum site_seen { SITE_DIRECT = 1, SITE_SPLIT = 2, SITE_SEEN = 4 };
 
 struct baseline {
 	struct table flags;    /* stack -> u32 enum hello_flag, whenever seen */
-	struct table stacks;   /* stack -> struct stack_baseline */
+	struct table stacks;   /* stack -> struct stack_baseline, which every look needs: small */
+	struct table kinds;    /* stack -> struct mixture */
 	struct table tcp;      /* {stack, tcp_key} -> u32 sources; stack 0: the site */
 	struct table sources;  /* {src, family} -> u8 enum site_seen */
 	struct table prefixes; /* {prefix, family} -> u8 */
@@ -87,9 +87,13 @@ int baseline_drift(struct baseline *b, const struct windows *w, const struct det
 int baseline_flags(struct baseline *b, uint64_t stack, uint32_t hello_flags);
 
 const struct stack_baseline *baseline_stack(const struct baseline *b, uint64_t stack);
+/* What kinds of sources it had when clean, or NULL. */
+const struct mixture *baseline_kinds(const struct baseline *b, uint64_t stack);
 /* Share of the stack's clean sources that were split; the site's where it had none. */
 double baseline_split_share(const struct baseline *b, uint64_t stack);
-/* Units of the row (0.1 ms). */
+/* Units of the row (0.1 ms). `s`: of that stack, as baseline_stack() gives it. */
+uint32_t baseline_threshold_of(const struct baseline *b, uint64_t stack,
+			       const struct stack_baseline *s, uint16_t rtt_min);
 uint32_t baseline_threshold(const struct baseline *b, uint64_t stack, uint16_t rtt_min);
 unsigned int baseline_r_bin(uint16_t rtt_min);
 uint32_t baseline_source(const struct baseline *b, uint64_t src, uint8_t family);

@@ -34,7 +34,7 @@ struct delays delays_of(const struct baseline *b, const struct detect_config *c,
 			const struct tally *row, const struct view *v)
 {
 	const struct stack_baseline *s = baseline_stack(b, row->stack);
-	uint32_t threshold = baseline_threshold(b, row->stack, row->rtt_min);
+	uint32_t threshold = baseline_threshold_of(b, row->stack, s, row->rtt_min);
 	struct delays d = {};
 	/* Of a stack nobody else has, one handshake a source shows enough of the whole;
 	 * a rule needs more of the one it names (members.h). */

@@ -23,11 +23,13 @@ bool fit_has_days(const struct detect *d, const struct cohort_id *key)
 	return days_known(d, key) >= 1;
 }
 
-/* What this stack is expected to hold; a stack that was not seen clean: the site. */
-static void kinds_of(const struct baseline *b, const struct stack_baseline *s, struct mixture *m)
+void fit_kinds_of(const struct detect *d, uint64_t stack, struct mixture *m)
 {
-	if (s && s->kinds.n) {
-		*m = s->kinds;
+	const struct baseline *b = &d->baseline;
+	const struct mixture *known = baseline_kinds(b, stack);
+
+	if (known) {
+		*m = *known;
 		return;
 	}
 	memset(m, 0, sizeof(*m));
@@ -42,11 +44,6 @@ static void kinds_of(const struct baseline *b, const struct stack_baseline *s, s
 	m->class[0].weight = 1 - m->class[1].weight;
 	m->class[0].cap = 1;
 	m->class[1].cap = fmin(1, 3 * m->class[1].weight + 0.05);
-}
-
-void fit_kinds_of(const struct detect *d, uint64_t stack, struct mixture *m)
-{
-	kinds_of(&d->baseline, baseline_stack(&d->baseline, stack), m);
 }
 
 /* ---- without days ------------------------------------------------------------------ */

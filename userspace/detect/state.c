@@ -14,7 +14,7 @@
 struct head {
 	uint64_t magic, len, sum;
 	/* A layout that changed has another size somewhere. */
-	uint32_t size[10];
+	uint32_t size[12];
 	uint32_t ids, day;
 	uint64_t learnt_clean;
 	uint64_t baseline_until;
@@ -38,13 +38,14 @@ struct reader {
 	size_t left;
 };
 
-static void sizes(uint32_t out[10])
+static void sizes(uint32_t out[12])
 {
-	const uint32_t size[10] = { sizeof(struct head),         sizeof(struct counts),
+	const uint32_t size[12] = { sizeof(struct head),         sizeof(struct counts),
 				    sizeof(struct view),         sizeof(struct record),
 				    sizeof(struct record_id),    sizeof(struct stack_baseline),
 				    sizeof(struct baseline),     sizeof(struct stack_orders),
-				    sizeof(struct cohort_state), sizeof(struct windows) };
+				    sizeof(struct cohort_state), sizeof(struct windows),
+				    sizeof(struct mixture),      sizeof(struct slice) };
 
 	memcpy(out, size, sizeof(size));
 }
@@ -107,13 +108,14 @@ struct kept_table {
 	size_t key_len, value_len;
 };
 
-#define KEPT_TABLES 8
+#define KEPT_TABLES 9
 
 static void kept(struct detect *d, struct kept_table out[KEPT_TABLES])
 {
 	const struct kept_table all[KEPT_TABLES] = {
 		{ &d->baseline.flags, sizeof(uint64_t), sizeof(uint32_t) },
 		{ &d->baseline.stacks, sizeof(uint64_t), sizeof(struct stack_baseline) },
+		{ &d->baseline.kinds, sizeof(uint64_t), sizeof(struct mixture) },
 		{ &d->baseline.tcp, 2 * sizeof(uint64_t), sizeof(uint32_t) },
 		{ &d->baseline.sources, sizeof(struct source_id), sizeof(uint8_t) },
 		{ &d->baseline.prefixes, sizeof(struct source_id), sizeof(uint8_t) },
@@ -349,6 +351,7 @@ static int get_baseline(struct reader *r, struct baseline *b)
 	memcpy(&was, at, sizeof(was));
 	was.flags = b->flags;
 	was.stacks = b->stacks;
+	was.kinds = b->kinds;
 	was.tcp = b->tcp;
 	was.sources = b->sources;
 	was.prefixes = b->prefixes;
@@ -440,7 +443,7 @@ int detect_restore(struct detect *d, const void *bytes, size_t len)
 {
 	struct kept_table tables[KEPT_TABLES];
 	struct reader r = { bytes, len };
-	uint32_t size[10];
+	uint32_t size[12];
 	struct head h;
 	const void *at = get(&r, sizeof(h));
 	int err;
