@@ -143,6 +143,28 @@ static void agrees_with_a_plain_array_over_random_steps(void **state)
 	}
 }
 
+/* Added rows stay where they are, and each is found. */
+static void reserved_rows_do_not_move(void **state)
+{
+	_cleanup_(table_clearp) struct table t;
+	uint64_t n = 100000, *first;
+
+	table_init(&t, sizeof(uint64_t), sizeof(uint64_t));
+	for (uint64_t key = 0; key < 10; key++)
+		*(uint64_t *)table_add(&t, &key, NULL) = key + 1;
+	assert_int_equal(table_reserve(&t, n), 0);
+	first = table_value(&t, 0);
+	for (uint64_t key = 10; key < n; key++)
+		*(uint64_t *)table_add(&t, &key, NULL) = key + 1;
+	assert_ptr_equal(table_value(&t, 0), first);
+	assert_int_equal(table_reserve(&t, 5), 0);
+	for (uint64_t key = 0; key < n; key++) {
+		table_ask(&t, &key);
+		assert_int_equal(*(uint64_t *)table_find(&t, &key), key + 1);
+	}
+	assert_null(table_find(&t, &n));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +174,7 @@ int main(void)
 		cmocka_unit_test(keys_of_odd_length_differ_in_every_byte),
 		cmocka_unit_test(rows_stay_in_the_order_they_came),
 		cmocka_unit_test(rows_can_be_removed_while_counting_down),
+		cmocka_unit_test(reserved_rows_do_not_move),
 		cmocka_unit_test(agrees_with_a_plain_array_over_random_steps),
 	};
 

@@ -153,9 +153,14 @@ void table_find_all(const struct table *t, const void *keys, size_t n, void **va
 		values[i] = t->n ? value_at(t, slot_of(t, key + i * t->key_len, hash[i])) : NULL;
 }
 
-static int grow_rows(struct table *t)
+void table_ask(const struct table *t, const void *key)
 {
-	size_t room = t->room ? 2 * t->room : FIRST_SLOTS / 2;
+	if (t->slots)
+		__builtin_prefetch(&t->slots[table_hash(key, t->key_len) & t->mask]);
+}
+
+static int grow_rows(struct table *t, size_t room)
+{
 	unsigned char *rows;
 
 	if (room >= UINT32_MAX)
@@ -169,9 +174,8 @@ static int grow_rows(struct table *t)
 }
 
 /* Kept at most three quarters full. Keys lie in order: to hash them again is cheap. */
-static int grow_slots(struct table *t)
+static int grow_slots(struct table *t, size_t n_slots)
 {
-	size_t n_slots = t->slots ? 2 * (t->mask + 1) : FIRST_SLOTS;
 	uint32_t *slots = n_slots > UINT32_MAX ? NULL : memory_zeroed(n_slots * sizeof(*slots));
 	uint32_t mask = n_slots - 1;
 
@@ -180,14 +184,38 @@ static int grow_slots(struct table *t)
 	free(t->slots);
 	t->slots = slots;
 	t->mask = mask;
-	for (size_t row = 0; row < t->n; row++) {
-		uint32_t hash = table_hash(table_key(t, row), t->key_len), i = hash & mask;
+	for (size_t first = 0, n; first < t->n; first += n) {
+		uint32_t hash[TABLE_AT_ONCE];
 
-		while (slots[i])
-			i = (i + 1) & mask;
-		slots[i] = (hash & ~mask) | (row + 1);
+		n = t->n - first < TABLE_AT_ONCE ? t->n - first : TABLE_AT_ONCE;
+		for (size_t k = 0; k < n; k++) {
+			hash[k] = table_hash(table_key(t, first + k), t->key_len);
+			__builtin_prefetch(&slots[hash[k] & mask], 1);
+		}
+		for (size_t k = 0; k < n; k++) {
+			uint32_t i = hash[k] & mask;
+
+			while (slots[i])
+				i = (i + 1) & mask;
+			slots[i] = (hash[k] & ~mask) | (first + k + 1);
+		}
 	}
 	return 0;
+}
+
+static bool too_full(size_t n, size_t n_slots)
+{
+	return 4 * n > 3 * n_slots;
+}
+
+int table_reserve(struct table *t, size_t n)
+{
+	size_t had = t->slots ? t->mask + 1 : 0, n_slots = had ? had : FIRST_SLOTS;
+	int err = n > t->room ? grow_rows(t, n) : 0;
+
+	while (too_full(n, n_slots))
+		n_slots *= 2;
+	return !err && n_slots > had ? grow_slots(t, n_slots) : err;
 }
 
 void *table_add(struct table *t, const void *key, bool *added)
@@ -203,9 +231,11 @@ void *table_add(struct table *t, const void *key, bool *added)
 		if (t->slots[i])
 			return value_at(t, i);
 	}
-	if (t->n == t->room && grow_rows(t))
+	if (t->n == t->room && grow_rows(t, t->room ? 2 * t->room : FIRST_SLOTS / 2))
 		return NULL;
-	if ((!t->slots || 4 * (t->n + 1) > 3 * (t->mask + 1)) && grow_slots(t))
+	if (!t->slots && grow_slots(t, FIRST_SLOTS))
+		return NULL;
+	if (too_full(t->n + 1, t->mask + 1) && grow_slots(t, 2 * (t->mask + 1)))
 		return NULL;
 
 	row = t->rows + t->n * t->row_len;

@@ -53,6 +53,10 @@ void *table_find(const struct table *t, const void *key);
  * together. */
 #define TABLE_AT_ONCE 32
 void table_find_all(const struct table *t, const void *keys, size_t n, void **values);
+/* Its slot is on its way from memory when the key is looked for or added a little later. */
+void table_ask(const struct table *t, const void *key);
+/* Room for n rows in all, so that adding them moves nothing. -ENOMEM. */
+int table_reserve(struct table *t, size_t n);
 /* The value of that key, zeroed if the row is new (*added, may be NULL).
  * NULL: no memory. */
 void *table_add(struct table *t, const void *key, bool *added);

@@ -16,6 +16,7 @@
 #define SOURCES_LEAST     5
 #define CONTROL_LOOKED_AT 4000 /* records, evenly over all */
 #define DRIFT_STEP        5    /* 0.1 ms: less is no change */
+#define AHEAD             16   /* records asked for before they are looked at */
 
 struct tcp_id {
 	uint64_t stack;
@@ -205,13 +206,18 @@ static int count_tcp(struct baseline *b, uint64_t stack, uint32_t tcp_key)
 	return 0;
 }
 
+static struct source_id prefix_of(const struct record_id *id)
+{
+	return (struct source_id){ network_of(id->src, id->family, NETWORK_SMALL), id->family };
+}
+
 static int mark_site(struct baseline *b, const struct record_id *id, enum delay_state state)
 {
 	uint8_t seen = SITE_SEEN | (state == DELAY_SPLIT    ? SITE_SPLIT
 				    : state == DELAY_DIRECT ? SITE_DIRECT
 							    : 0);
 	struct source_id source = { id->src, id->family };
-	struct source_id prefix = { network_of(id->src, id->family, NETWORK_SMALL), id->family };
+	struct source_id prefix = prefix_of(id);
 	uint8_t *s = table_add(&b->sources, &source, NULL);
 	uint8_t *p = table_add(&b->prefixes, &prefix, NULL);
 
@@ -413,15 +419,19 @@ static int learn_source(struct baseline *b, struct windows *w, const struct dete
 {
 	struct record *r = &w->records[a->record];
 	struct counts counts;
+	uint32_t direct, split;
 	struct delays d;
-	int err;
+	int err = 0;
 
 	record_counts(w, a->record, &counts);
 	d = delays_of(b, c, &counts.row, &counts.clean);
 	if (d.state == DELAY_DIRECT)
 		r->clean_dstar = d.dstar + 1;
+	direct = counts.clean.direct;
+	split = counts.clean.split;
 	recount(b, &counts.row, &counts.clean);
-	err = record_keep(w, a->record, &counts);
+	if (counts.clean.direct != direct || counts.clean.split != split)
+		err = record_keep(w, a->record, &counts);
 	gather_stack(s, d.state, &counts.clean);
 	a->state = d.state;
 	a->x = features_of(b, &counts.row, &counts.clean, &d,
@@ -436,20 +446,25 @@ static int learn_source(struct baseline *b, struct windows *w, const struct dete
 }
 
 /* Records lie in another order than samples: those to come are asked for. */
-#define AHEAD 16
-
-static void ask_for(const struct windows *w, const struct sample *all, size_t n, size_t i)
+static void ask_for(const struct baseline *b, const struct windows *w, const struct sample *all,
+		    size_t n, size_t i)
 {
-	if (i + 2 * AHEAD < n) {
-		__builtin_prefetch(&w->records[all[i + 2 * AHEAD].record]);
-		__builtin_prefetch(record_id(w, all[i + 2 * AHEAD].record));
+	if (i + AHEAD < n) {
+		const struct record_id *id = record_id(w, all[i + AHEAD].record);
+		struct source_id source = { id->src, id->family };
+		struct source_id prefix = prefix_of(id);
+
+		table_ask(&b->sources, &source);
+		table_ask(&b->prefixes, &prefix);
+		record_ask_counts(w, all[i + AHEAD].record);
 	}
-	if (i + AHEAD < n && w->records[all[i + AHEAD].record].counts)
-		__builtin_prefetch(slab_at(&w->counts, w->records[all[i + AHEAD].record].counts));
+	if (i + 2 * AHEAD < n)
+		record_ask(w, all[i + 2 * AHEAD].record);
 }
 
+/* `n`: samples from its first to the last of all. */
 static int learn_stack(struct baseline *b, struct windows *w, const struct detect_config *c,
-		       const struct run *run, struct sample *all)
+		       const struct run *run, struct sample *all, size_t n)
 {
 	struct stack_baseline *s = table_value(&b->stacks, run->row);
 	int err = 0;
@@ -457,7 +472,7 @@ static int learn_stack(struct baseline *b, struct windows *w, const struct detec
 	thresholds(b, run->stack, s, all, run->n);
 	s->seconds = (double)(b->until - b->from) / 1e9;
 	for (size_t i = 0; i < run->n && !err; i++) {
-		ask_for(w, all, run->n, i);
+		ask_for(b, w, all, n, i);
 		err = learn_source(b, w, c, s, &all[i]);
 	}
 	return err;
@@ -475,10 +490,14 @@ int baseline_learn(struct baseline *b, struct windows *w, const struct detect_co
 	err = gather(b, w, c, all, &n);
 	if (!err)
 		err = sort_samples(b, all, n, &runs);
+	if (!err)
+		err = table_reserve(&b->sources, n);
+	if (!err)
+		err = table_reserve(&b->kinds, b->stacks.n);
 	b->from = w->begun > c->window ? w->begun - c->window : 0;
 	b->until = w->now;
 	for (size_t i = 0; i < b->stacks.n && !err; i++)
-		err = learn_stack(b, w, c, &runs[i], all + runs[i].first);
+		err = learn_stack(b, w, c, &runs[i], all + runs[i].first, n - runs[i].first);
 	b->learnt = true;
 	for (size_t i = 0; i < b->stacks.n && !err; i++)
 		for (size_t j = runs[i].first; j < runs[i].first + runs[i].n; j++)
@@ -536,6 +555,10 @@ int baseline_drift(struct baseline *b, const struct windows *w, const struct det
 		struct view lately;
 		struct delays d;
 
+		if (i + 2 * AHEAD * step < w->n)
+			record_ask(w, i + 2 * AHEAD * step);
+		if (i + AHEAD * step < w->n)
+			record_ask_counts(w, i + AHEAD * step);
 		if (!r->clean_dstar || !record_active(r))
 			continue;
 		record_counts(w, i, &counts);

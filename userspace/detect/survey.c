@@ -145,8 +145,13 @@ int survey_take(struct detect *d)
 			record_ask_counts(&d->windows, i + RECORDS_AHEAD);
 		err = glance(d, i);
 	}
-	for (size_t i = 0; !all && !err && i < d->windows.n_moved; i++)
+	for (size_t i = 0; !all && !err && i < d->windows.n_moved; i++) {
+		if (i + RECORDS_AHEAD < d->windows.n_moved)
+			record_ask(&d->windows, d->windows.moved[i + RECORDS_AHEAD]);
+		if (i + RECORDS_AHEAD / 2 < d->windows.n_moved)
+			record_ask_counts(&d->windows, d->windows.moved[i + RECORDS_AHEAD / 2]);
 		err = glance(d, d->windows.moved[i]);
+	}
 	y->taken = !err; /* or all is taken again */
 	return err;
 }
