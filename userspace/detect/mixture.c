@@ -11,19 +11,25 @@ void mixture_count(const struct mixture_row *rows, const float *w, size_t n, dou
 		   const double prior[FEATURES][FEATURE_LEVELS],
 		   double out[FEATURES][FEATURE_LEVELS])
 {
+	double count[FEATURES][FEATURE_LEVELS];
+
+	for (int f = 0; f < FEATURES; f++)
+		for (int x = 0; x < FEATURE_LEVELS; x++)
+			count[f][x] = kappa * (prior ? prior[f][x] : 1.0 / feature_levels[f]);
+	/* Six sums that do not wait for each other; what is not known goes to [f][0]. */
+	for (size_t i = 0; i < n; i++) {
+		double more = w ? w[i] : 1;
+
+		for (int f = 0; f < FEATURES; f++)
+			count[f][rows[i].x[f]] += more;
+	}
 	for (int f = 0; f < FEATURES; f++) {
 		double sum = 0;
 
 		for (int x = 1; x <= feature_levels[f]; x++)
-			out[f][x] = kappa * (prior ? prior[f][x] : 1.0 / feature_levels[f]);
-		for (size_t i = 0; i < n; i++) {
-			if (rows[i].x[f])
-				out[f][rows[i].x[f]] += w ? w[i] : 1;
-		}
+			sum += count[f][x];
 		for (int x = 1; x <= feature_levels[f]; x++)
-			sum += out[f][x];
-		for (int x = 1; x <= feature_levels[f]; x++)
-			out[f][x] = (1 - MIXTURE_FLAT) * (sum > 0 ? out[f][x] / sum : 0) +
+			out[f][x] = (1 - MIXTURE_FLAT) * (sum > 0 ? count[f][x] / sum : 0) +
 				    (sum > 0 ? MIXTURE_FLAT : 1) / feature_levels[f];
 		out[f][0] = 1;
 	}
