@@ -84,29 +84,17 @@ static int add_orders(void *ctx, const void *sets, size_t n_sets)
 	return snapshot_add_sets(ctx, NULL, 0, sets, n_sets);
 }
 
-/* Rows are handed on so many sets at a time. */
-#define SOME_SETS 512
-
 struct handing {
 	struct snapshot *some;
 	snapshot_rows_fn fn;
 	void *ctx;
 };
 
-static int hand_tallies(void *ctx, const void *at, size_t n_sets)
+static int hand_tallies(void *ctx, const void *sets, size_t n_sets)
 {
-	const struct tally_set *sets = at;
 	struct handing *h = ctx;
-	int err = 0;
 
-	for (size_t i = 0, n; i < n_sets && !err; i += n) {
-		n = n_sets - i < SOME_SETS ? n_sets - i : SOME_SETS;
-		h->some->n_rows = 0;
-		err = snapshot_add_sets(h->some, sets + i, n, NULL, 0);
-		if (!err)
-			err = h->fn(h->ctx, h->some->rows, h->some->n_rows);
-	}
-	return err;
+	return snapshot_each_set(h->some, sets, n_sets, h->fn, h->ctx);
 }
 
 int kern_each_tally(const struct kern *k, snapshot_rows_fn fn, void *ctx, uint64_t *skipped)

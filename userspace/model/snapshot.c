@@ -131,6 +131,23 @@ int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n
 	return 0;
 }
 
+#define SOME_SETS 512
+
+int snapshot_each_set(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
+		      snapshot_rows_fn fn, void *ctx)
+{
+	int err = 0;
+
+	for (size_t i = 0, n; i < n_sets && !err; i += n) {
+		n = n_sets - i < SOME_SETS ? n_sets - i : SOME_SETS;
+		s->n_rows = 0;
+		err = snapshot_add_sets(s, sets + i, n, NULL, 0);
+		if (!err)
+			err = fn(ctx, s->rows, s->n_rows);
+	}
+	return err;
+}
+
 /* ---- the newest rows ----------------------------------------------------------------- */
 
 #define AHEAD 24 /* sets that are asked for before they are looked at */

@@ -74,6 +74,11 @@ int snapshot_each(const struct snapshot *s, snapshot_rows_fn fn, void *ctx);
 int snapshot_add_sets(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
 		      const struct order_set *orders, size_t n_order_sets);
 
+/* The same rows, not kept but handed on some sets at a time; losses are counted in `s`, whose
+ * rows they are meanwhile. Stops at the first answer that is not 0 and returns it. */
+int snapshot_each_set(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
+		      snapshot_rows_fn fn, void *ctx);
+
 /* The `limit` rows that were seen last, newest first, of how many there are. Reads what
  * ranks each row where it lies, and copies no other. */
 int snapshot_add_newest(struct snapshot *s, const struct tally_set *sets, size_t n_sets,
