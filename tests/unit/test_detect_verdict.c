@@ -255,6 +255,34 @@ static void an_own_stack_needs_size_and_age(void **state)
 		assert_int_equal(step(&v, &in), FARM_WATCH);
 }
 
+/* Before anything is learnt every stack is new, also one that 10,000 people have. */
+static void a_few_of_a_stack_that_no_day_knows_are_no_own_stack(void **state)
+{
+	struct verdict_input in = good;
+	struct verdict v = {};
+	char gate[256];
+
+	in.own = true;
+	in.sources = 20 * in.members;
+	for (uint32_t i = 0; i < config.own_windows + 5; i++)
+		assert_int_equal(step(&v, &in), FARM_WATCH);
+	verdict_step(&v, &in, &config, gate, sizeof(gate));
+	assert_string_equal(gate, "own stack: share of its sources 0.05, needs 0.50");
+	in.sources = 2 * in.members + 1;
+	assert_int_equal(step(&v, &in), FARM_WATCH);
+	in.sources = 2 * in.members;
+	step(&v, &in);
+	assert_int_equal(step(&v, &in), FARM_PROPOSE);
+
+	/* A release since: its days are known, and this one is none of them. */
+	v = (struct verdict){};
+	in.sources = 20 * in.members;
+	in.calibrated = in.rejected = true;
+	for (uint32_t i = 0; i < config.own_windows + 2; i++)
+		step(&v, &in);
+	assert_int_equal(v.state, FARM_PROPOSE);
+}
+
 static void each_part_of_the_gate_holds_by_itself(void **state)
 {
 	for (int part = 0; part < 6; part++) {
@@ -356,6 +384,7 @@ int main(void)
 		T(of_few_it_must_be_known_that_they_stay),
 		T(no_fleet_of_fifty_exits_lies_as_far_apart_as_a_farm),
 		T(an_own_stack_needs_size_and_age),
+		T(a_few_of_a_stack_that_no_day_knows_are_no_own_stack),
 		T(each_part_of_the_gate_holds_by_itself),
 		T(one_operator_stands_in_for_coordination),
 		T(a_flag_is_not_lost_in_a_quiet_window_but_decays),

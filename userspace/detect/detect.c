@@ -240,6 +240,7 @@ static int judge(struct detect *d, const struct cohort_id *key, const struct gro
 		.now = d->windows.now,
 		.gain = state->component.gain,
 		.members = members->n,
+		.sources = all->n,
 		.prefixes = dispersion_prefixes(members),
 		.conceal = state->judgement.conceal,
 		.coordinate = state->judgement.coordinate,

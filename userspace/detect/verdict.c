@@ -14,6 +14,9 @@
 #define STAY_EARLY 8  /* members, before it is asked */
 #define STAY_KNOWN 20 /* members: of fewer it must be known */
 
+/* Of the sources of an own stack that is not known from any day. */
+#define OWN_SHARE 0.5
+
 static void missing(char *gate, size_t size, const char *what, double have, double need)
 {
 	size_t n = strlen(gate);
@@ -90,6 +93,9 @@ static bool gate_holds(const struct verdict *v, const struct verdict_input *in,
 		missing(gate, size, "own stack: sources", in->members, c->own_sources);
 	if (in->own && in->prefixes < c->own_prefixes)
 		missing(gate, size, "own stack: /16s", in->prefixes, c->own_prefixes);
+	if (in->own && !in->calibrated && in->members < OWN_SHARE * in->sources)
+		missing(gate, size, "own stack: share of its sources",
+			(double)in->members / in->sources, OWN_SHARE);
 	if (in->own && comes_and_goes(in))
 		missing(gate, size, "own stack: share that stays",
 			in->early ? (double)in->stayed / in->early : 0, STAY_SHARE);

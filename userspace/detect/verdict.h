@@ -20,8 +20,10 @@
  * The gate: concealment against what does not conceal, coordination against what
  * does not coordinate (or one operator instead), spread, decision bits over 0, and
  * for an own stack - fewer than 20 clean sources - its size and age: nothing but time
- * tells it from a release. And its sources stay, as far as an hour has shown that: there
- * are no other days to compare with, and who asks once through each of many homes from one
+ * tells it from a release. While no clean days are known, either, most of its sources
+ * are the farm's: where one has not been learnt yet, every stack is new, and the people behind
+ * relays of a popular one are hundreds. And its sources stay, as far as an hour has shown that:
+ * there are no other days to compare with, and who asks once through each of many homes from one
  * origin, on a stack of his own, is a farm in everything else (N13). On a stack that others
  * have one operator counts instead of coordination only where the sources stay; of fewer
  * than 20 members that must be known. Up to 26 members lie apart by chance also where a
@@ -46,6 +48,7 @@ struct verdict_input {
 	uint32_t windows; /* since the step before; 0 counts as 1 */
 	double gain;
 	size_t members; /* split, posterior >= 0.5 */
+	size_t sources; /* of the cohort, lately */
 	size_t prefixes;
 	double conceal, coordinate, one_operator, bits;
 	double spread;
