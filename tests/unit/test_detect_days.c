@@ -197,6 +197,37 @@ static void written_days_are_history_for_a_detector_that_knows_nothing(void **st
 	detect_free(other);
 }
 
+/* Eight days that were written, on the third of which somebody of stack 2 was suspected. */
+static void written_clean_days_are_scored_again(void **state)
+{
+	_cleanup_(freep) struct past *rows = NULL;
+	uint32_t today = START / NSEC_PER_SEC / 86400;
+	struct cohort_id key = { 1, 443 }, suspected = { 2, 443 };
+	struct detect *other = fresh();
+	double scores[LEDGER_DAYS];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(days_close(detect, today, SIZE_MAX), 0);
+	rows = rows_of(detect, &n);
+	other->windows.now = START + 30 * HOUR;
+	for (uint32_t i = 0; i < 8; i++) {
+		for (size_t k = 0; k < n; k++)
+			rows[k].counted =
+				i == 2 && k % SOURCES == 7 && rows[k].stack == 2 ? 9000 : 10000;
+		assert_int_equal(detect_recall_day(other, today - i, rows, n), 0);
+	}
+	assert_int_equal(ledger_scores(ledger_find(&other->ledger, &key), scores), 0);
+	assert_int_equal(days_settle(other, &key), 0);
+	assert_int_equal(days_settle(other, &suspected), 0);
+	/* All but the oldest; days that are alike are not unusual. */
+	assert_int_equal(ledger_scores(ledger_find(&other->ledger, &key), scores), 7);
+	for (int i = 0; i < 7; i++)
+		assert_true(scores[i] < 5);
+	assert_int_equal(ledger_scores(ledger_find(&other->ledger, &suspected), scores), 6);
+	detect_free(other);
+}
+
 /* Closes a day of `d` before which no source of stack 1 was split. How many split ones
  * count, of 40 of 80. */
 static double split_kept(struct detect *d, enum farm_state is)
@@ -364,6 +395,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_day_closed_part_by_part_is_the_same_day),
 		T(written_days_are_history_for_a_detector_that_knows_nothing),
+		T(written_clean_days_are_scored_again),
 		cmocka_unit_test_setup_teardown(
 			what_is_flagged_makes_no_more_split_sources_ordinary, set_up_late,
 			tear_down),

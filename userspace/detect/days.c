@@ -279,17 +279,22 @@ static int recall_cohort(struct detect *d, uint32_t day, const struct past **row
 	struct cohort_id key = { rows[0]->stack, rows[0]->service };
 	struct ledger_stack *s;
 	struct cells cells;
+	bool clean = true;
 
 	if (n < LEDGER_LEAST)
 		return 0;
 	memset(full, 0, CELLS * sizeof(*full));
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		clean = clean && rows[i]->counted == 10000;
 		if (rows[i]->cell < CELLS)
 			full[rows[i]->cell] += rows[i]->counted / 1e4F;
+	}
 	s = ledger_add(&d->ledger, &key);
 	if (!s || cells_pack(full, &cells))
 		return -ENOMEM;
 	ledger_put(s, day, &cells);
+	if (clean) /* to be scored when it is asked for */
+		ledger_score(s, day, 0, 0);
 	return 0;
 }
 

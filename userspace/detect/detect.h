@@ -45,8 +45,8 @@ uint32_t detect_day(struct detect *d, struct past **rows, size_t *n);
 /* Where what was written of earlier days is found again; NULL: nowhere, and no rows. */
 void detect_past(struct detect *d, past_fn find, void *ctx);
 /* A day written by an earlier life, for a detector that remembers nothing else: what its
- * stacks looked like is history again. In any order of days. Scores of clean days are not
- * in it: until four new ones are there no p-value is asked for. */
+ * stacks looked like is history again. In any order of days. Clean days are scored
+ * again once seven are known. */
 int detect_recall_day(struct detect *d, uint32_t day, const struct past *rows, size_t n);
 
 /* The end of the last window, ns since 1970; 0: there was none. */

@@ -89,11 +89,20 @@ size_t ledger_unsettled(const struct ledger_stack *s, uint32_t day, int at[LEDGE
 {
 	size_t n = 0;
 
+	uint32_t first = UINT32_MAX;
+
 	if (ledger_days(s, day) <= OTHERS_ENOUGH)
 		return 0;
 	for (int i = 0; i < LEDGER_DAYS; i++)
-		if (counts(s, i, day) && s->others[i] && s->others[i] <= OTHERS_ENOUGH)
+		if (counts(s, i, day) && s->number[i] < first)
+			first = s->number[i];
+	for (int i = 0; i < LEDGER_DAYS; i++) {
+		if (!counts(s, i, day) || !s->others[i] || s->others[i] > OTHERS_ENOUGH)
+			continue;
+		/* Of days that were written nobody knows which was the first ever. */
+		if (s->number[i] != first || s->others[i] > 1)
 			at[n++] = i;
+	}
 	return n;
 }
 

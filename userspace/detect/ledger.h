@@ -18,7 +18,8 @@
  * A day is scored against the days before it, of which the first have few: a first weekend
  * after two weekdays is stranger than any later one. Once seven days are known, each that
  * stands on fewer than six others is scored again with itself left out, when its stack is
- * judged.
+ * judged. So are clean days that were written down by an earlier life, which has scored them
+ * against what is lost; but not the oldest, which may be the first ever.
  *
  * Memory: 6 bytes a filled cell and day. Errors: -ENOMEM.
  * Source: detection.md 5.2.
