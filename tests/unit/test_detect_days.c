@@ -228,6 +228,32 @@ static void written_clean_days_are_scored_again(void **state)
 	detect_free(other);
 }
 
+static void a_recalled_farm_hides_if_most_of_its_members_were_split(void **state)
+{
+	struct cohort_id key = { 9, 443 };
+	struct farm_member member[3] = { { .split = 3, .direct = 1 },
+					 { .split = 2 },
+					 { .split = 1, .direct = 4 } };
+	struct farm f = { .id = "f1",
+			  .state = FARM_ENFORCE,
+			  .stack = key.stack,
+			  .service = 443,
+			  .members = member,
+			  .n_members = 3 };
+	const struct cohort_state *now;
+
+	(void)state;
+	assert_int_equal(detect_recall(detect, &f), 0);
+	now = table_find(&detect->cohorts, &key);
+	assert_true(now->hides);
+	member[0].split = 0;
+	assert_int_equal(detect_recall(detect, &f), 0);
+	assert_false(now->hides);
+	f.n_members = 0;
+	assert_int_equal(detect_recall(detect, &f), 0);
+	assert_false(now->hides);
+}
+
 /* Closes a day of `d` before which no source of stack 1 was split. How many split ones
  * count, of 40 of 80. */
 static double split_kept(struct detect *d, enum farm_state is)
@@ -396,6 +422,7 @@ int main(void)
 		T(a_day_closed_part_by_part_is_the_same_day),
 		T(written_days_are_history_for_a_detector_that_knows_nothing),
 		T(written_clean_days_are_scored_again),
+		T(a_recalled_farm_hides_if_most_of_its_members_were_split),
 		cmocka_unit_test_setup_teardown(
 			what_is_flagged_makes_no_more_split_sources_ordinary, set_up_late,
 			tear_down),

@@ -492,6 +492,16 @@ void detect_numbers_above(struct detect *d, uint32_t id)
 		d->ids = id;
 }
 
+/* Whether most of its members were split: then a crowd of direct ones is somebody else. */
+static bool farm_hides(const struct farm *f)
+{
+	size_t split = 0;
+
+	for (size_t i = 0; i < f->n_members; i++)
+		split += f->members[i].split > f->members[i].direct;
+	return f->state >= FARM_FLAG && 2 * split > f->n_members;
+}
+
 int detect_recall(struct detect *d, const struct farm *f)
 {
 	struct cohort_id key = { f->stack, f->service };
@@ -505,6 +515,7 @@ int detect_recall(struct detect *d, const struct farm *f)
 	state->verdict.flagged_at = f->flagged_at;
 	state->verdict.proposed_at = f->proposed_at;
 	state->onset = f->onset;
+	state->hides = farm_hides(f);
 	state->exchanges_before_flag = f->exchanges_before_flag;
 	state->id = id;
 	detect_numbers_above(d, id);

@@ -325,6 +325,16 @@ def shape(answer):
     return str([shape(v) for v in answer]) if isinstance(answer, list) else type(answer).__name__
 
 
+def differs(it, shapes):
+    """Where a shape begins to be none of those, and what the likest has there."""
+    def same(other):
+        return next((i for i, (a, b) in enumerate(zip(it, other)) if a != b), min(len(it), len(other)))
+
+    likest = max(shapes, key=same)
+    at = max(0, same(likest) - 40)
+    return f"{it[at:at + 120]!r} where it was {likest[at:at + 120]!r}"
+
+
 class Walk:
     """All requests to a new daemon, then what it does by itself. Sites fail when they are come
     by: `at` {request: site} in that request, `later` [site] after the last one, each in its
@@ -374,7 +384,7 @@ class Walk:
             return True, "the request failed"
         if shape(answer) in shapes[request]:
             return True, "it was answered whole"
-        return False, f"{at}: not whole: {str(answer)[:300]}"
+        return False, f"{at}: not whole: {differs(shape(answer), shapes[request])}: {str(answer)[:300]}"
 
 
 def named(rows, program):
