@@ -313,7 +313,7 @@ class Life:
             return self.p.wait()
 
 
-MOVING = {"packets": "as many as came"}
+MOVING = {"packets": "as many as came", "baseline_until": "null before the first window"}
 
 
 def shape(answer):
