@@ -280,8 +280,8 @@ static int gates(const struct detect *d, const struct cohort_id *key,
 	out->gates = calloc(GATES, sizeof(*out->gates));
 	if (!out->gates)
 		return -ENOMEM;
-	add_gate(out, "history", history >= c->history_days, history, c->history_days,
-		 "days of history");
+	add_gate(out, "history", history >= c->history_days, floor(10 * history) / 10,
+		 c->history_days, "days of history");
 	add_gate(out, "persistence", state->verdict.windows >= c->own_windows,
 		 state->verdict.windows, c->own_windows, "windows since it was first seen");
 	add_gate(out, "evidence", state->judgement.bits >= c->propose_bits, state->judgement.bits,
