@@ -16,7 +16,6 @@
 #define SOURCES_LEAST     5
 #define CONTROL_LOOKED_AT 4000 /* records, evenly over all */
 #define DRIFT_STEP        5    /* 0.1 ms: less is no change */
-#define AHEAD             16   /* records asked for before they are looked at */
 
 struct tcp_id {
 	uint64_t stack;
@@ -449,17 +448,17 @@ static int learn_source(struct baseline *b, struct windows *w, const struct dete
 static void ask_for(const struct baseline *b, const struct windows *w, const struct sample *all,
 		    size_t n, size_t i)
 {
-	if (i + AHEAD < n) {
-		const struct record_id *id = record_id(w, all[i + AHEAD].record);
+	if (i + RECORDS_AHEAD < n) {
+		const struct record_id *id = record_id(w, all[i + RECORDS_AHEAD].record);
 		struct source_id source = { id->src, id->family };
 		struct source_id prefix = prefix_of(id);
 
 		table_ask(&b->sources, &source);
 		table_ask(&b->prefixes, &prefix);
-		record_ask_counts(w, all[i + AHEAD].record);
+		record_ask_counts(w, all[i + RECORDS_AHEAD].record);
 	}
-	if (i + 2 * AHEAD < n)
-		record_ask(w, all[i + 2 * AHEAD].record);
+	if (i + 2 * RECORDS_AHEAD < n)
+		record_ask(w, all[i + 2 * RECORDS_AHEAD].record);
 }
 
 /* `n`: samples from its first to the last of all. */
@@ -555,10 +554,10 @@ int baseline_drift(struct baseline *b, const struct windows *w, const struct det
 		struct view lately;
 		struct delays d;
 
-		if (i + 2 * AHEAD * step < w->n)
-			record_ask(w, i + 2 * AHEAD * step);
-		if (i + AHEAD * step < w->n)
-			record_ask_counts(w, i + AHEAD * step);
+		if (i + 2 * RECORDS_AHEAD * step < w->n)
+			record_ask(w, i + 2 * RECORDS_AHEAD * step);
+		if (i + RECORDS_AHEAD * step < w->n)
+			record_ask_counts(w, i + RECORDS_AHEAD * step);
 		if (!r->clean_dstar || !record_active(r))
 			continue;
 		record_counts(w, i, &counts);

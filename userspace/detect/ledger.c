@@ -87,9 +87,8 @@ void ledger_score(struct ledger_stack *s, uint32_t day, double score, size_t oth
 
 size_t ledger_unsettled(const struct ledger_stack *s, uint32_t day, int at[LEDGER_DAYS])
 {
-	size_t n = 0;
-
 	uint32_t first = UINT32_MAX;
+	size_t n = 0;
 
 	if (ledger_days(s, day) <= OTHERS_ENOUGH)
 		return 0;

@@ -9,12 +9,13 @@
 #include "base/cleanup.h"
 #include "detect/internal.h"
 
+#define SIZES 12
 #define MAGIC 0x315453646e6e6977ULL /* "winndST1" */
 
 struct head {
 	uint64_t magic, len, sum;
 	/* A layout that changed has another size somewhere. */
-	uint32_t size[12];
+	uint32_t size[SIZES];
 	uint32_t ids, day;
 	uint64_t learnt_clean;
 	uint64_t baseline_until;
@@ -38,14 +39,14 @@ struct reader {
 	size_t left;
 };
 
-static void sizes(uint32_t out[12])
+static void sizes(uint32_t out[SIZES])
 {
-	const uint32_t size[12] = { sizeof(struct head),         sizeof(struct counts),
-				    sizeof(struct view),         sizeof(struct record),
-				    sizeof(struct record_id),    sizeof(struct stack_baseline),
-				    sizeof(struct baseline),     sizeof(struct stack_orders),
-				    sizeof(struct cohort_state), sizeof(struct windows),
-				    sizeof(struct mixture),      sizeof(struct slice) };
+	const uint32_t size[SIZES] = { sizeof(struct head),         sizeof(struct counts),
+				       sizeof(struct view),         sizeof(struct record),
+				       sizeof(struct record_id),    sizeof(struct stack_baseline),
+				       sizeof(struct baseline),     sizeof(struct stack_orders),
+				       sizeof(struct cohort_state), sizeof(struct windows),
+				       sizeof(struct mixture),      sizeof(struct slice) };
 
 	memcpy(out, size, sizeof(size));
 }
@@ -443,7 +444,7 @@ int detect_restore(struct detect *d, const void *bytes, size_t len)
 {
 	struct kept_table tables[KEPT_TABLES];
 	struct reader r = { bytes, len };
-	uint32_t size[12];
+	uint32_t size[SIZES];
 	struct head h;
 	const void *at = get(&r, sizeof(h));
 	int err;
